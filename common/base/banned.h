@@ -1,0 +1,18 @@
+/* Functions this code base does not use, made compile errors. The build includes this file before
+ * every source file, so the system headers that declare them are read first. */
+#ifndef PORTOLAN_BASE_BANNED_H
+#define PORTOLAN_BASE_BANNED_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* No bound on what is written. */
+#pragma GCC poison strcpy strcat sprintf vsprintf gets stpcpy strncpy strncat
+/* Hidden state, or no way to see a failure. */
+#pragma GCC poison strtok atoi atol atoll atof gmtime localtime ctime asctime
+/* Unbounded stack, predictable names, weak randomness, a shell in between. */
+#pragma GCC poison alloca mktemp tmpnam tempnam rand random drand48 system popen
+
+#endif

@@ -1,0 +1,26 @@
+/* Whole-file work on local paths: reading with a cap, atomic durable replacement, trees. */
+#ifndef PORTOLAN_BASE_FILE_H
+#define PORTOLAN_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/base/cleanup.h"
+
+struct arena;
+struct error;
+
+/* The file's bytes, NUL-terminated, in the arena. E_NOT_FOUND when absent, E_TOO_LARGE past max. */
+MUST_CHECK int file_read(struct arena *a, const char *path, size_t max_bytes, char **ret,
+                         size_t *ret_len, struct error *err);
+/* Writes a temporary file beside path, fsyncs it, renames it over path, fsyncs the directory. */
+MUST_CHECK int file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
+                            struct error *err);
+MUST_CHECK int file_mkdirs(const char *path, mode_t mode, struct error *err);
+/* Removes path and all below it, without following symbolic links; absent is success. */
+MUST_CHECK int file_remove_tree(const char *path, struct error *err);
+MUST_CHECK int file_fsync_dir(const char *path, struct error *err);
+bool file_exists(const char *path);
+
+#endif

@@ -1,0 +1,60 @@
+/* HTTP client on libcurl with an address policy: an address that a client of ours chose is dialled
+ * only if the policy allows it. Names are resolved once and that very address is dialled (no DNS
+ * rebinding); redirects are not followed unless asked, and then re-checked; credentials never go to
+ * another host or scheme. Bodies and headers are capped, every call has a deadline. */
+#ifndef PORTOLAN_CLIENT_CLIENT_H
+#define PORTOLAN_CLIENT_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/cleanup.h"
+
+struct arena;
+struct error;
+
+/* Which addresses may be dialled. */
+enum client_reach {
+    CLIENT_PUBLIC,   /* no loopback, link-local, private, multicast, reserved, v4-mapped of these */
+    CLIENT_OWN,      /* our own processes: any address; only for URLs no client chose */
+    CLIENT_REACH_MAX
+};
+
+struct client_config {
+    enum client_reach reach;
+    const char *const *allowed_cidrs; /* NULL-terminated; exceptions to CLIENT_PUBLIC */
+    const char *ca_file;              /* NULL: the system's */
+};
+
+struct client;
+MUST_CHECK int client_new(const struct client_config *config, struct client **ret,
+                          struct error *err);
+void client_free(struct client *c);
+
+struct client_request {
+    const char *method; /* NULL: GET */
+    const char *url;    /* http, https */
+    const char *unix_socket; /* NULL, or connect here instead */
+    const char *const *headers; /* NULL-terminated "Name: value" */
+    const void *body;
+    size_t body_len;
+    int64_t timeout_ms;    /* 0: 10,000 */
+    size_t max_body_bytes; /* of the answer; 0: 1 MiB */
+    int max_redirects;     /* 0: none */
+};
+
+struct client_response {
+    int status;
+    char *body; /* NUL-terminated, in the arena */
+    size_t body_len;
+    char **headers; /* NULL-terminated "name: value", names in lower case */
+};
+
+/* E_UNAVAILABLE when the peer cannot be reached, E_TIMEOUT, E_FORBIDDEN by the address policy,
+ * E_TOO_LARGE. A reply of any status is success. Thread-safe; connections are reused. */
+MUST_CHECK int client_send(struct client *c, struct arena *a, const struct client_request *request,
+                           struct client_response *ret, struct error *err);
+const char *client_header(const struct client_response *r, const char *name);
+
+#endif

@@ -1,0 +1,165 @@
+/* HTTP/1.1 server on libmicrohttpd. Event threads move bytes and answer from memory; whatever may
+ * block runs on a bounded worker pool while the connection is suspended. The pool owns the deadline
+ * of a request; a full queue answers 503 with Retry-After.
+ *
+ * Life of a request, one `struct http_request`, one arena:
+ *   1. event thread: the target is made canonical (percent-decoded once, double slashes collapsed;
+ *      dot segments, NUL, encoded slashes and backslashes refused) and a route is looked up.
+ *      That one canonical path serves routing and authorisation alike.
+ *   2. event thread: app->admit(req), may answer at once (401 before a body is read).
+ *   3. event thread: route->fast(req), for answers that need no blocking work (no body routes only).
+ *   4. HTTP_BODY_BUFFER: the body is collected up to route->max_body (413 beyond), then route->run
+ *      on a worker. HTTP_BODY_STREAM: route->sink->begin on a worker before the body is read, then
+ *      ->data per filled buffer on a worker, then ->end. No worker waits for a client.
+ *   5. the handler has called exactly one http_reply_*(); the event thread sends it.
+ *   6. app->done(req) once, after the last byte or a broken connection.
+ * A client that breaks off in the middle of a stream gets ->abort instead of ->end, also on a
+ * worker. */
+#ifndef PORTOLAN_HTTP_SERVER_H
+#define PORTOLAN_HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "common/base/cleanup.h"
+
+struct arena;
+struct error;
+struct http_request;
+struct http_server;
+
+enum http_body {
+    HTTP_BODY_NONE,   /* a body is read and thrown away, up to 64 KiB, else 413 */
+    HTTP_BODY_BUFFER,
+    HTTP_BODY_STREAM,
+    HTTP_BODY_MAX
+};
+
+enum http_verdict { HTTP_ANSWERED, HTTP_NEEDS_WORKER };
+
+struct http_sink {
+    /* All run on workers, one at a time for one request. After a reply is given (by begin or data,
+     * e.g. an error) the rest of the body is drained without further calls. */
+    void (*begin)(struct http_request *req);
+    void (*data)(struct http_request *req, const void *bytes, size_t len);
+    void (*end)(struct http_request *req); /* body complete; must reply */
+    void (*abort)(struct http_request *req); /* client gone or deadline; no reply possible */
+};
+
+#define HTTP_PARAMS_MAX 8
+
+/* pattern: "/v2/{name*}/blobs/{digest}". Literal segments; {x} is one non-empty segment; {x*} is
+ * one or more segments, as many as possible, at most one such in a pattern. The first row that fits
+ * wins; a path that only fits rows of other methods is 405 with Allow. */
+struct http_route {
+    const char *method; /* NULL ends the table; "*" any */
+    const char *pattern;
+    enum http_body body;
+    size_t max_body; /* bytes, for HTTP_BODY_BUFFER */
+    enum http_verdict (*fast)(struct http_request *req); /* may be NULL */
+    void (*run)(struct http_request *req);
+    const struct http_sink *sink; /* for HTTP_BODY_STREAM */
+    int64_t deadline_ms;          /* for the whole work on workers; 0: 60,000; -1: none (streams) */
+    const void *plane;            /* for the plane's own use (action names …) */
+    bool is_nocase;               /* literals compare without ASCII case */
+};
+
+struct http_request {
+    struct arena *arena;
+    const char *method;
+    const char *target; /* as received, for logs */
+    const char *path;   /* canonical, decoded */
+    const char *query;  /* as received, without '?'; never NULL */
+    const char *host;   /* Host or :authority, lower case, with port if any; "" when absent */
+    struct sockaddr_storage peer; /* the true client, v4-mapped addresses turned into v4 */
+    char peer_text[64];           /* its address without port */
+    const char *link_id;    /* from the edge's PROXY header after the shared secret; NULL: none */
+    bool is_via_edge;
+    char id[37];            /* uuid of this request */
+    int64_t started_us;     /* monotonic */
+    const struct http_route *route; /* NULL when none fitted */
+    const char *params[HTTP_PARAMS_MAX]; /* decoded, in the pattern's order */
+    const char *body;       /* HTTP_BODY_BUFFER; NUL-terminated */
+    size_t body_len;
+    int status;             /* of the reply; 0 before */
+    uint64_t sent_bytes;
+    void *app;              /* app->ctx */
+    void *plane;            /* the plane's own state of this request */
+    struct http_exchange *exchange; /* the server's own */
+};
+
+struct http_app {
+    const struct http_route *routes;
+    void (*admit)(struct http_request *req);   /* may be NULL */
+    void (*missing)(struct http_request *req, bool is_method_wrong); /* no route; must reply;
+        Allow is already set */
+    /* A failure the server itself found (bad target, body too large, queue full, deadline): the
+     * plane renders it in its own error form. Must reply with http_reply_json or _bytes. */
+    void (*fault)(struct http_request *req, const struct error *err);
+    void (*done)(struct http_request *req);    /* may be NULL; access log; event thread */
+    void *ctx;
+};
+
+struct http_server_config {
+    const char *listen;      /* "127.0.0.1:5000", "[::1]:0", "unix:/path"; plain HTTP; NULL: none */
+    const char *edge_listen; /* the same forms; every connection must open with PROXY v2 whose
+                                unique-id TLV starts with edge_secret; NULL: none */
+    const char *edge_secret;
+    unsigned event_threads;  /* 0: 1 */
+    unsigned workers_max;    /* threads are started on demand and end after 10 s idle; 0: 16 */
+    unsigned queue_max;      /* waiting jobs before 503; 0: 1024 */
+    unsigned connections_max; /* 0: 4096 */
+    unsigned idle_timeout_s; /* of a connection without a request, and of a stalled client; 0: 60 */
+};
+
+MUST_CHECK int http_server_start(const struct http_server_config *config,
+                                 const struct http_app *app, struct http_server **ret,
+                                 struct error *err);
+/* The bound ports, for ":0"; 0 when there is no such listener. */
+int http_server_port(const struct http_server *s);
+int http_server_edge_port(const struct http_server *s);
+/* Stops accepting, lets running requests end for up to grace_ms, then closes. Frees s. */
+void http_server_stop(struct http_server *s, int64_t grace_ms);
+
+/* Header value, or NULL. Name without case. The first one where there are several. */
+const char *http_header(const struct http_request *req, const char *name);
+/* True when the header occurs more than once. */
+bool http_header_repeats(const struct http_request *req, const char *name);
+/* Decoded query parameter, or NULL when absent; "" when it has no value. Name with case unless
+ * is_nocase. Malformed encodings read as absent. */
+const char *http_query(struct http_request *req, const char *name);
+const char *http_query_nocase(struct http_request *req, const char *name);
+/* Every value of a repeated parameter; the number of them. */
+size_t http_query_all(struct http_request *req, const char *name, const char ***ret);
+/* The same for an application/x-www-form-urlencoded body in req->body. */
+const char *http_form(struct http_request *req, const char *name);
+size_t http_form_all(struct http_request *req, const char *name, const char ***ret);
+
+/* Replies. Headers set before the reply call are sent with it. One reply per request; a second one
+ * is a bug and aborts in debug builds. Header values with CR or LF are dropped and logged. */
+void http_reply_header(struct http_request *req, const char *name, const char *value);
+void http_reply_headerf(struct http_request *req, const char *name, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+void http_reply_empty(struct http_request *req, int status);
+/* bytes must live in req->arena, or be constant. For HEAD the length is sent, the bytes are not. */
+void http_reply_bytes(struct http_request *req, int status, const char *content_type,
+                      const void *bytes, size_t len);
+/* bytes owned by someone else (a cache): release(owner) is called once when sent. */
+void http_reply_shared(struct http_request *req, int status, const char *content_type,
+                       const void *bytes, size_t len, void (*release)(void *), void *owner);
+/* len bytes of fd from offset; the descriptor is owned by the reply. Uses sendfile. */
+void http_reply_fd(struct http_request *req, int status, const char *content_type, int fd,
+                   uint64_t offset, uint64_t len);
+
+/* A body made piece by piece on workers with read-ahead: read() fills buf with up to cap bytes at
+ * offset and returns how many (0 before the end, or -1, breaks the connection off). */
+struct http_source {
+    ssize_t (*read)(void *ctx, uint64_t offset, void *buf, size_t cap, struct error *err);
+    void (*close)(void *ctx);
+};
+void http_reply_source(struct http_request *req, int status, const char *content_type,
+                       uint64_t len, const struct http_source *source, void *ctx);
+
+#endif
