@@ -1,0 +1,61 @@
+/* The running control plane: settings, pools, keys and drivers, made once in main and shared by
+ * request handlers and reconcile workers. Everything in it is thread-safe or constant. */
+#ifndef PORTOLAN_CONTROL_H
+#define PORTOLAN_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/crypto/secret.h"
+
+struct client;
+struct directory;
+struct edge_driver;
+struct pg_pool;
+struct region;
+struct supervisor_driver;
+
+/* One row per setting stands in controlplane/settings.c. */
+struct control_settings {
+    char *state;            /* the state directory */
+    char *control_db;       /* libpq URL */
+    char *migrations;       /* directory with control/ and region/ */
+    char *domain;           /* "portolan.localhost" */
+    int64_t port;           /* public https port, part of URLs unless 443 */
+    char *listen;           /* management API: plain listener, or NULL */
+    char *edge_listen;      /* management API: listener behind the edge, with PROXY v2 */
+    char *login_listen;     /* login host: plain listener, or NULL */
+    char *login_edge_listen; /* login host: listener behind the edge */
+    char *edge_secret_file;
+    char *service_key_file;
+    char *ca_file;
+    char *secrets_file;     /* where init keeps the first service principal's secret */
+    char *regions;          /* "eastus westus2 …" */
+    char *region_db;        /* libpq URL with {region} */
+    char *region_blobs;     /* path or URL with {region} */
+    char *dataplane;        /* program */
+    char *dataplane_ports;  /* "20000-29999": where embedded data planes listen */
+    char *supervisor;       /* "s6" */
+    char *supervisor_dir;   /* s6 scan directory */
+    char *edge_dir;         /* where the edge's map files and admin socket are */
+    int64_t reconcilers;    /* reconcile workers */
+    int64_t workers;        /* request workers */
+    char *log_level;
+};
+
+struct control {
+    const struct control_settings *settings;
+    struct pg_pool *db;              /* control database */
+    struct service_key service_key;  /* wraps secrets at rest */
+    struct directory *directory;     /* identity/: keys, principals */
+    const struct supervisor_driver *supervisor;
+    const struct edge_driver *edge;
+    struct region *regions;          /* provision/region.h */
+    const char *management_url;      /* "https://management.portolan.localhost:8443", no slash */
+    const char *login_url;           /* "https://login.portolan.localhost:8443" */
+    const char *graph_url;
+    const char *tenant_id;           /* the installation's tenant */
+    char worker_id[37];              /* uuid of this process */
+};
+
+#endif

@@ -1,0 +1,22 @@
+/* Telling the edge which host name leads to which data plane, behind one driver table. The map file
+ * is the durable truth (the edge reads it when it starts); the running edge is told as well. */
+#ifndef PORTOLAN_PROVISION_EDGE_H
+#define PORTOLAN_PROVISION_EDGE_H
+
+#include "common/base/cleanup.h"
+
+struct arena;
+struct control;
+struct error;
+
+struct edge_driver {
+    const char *name;
+    /* host (without port) → address:port. Idempotent; observes before it writes. */
+    int (*ensure)(struct control *control, struct arena *a, const char *host, const char *address,
+                  int port, struct error *err);
+    int (*remove)(struct control *control, struct arena *a, const char *host, struct error *err);
+};
+
+extern const struct edge_driver haproxy_driver;
+
+#endif

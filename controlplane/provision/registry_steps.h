@@ -1,0 +1,10 @@
+/* The steps that turn a registry's desired state into a running data plane: secrets, published
+ * projection, service, edge route. */
+#ifndef PORTOLAN_PROVISION_REGISTRY_STEPS_H
+#define PORTOLAN_PROVISION_REGISTRY_STEPS_H
+
+#include "controlplane/types/type.h"
+
+extern const struct step registry_steps[];
+
+#endif

@@ -1,0 +1,51 @@
+/* Claims on work. A lease is (lease_owner, lease_until) of a resource row; only its holder may
+ * finish the work, and every finishing statement repeats the owner in its WHERE. */
+#ifndef PORTOLAN_STORE_LEASES_H
+#define PORTOLAN_STORE_LEASES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/cleanup.h"
+
+struct arena;
+struct error;
+struct json_object;
+struct pg_conn;
+struct resource;
+
+#define LEASE_MS 30000      /* length of a claim; heartbeats extend it */
+#define DRIFT_MS 60000      /* settled rows are observed again this often (± 20 %) */
+
+/* Claims the most overdue due row (FOR UPDATE SKIP LOCKED): not_before passed, no live lease, and
+ * either unsettled or due for a drift check. owner is this worker's uuid. 1/0/-1. The types listed
+ * in type_keys (NULL-terminated) are those with steps. */
+MUST_CHECK int lease_claim(struct pg_conn *conn, struct arena *a, const char *owner,
+                           const char *const *type_keys, struct resource **ret, struct error *err);
+/* Milliseconds until the next row is due, at most cap_ms. */
+MUST_CHECK int lease_next_due(struct pg_conn *conn, struct arena *a, const char *const *type_keys,
+                              int64_t cap_ms, int64_t *ret_ms, struct error *err);
+/* 1 extended, 0 lost. */
+MUST_CHECK int lease_extend(struct pg_conn *conn, struct arena *a, const char *owner,
+                            const char *uid, struct error *err);
+/* All of the following are 1 done, 0 when the lease was lost (nothing changed), -1 failed.
+ * settle: status stored, observed_generation = generation; if the row's generation is still that
+ * one, EVENT_SETTLED, operations closed with Succeeded; else the row stays due at once. */
+MUST_CHECK int lease_settle(struct pg_conn *conn, struct arena *a, const char *owner,
+                            const struct resource *r, struct json_object *status,
+                            struct error *err);
+/* Not finished: due again after delay_ms; attempts counted when is_failure, with its error. */
+MUST_CHECK int lease_postpone(struct pg_conn *conn, struct arena *a, const char *owner,
+                              const struct resource *r, const char *step, int64_t delay_ms,
+                              bool is_failure, struct json_object *status,
+                              struct json_object *failure, struct error *err);
+/* EVENT_GAVE_UP; operations closed with Failed and the error {code, message}. A failed row is still
+ * observed for drift, so a later cause of success settles it. */
+MUST_CHECK int lease_give_up(struct pg_conn *conn, struct arena *a, const char *owner,
+                             const struct resource *r, struct json_object *status,
+                             struct json_object *failure, struct error *err);
+/* Every undo is done: removes the row and closes its operations with Succeeded. */
+MUST_CHECK int lease_remove(struct pg_conn *conn, struct arena *a, const char *owner,
+                            const struct resource *r, struct error *err);
+
+#endif

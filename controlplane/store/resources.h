@@ -1,0 +1,136 @@
+/* Rows of `resources` and what changes with them in one transaction: operations, events, leases.
+ * The only SQL on these tables. state_move() is the only writer of `state`. */
+#ifndef PORTOLAN_STORE_RESOURCES_H
+#define PORTOLAN_STORE_RESOURCES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/cleanup.h"
+
+struct arena;
+struct error;
+struct json_object;
+struct pg_conn;
+struct pg_pool;
+
+enum resource_state {
+    STATE_CREATING,
+    STATE_UPDATING,
+    STATE_DELETING,
+    STATE_SUCCEEDED,
+    STATE_FAILED,
+    STATE_CANCELED,
+    STATE_MAX
+};
+const char *state_name(enum resource_state state);
+
+enum state_event {
+    EVENT_PUT,      /* a new desired state was written */
+    EVENT_DELETE,   /* a delete was asked for */
+    EVENT_SETTLED,  /* every step is done for the newest generation */
+    EVENT_GAVE_UP,  /* a step failed for good */
+    EVENT_MAX
+};
+
+/* The transition table: {from, event, to, comment}; anything else is refused. Also printed as a
+ * Mermaid diagram by `portolan-controlplane --dump fsm`. */
+struct state_row {
+    enum resource_state from;
+    enum state_event event;
+    enum resource_state to;
+    const char *comment;
+};
+extern const struct state_row state_table[];
+extern const size_t state_table_len;
+const char *state_event_name(enum state_event event);
+/* 1 with *ret_to, or 0 when the table has no such row. */
+int state_next(enum resource_state from, enum state_event event, enum resource_state *ret_to);
+
+struct resource {
+    const char *uid;
+    const char *key; /* id in lower case */
+    const char *id;
+    const char *type_key; /* lower case */
+    const char *name;
+    const char *subscription_id;
+    const char *group_key;  /* NULL for what is not in a group; of a group: its own name */
+    const char *parent_uid; /* NULL */
+    const char *location;   /* normalised ("eastus"); NULL when not tracked */
+    const char *global_name;
+    struct json_object *tags;        /* JSON kinds are owned by the arena that loaded the row */
+    struct json_object *body;
+    struct json_object *status;
+    struct json_object *system_data;
+    enum resource_state state;
+    int64_t generation;
+    int64_t observed_generation;
+    int64_t attempts;
+    struct json_object *last_error; /* NULL */
+};
+
+/* Look-ups: 1 found, 0 absent, -1 failed. `lock` takes the row FOR UPDATE (inside a transaction). */
+MUST_CHECK int resource_by_key(struct pg_conn *conn, struct arena *a, const char *key, bool lock,
+                               struct resource **ret, struct error *err);
+MUST_CHECK int resource_by_uid(struct pg_conn *conn, struct arena *a, const char *uid, bool lock,
+                               struct resource **ret, struct error *err);
+/* Takes the row FOR SHARE: a parent or group that must not vanish while a child is written. */
+MUST_CHECK int resource_share(struct pg_conn *conn, struct arena *a, const char *key,
+                              struct resource **ret, struct error *err);
+
+struct resource_filter {
+    const char *subscription_id;
+    const char *group_key;  /* NULL: any */
+    const char *type_key;   /* NULL: any */
+    const char *parent_uid; /* NULL: any */
+    const char *name;       /* NULL: any; without case */
+    const char *tag_name;   /* NULL: any */
+    const char *tag_value;  /* NULL: any */
+    const char *after_key;  /* paging by key; NULL: from the start */
+    int64_t limit;
+    bool is_top_level_only; /* no resource groups and no children */
+};
+/* In order of key, so pages stay consistent while rows change. */
+MUST_CHECK int resource_list(struct pg_conn *conn, struct arena *a,
+                             const struct resource_filter *filter, struct resource **ret_items,
+                             size_t *ret_count, struct error *err);
+/* Number of rows below a parent, or in a group (without the group itself). */
+MUST_CHECK int resource_count_below(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                                    int64_t *ret, struct error *err);
+MUST_CHECK int resource_count_in_group(struct pg_conn *conn, struct arena *a,
+                                       const char *subscription_id, const char *group_key,
+                                       int64_t *ret, struct error *err);
+
+/* Inserts with state Creating (has_steps) or Succeeded. E_CONFLICT with target "resources_key_key"
+ * or "resources_global_name" when taken. */
+MUST_CHECK int resource_insert(struct pg_conn *conn, struct arena *a, const struct resource *r,
+                               bool has_steps, struct error *err);
+/* Writes tags, body, system_data; generation + 1; EVENT_PUT. The row is locked by the caller. */
+MUST_CHECK int resource_update(struct pg_conn *conn, struct arena *a, const struct resource *r,
+                               bool has_steps, struct error *err);
+/* EVENT_DELETE and generation + 1. 1 moved, 0 when it was already Deleting. */
+MUST_CHECK int resource_start_delete(struct pg_conn *conn, struct arena *a, const char *uid,
+                                     struct error *err);
+/* The same for everything in a group or below a parent that is not Deleting yet; returns how many. */
+MUST_CHECK int resource_start_delete_group(struct pg_conn *conn, struct arena *a,
+                                           const char *subscription_id, const char *group_key,
+                                           int64_t *ret_moved, struct error *err);
+MUST_CHECK int resource_start_delete_below(struct pg_conn *conn, struct arena *a,
+                                           const char *parent_uid, int64_t *ret_moved,
+                                           struct error *err);
+/* Removes the row at once (types without steps). */
+MUST_CHECK int resource_remove(struct pg_conn *conn, struct arena *a, const char *uid,
+                               struct error *err);
+/* Wakes the reconcile loops of every control plane at commit (NOTIFY portolan_work). */
+MUST_CHECK int work_notify(struct pg_conn *conn, struct arena *a, struct error *err);
+
+/* Secrets of a resource, wrapped. 1/0/-1; create keeps an existing one (two copies agree). */
+MUST_CHECK int resource_secret_get(struct pg_conn *conn, struct arena *a, const char *uid,
+                                   const char *name, const char **ret_wrapped, struct error *err);
+MUST_CHECK int resource_secret_create(struct pg_conn *conn, struct arena *a, const char *uid,
+                                      const char *name, const char *wrapped, struct error *err);
+MUST_CHECK int resource_secret_replace(struct pg_conn *conn, struct arena *a, const char *uid,
+                                       const char *name, const char *wrapped, struct error *err);
+
+#endif

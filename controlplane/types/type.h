@@ -1,0 +1,132 @@
+/* What a resource type is: one const table per file in types/, listed in all.c. From it come
+ * decoding, defaults (on write and on read), validation, SKU gates, quotas, RBAC action names,
+ * /operations, provider metadata and documentation. The engine (api/, reconcile/) knows only this
+ * struct, never a concrete type. A type's own code is validate(), its steps and its actions. */
+#ifndef PORTOLAN_TYPES_TYPE_H
+#define PORTOLAN_TYPES_TYPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/cleanup.h"
+#include "common/json/fields.h"
+
+struct arena;
+struct error;
+struct json_object;
+struct pg_conn;
+struct resource;
+struct caller;
+struct control; /* the running control plane: controlplane/control.h */
+
+enum sku { SKU_NONE, SKU_BASIC, SKU_STANDARD, SKU_PREMIUM, SKU_MAX };
+
+/* In `struct field`: gate is the lowest SKU that may set another value than the default; since is
+ * the first api-version that shows the member (older versions neither show nor accept it). */
+
+/* Where a type's resources live. */
+enum type_scope {
+    SCOPE_SUBSCRIPTION, /* resource groups */
+    SCOPE_GROUP,        /* …/resourceGroups/{g}/providers/{type}/{name} */
+    SCOPE_CHILD,        /* below a parent resource */
+    SCOPE_MAX
+};
+
+#define LRO_PUT (1u << 0)    /* 201/200 with Azure-AsyncOperation while steps run */
+#define LRO_PATCH (1u << 1)
+#define LRO_DELETE (1u << 2) /* 202 with Location */
+
+/* What a step says after it observed, then acted. */
+enum verdict {
+    VERDICT_DONE,
+    VERDICT_WAIT,   /* not yet: ask again after step_run.retry_ms */
+    VERDICT_FAILED, /* *err filled; retried with back-off while E_UNAVAILABLE, E_TIMEOUT or
+                       E_INTERNAL, final otherwise */
+    VERDICT_MAX
+};
+
+/* One pass of the step runner over one resource, under its lease. */
+struct step_run {
+    struct arena *arena;
+    struct control *control;
+    const struct resource *resource; /* as claimed; body complete with defaults */
+    const void *decoded;             /* the type's struct, from body */
+    struct json_object *status;      /* owned by the arena; steps change it, the runner stores it */
+    int64_t retry_ms;                /* set with VERDICT_WAIT; default 1,000 */
+    bool (*still_ours)(struct step_run *run); /* heartbeat: false when the lease is lost; steps ask
+                                                 before an effect after something slow */
+};
+
+/* Steps run in table order on create and update, undo in reverse on delete; each observes first,
+ * then acts, and may be run again at any time: after a crash, a lost lease, or for drift. */
+struct step {
+    const char *name; /* NULL ends the table */
+    enum verdict (*ensure)(struct step_run *run, struct error *err);
+    enum verdict (*undo)(struct step_run *run, struct error *err); /* NULL: nothing to undo */
+};
+
+/* A POST (or GET) action on a resource, or on the subscription when is_on_subscription. */
+struct action_run {
+    struct arena *arena;
+    struct control *control;
+    const struct caller *caller;
+    const char *api_version;
+    const char *subscription_id;
+    const struct resource *resource; /* NULL for subscription actions */
+    const void *decoded;
+    struct json_object *body; /* checked against `request`; NULL when there is none */
+    struct json_object *answer; /* to fill: owned by the arena; NULL gives an empty 200 */
+};
+
+struct action {
+    const char *name;   /* last path segment, "listCredentials"; NULL ends the table */
+    const char *method; /* "POST" or "GET" */
+    const char *rbac;   /* below the type's name: "listCredentials/action"; full when it has a dot
+                           before its first slash */
+    const char *description;
+    const struct field *request; /* NULL: body ignored */
+    bool is_on_subscription;
+    int (*run)(struct action_run *run, struct error *err);
+};
+
+struct resource_type {
+    const char *name; /* "Microsoft.ContainerRegistry/registries", canonical spelling */
+    const char *description;
+    enum type_scope scope;
+    const struct resource_type *parent; /* for SCOPE_CHILD */
+    const char *pattern; /* extended regular expression of the whole name */
+    size_t name_min, name_max;
+    const char *pattern_text; /* what the pattern means, for the error */
+    bool is_tracked;     /* has location and tags */
+    bool is_name_global; /* one installation-wide name space (DNS) */
+    unsigned lro;
+    const char *const *api_versions; /* NULL-terminated, newest first; stable ones first */
+    size_t size;         /* of the decoded struct */
+    const struct field *fields; /* of sku, identity, properties …; not id, name, type, location,
+                                   tags, systemData */
+    const struct step *steps;     /* NULL: Succeeded in the transaction of the request */
+    const struct action *actions; /* may be NULL */
+    /* Rules across fields; was is NULL on create, so a tightened rule can spare old values. Both are
+     * decoded structs. */
+    int (*validate)(struct arena *a, const void *was, const void *now, struct error *err);
+    /* Inside the transaction that creates or deletes the row: quota counters and the like. */
+    int (*admit)(struct pg_conn *conn, struct arena *a, const struct resource *resource,
+                 const void *decoded, struct error *err);
+    /* The SKU of the decoded struct, for gates; NULL: SKU_NONE (children: the parent's). */
+    enum sku (*sku)(const void *decoded);
+    /* Last touch on what a GET shows (computed read-only members such as loginServer); `shown` is
+     * body with status laid over it and defaults. May be NULL. */
+    void (*show)(struct arena *a, struct control *control, const struct resource *resource,
+                 struct json_object *shown);
+    int64_t quota[SKU_MAX]; /* per parent registry; 0: no limit of its own */
+    const char *quota_name; /* in listUsages and QuotaExceeded */
+};
+
+/* all.c: NULL-terminated. */
+extern const struct resource_type *const all_types[];
+const struct resource_type *type_find(const char *name); /* without case; NULL */
+/* Proves every table well formed; for start-up and a unit test. */
+MUST_CHECK int types_check(struct error *err);
+
+#endif
