@@ -13,6 +13,9 @@
 /* Hidden state, or no way to see a failure. */
 #pragma GCC poison strtok atoi atol atoll atof gmtime localtime ctime asctime
 /* Unbounded stack, predictable names, weak randomness, a shell in between. */
-#pragma GCC poison alloca mktemp tmpnam tempnam rand random drand48 system popen
+#undef alloca
+#pragma GCC poison alloca mktemp tmpnam tempnam random drand48 system popen
+/* OpenSSL's headers name parameters `rand`, so only the call is an error. */
+#define rand() rand_is_banned
 
 #endif
