@@ -21,13 +21,13 @@
 
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
-#define POISON(p, n) __asan_poison_memory_region((p), (n))
+#define POISON(p, n)   __asan_poison_memory_region((p), (n))
 #define UNPOISON(p, n) __asan_unpoison_memory_region((p), (n))
-#define RED_ZONE ((size_t)16)
+#define RED_ZONE       ((size_t)16)
 #else
-#define POISON(p, n) ((void)(p), (void)(n))
+#define POISON(p, n)   ((void)(p), (void)(n))
 #define UNPOISON(p, n) ((void)(p), (void)(n))
-#define RED_ZONE ((size_t)0)
+#define RED_ZONE       ((size_t)0)
 #endif
 
 #ifdef ARENA_DEBUG

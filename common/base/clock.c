@@ -178,8 +178,7 @@ void clock_sleep_ms(int64_t ms)
     if (ms <= 0)
         return;
     int64_t until_us = clock_mono_us() + ms * 1000;
-    struct timespec until = { .tv_sec = until_us / 1000000,
-                              .tv_nsec = until_us % 1000000 * 1000 };
+    struct timespec until = { .tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000 };
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
         continue;
 }

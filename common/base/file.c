@@ -33,18 +33,14 @@ static int write_all(int fd, const char *bytes, size_t len)
     return 0;
 }
 
-/* "dir/name" into its two parts; "name" is in ".". */
-static int split_path(const char *path, char dir[PATH_MAX], const char **ret_name,
-                      struct error *err)
+/* Splits "dir/name" ("name" is in "."); returns the name, NULL when the path is too long. */
+static const char *split_path(const char *path, char dir[PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
     size_t len = slash ? (size_t)(slash - path) : 0;
 
-    if (len >= PATH_MAX - NAME_MAX) {
-        errno = ENAMETOOLONG;
-        return fail_errno(err, "%s", path);
-    }
-    *ret_name = slash ? slash + 1 : path;
+    if (len >= PATH_MAX - NAME_MAX)
+        return NULL;
     if (!slash) {
         memcpy(dir, ".", 2);
     } else if (len == 0) {
@@ -53,7 +49,7 @@ static int split_path(const char *path, char dir[PATH_MAX], const char **ret_nam
         memcpy(dir, path, len);
         dir[len] = '\0';
     }
-    return 0;
+    return slash ? slash + 1 : path;
 }
 
 int file_read(struct arena *a, const char *path, size_t max_bytes, char **ret, size_t *ret_len,
@@ -88,11 +84,9 @@ int file_replace(const char *path, const void *bytes, size_t len, mode_t mode, s
 {
     char dir[PATH_MAX];
     char temporary[PATH_MAX + 16];
-    const char *name;
+    const char *name = split_path(path, dir);
 
-    if (split_path(path, dir, &name, err) < 0)
-        return -1;
-    int n = snprintf(temporary, sizeof(temporary), "%s/.%s.XXXXXX", dir, name);
+    int n = name ? snprintf(temporary, sizeof(temporary), "%s/.%s.XXXXXX", dir, name) : -1;
     if (n < 0 || (size_t)n >= sizeof(temporary)) {
         errno = ENAMETOOLONG;
         return fail_errno(err, "%s", path);

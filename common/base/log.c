@@ -79,8 +79,9 @@ static size_t char_len(const unsigned char *p, size_t rest)
 
 static bool put_escape(struct log_line *l, unsigned char c)
 {
-    static const char names[][2] = { { '\n', 'n' }, { '\r', 'r' }, { '\t', 't' }, { '"', '"' },
-                                     { '\\', '\\' } };
+    static const char names[][2] = {
+        { '\n', 'n' }, { '\r', 'r' }, { '\t', 't' }, { '"', '"' }, { '\\', '\\' }
+    };
     char text[8];
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {

@@ -13,8 +13,8 @@
 #include "common/base/text.h"
 
 #define CONFIG_FILE_MAX ((size_t)256 * 1024)
-#define NAME_MAX_LEN 63
-#define HELP_MAX ((size_t)64 * 1024)
+#define NAME_MAX_LEN    63
+#define HELP_MAX        ((size_t)64 * 1024)
 
 struct load {
     struct arena *a;
@@ -223,8 +223,8 @@ static int load_line(struct load *l, char *line, size_t number)
     const struct setting *s = find(l->table, name);
     if (!s || s == &config_row)
         return fail(l->err, &E_INVALID,
-                    "%s, line %zu: unknown setting '%s'; the nearest known one is '%s'.",
-                    l->config, number, name, nearest(l->table, name));
+                    "%s, line %zu: unknown setting '%s'; the nearest known one is '%s'.", l->config,
+                    number, name, nearest(l->table, name));
     return store(l, s, trim(equals + 1),
                  arena_printf(l->a, "%s, line %zu, %s", l->config, number, name));
 }

@@ -31,8 +31,8 @@ static int hex_value(char c)
 
 static bool is_unreserved(char c)
 {
-    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
+    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
 }
 
 bool text_eq(const char *a, const char *b)
