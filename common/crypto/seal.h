@@ -3,8 +3,9 @@
  * File: header (40 bytes: magic "PSEAL1\0\0" 8, algorithm 1, log2 chunk size 1, reserved 2, data key
  * epoch u32 LE, salt 24) then chunks of 64 KiB plaintext, each AES-256-GCM: ciphertext followed by a
  * 16-byte tag. File key = HKDF-SHA-256(data key, salt, context); nonce of chunk i = 0^3 ‖ i u64 BE ‖
- * last-chunk flag; AAD = header. The last chunk may be short, and is present even when empty, so
- * truncation, reordering, splicing and swapping of chunks or headers all fail authentication.
+ * last-chunk flag; AAD = header. The last chunk may be short, and is empty only in an empty file, so
+ * a plaintext of n bytes has exactly seal_file_bytes(n); truncation, reordering, splicing and
+ * swapping of chunks or headers all fail authentication.
  * Seekable: a byte range needs only the chunks it touches. */
 #ifndef PORTOLAN_CRYPTO_SEAL_H
 #define PORTOLAN_CRYPTO_SEAL_H
@@ -29,8 +30,9 @@ struct sealer;
 struct sealer *sealer_new(const uint8_t key[SEAL_KEY_BYTES], uint32_t epoch, const char *context,
                           uint8_t ret_header[SEAL_HEADER_BYTES]);
 void sealer_free(struct sealer *s);
-/* Encrypts one chunk of exactly SEAL_CHUNK_BYTES (is_last: 0…SEAL_CHUNK_BYTES) into out, which has
- * room for len + SEAL_TAG_BYTES; in place is allowed. */
+/* Encrypts one chunk of exactly SEAL_CHUNK_BYTES (is_last: 1…SEAL_CHUNK_BYTES, 0 only for an empty
+ * file; so writers hold a full chunk back until they know whether more follows) into out, which has
+ * room for len + SEAL_TAG_BYTES; in place is allowed. Other lengths are bugs and abort. */
 void sealer_chunk(struct sealer *s, const void *plain, size_t len, int is_last, void *out);
 
 /* Reading. */
