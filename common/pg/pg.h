@@ -3,8 +3,10 @@
  * roll back unless committed.
  *
  * Failures: E_UNAVAILABLE when the server cannot be reached or the connection broke (safe to say
- * 503; a broken COMMIT has an unknown outcome), E_CONFLICT on unique and exclusion violations (the
- * constraint's name is err->target), E_INTERNAL for the rest. Server texts go to err->cause. */
+ * 503; a broken COMMIT has an unknown outcome), when it was too busy (lock or statement time-out,
+ * no connection free, contention that outlasted the repeats) or has become a standby; E_CONFLICT on
+ * unique and exclusion violations, E_NO_SPACE when its disk is full, E_INTERNAL for the rest. The
+ * name of a violated constraint is err->target. Server texts go to err->cause. */
 #ifndef PORTOLAN_PG_PG_H
 #define PORTOLAN_PG_PG_H
 
@@ -33,7 +35,8 @@ struct pg_pool *pg_pool_new(const struct pg_pool_config *config);
 void pg_pool_free(struct pg_pool *pool); /* all connections must be back */
 /* Closes connections idle for longer than idle_close_ms; cheap; call it now and then. */
 void pg_pool_tidy(struct pg_pool *pool);
-/* Statements executed through the pool since start (BEGIN and COMMIT count). */
+/* Statements executed through the pool since start (BEGIN and COMMIT count; preparing and
+ * liveness checks do not). */
 uint64_t pg_pool_statements(const struct pg_pool *pool);
 
 MUST_CHECK int pg_acquire(struct pg_pool *pool, struct pg_conn **ret, struct error *err);
@@ -91,14 +94,19 @@ MUST_CHECK int pg_run(struct pg_conn *conn, struct arena *a, const struct pg_stm
 #define PG_RUN(conn, a, stmt, ret, err, ...)                                                       \
     pg_run((conn), (a), (stmt), (const struct pg_arg[]){ __VA_ARGS__ },                            \
            sizeof((const struct pg_arg[]){ __VA_ARGS__ }) / sizeof(struct pg_arg), (ret), (err))
+/* Prepares the statement and checks that the server finds the declared number of parameters, that
+ * each is used, and that every result column is of a type the readers read (tests call this for
+ * every statement of every table). */
+MUST_CHECK int pg_describe(struct pg_conn *conn, const struct pg_stmt *stmt, struct error *err);
 /* For statements without parameters. */
 #define PG_RUN0(conn, a, stmt, ret, err) pg_run((conn), (a), (stmt), NULL, 0, (ret), (err))
 
 size_t pg_rows(const struct pg_result *r);
 int64_t pg_affected(const struct pg_result *r); /* rows changed by INSERT, UPDATE, DELETE */
 /* Column readers, by position; texts and bytes live in the result's arena. uuid, timestamptz
- * (RFC 3339 UTC with microseconds), jsonb and the like read as text. SQL NULL reads as NULL, 0,
- * false. */
+ * (RFC 3339 UTC with microseconds), jsonb, inet, numbers and the like read as text. SQL NULL reads
+ * as NULL, 0, false. A cell that does not exist or is of another type aborts; a result with a
+ * column that no reader reads (numeric, interval: cast it) already fails in pg_run. */
 bool pg_is_null(const struct pg_result *r, size_t row, size_t col);
 const char *pg_get_text(const struct pg_result *r, size_t row, size_t col);
 int64_t pg_get_int(const struct pg_result *r, size_t row, size_t col);
@@ -125,7 +133,10 @@ MUST_CHECK int pg_transact(struct pg_pool *pool, struct arena *a, pg_work *fn, v
 MUST_CHECK int pg_with(struct pg_pool *pool, struct arena *a, pg_work *fn, void *ctx,
                        struct error *err);
 
-/* A connection of its own that listens. pg_listener_wait returns 1 when a notification came
+/* A connection of its own that listens. pg_listener_new fails only on a malformed conninfo: without
+ * a server, the first wait connects. A wait that had to connect returns 1 with the payload "" at
+ * once, because notifications may have been missed; failing waits slow down by themselves, so a
+ * loop around them does not spin. pg_listener_wait returns 1 when a notification came
  * (payload in a), 0 on time-out, -1 on failure (it reconnects at the next call; treat that as
  * "something may have happened"). wake_fd (or -1) readable also ends the wait with 0. */
 struct pg_listener;
