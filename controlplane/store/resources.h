@@ -31,6 +31,7 @@ enum state_event {
     EVENT_DELETE,   /* a delete was asked for */
     EVENT_SETTLED,  /* every step is done for the newest generation */
     EVENT_GAVE_UP,  /* a step failed for good */
+    EVENT_CANCELED, /* a caller called off what was under way */
     EVENT_MAX
 };
 
@@ -47,6 +48,12 @@ extern const size_t state_table_len;
 const char *state_event_name(enum state_event event);
 /* 1 with *ret_to, or 0 when the table has no such row. */
 int state_next(enum resource_state from, enum state_event event, enum resource_state *ret_to);
+
+/* Moves a row by the table; its SQL repeats the `from` states. 1 moved, 0 when the table has no such
+ * row for the state it is in, or there is no such resource. */
+MUST_CHECK int state_move(struct pg_conn *conn, struct arena *a, const char *uid,
+                          enum state_event event, struct error *err);
+MUST_CHECK bool state_parse(const char *name, enum resource_state *ret);
 
 struct resource {
     const char *uid;
@@ -68,6 +75,8 @@ struct resource {
     int64_t observed_generation;
     int64_t attempts;
     struct json_object *last_error; /* NULL */
+    const char *created_at; /* RFC 3339 */
+    const char *updated_at;
 };
 
 /* Look-ups: 1 found, 0 absent, -1 failed. `lock` takes the row FOR UPDATE (inside a transaction). */
@@ -85,7 +94,9 @@ struct resource_filter {
     const char *type_key;   /* NULL: any */
     const char *parent_uid; /* NULL: any */
     const char *name;       /* NULL: any; without case */
-    const char *tag_name;   /* NULL: any */
+    const char *name_part;  /* NULL: any; occurs in the name, without case */
+    const char *location;   /* NULL: any; normalised */
+    const char *tag_name;   /* NULL: any; without case */
     const char *tag_value;  /* NULL: any */
     const char *after_key;  /* paging by key; NULL: from the start */
     int64_t limit;
@@ -119,6 +130,21 @@ MUST_CHECK int resource_start_delete_group(struct pg_conn *conn, struct arena *a
 MUST_CHECK int resource_start_delete_below(struct pg_conn *conn, struct arena *a,
                                            const char *parent_uid, int64_t *ret_moved,
                                            struct error *err);
+/* generation + 1 without a change of state: something outside the body that steps publish changed
+ * (a secret, a child), so the row is due at once. 1 done, 0 when it is Deleting or gone. */
+MUST_CHECK int resource_touch(struct pg_conn *conn, struct arena *a, const char *uid,
+                              struct error *err);
+/* How many children of each type a resource has. */
+struct resource_tally {
+    const char *type_key;
+    int64_t count;
+};
+MUST_CHECK int resource_tally_below(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                                    struct resource_tally **ret, size_t *ret_count,
+                                    struct error *err);
+/* 1 when the global name is taken in the type, 0 when it is free. */
+MUST_CHECK int resource_name_taken(struct pg_conn *conn, struct arena *a, const char *type_key,
+                                   const char *global_name, struct error *err);
 /* Removes the row at once (types without steps). */
 MUST_CHECK int resource_remove(struct pg_conn *conn, struct arena *a, const char *uid,
                                struct error *err);
@@ -132,5 +158,19 @@ MUST_CHECK int resource_secret_create(struct pg_conn *conn, struct arena *a, con
                                       const char *name, const char *wrapped, struct error *err);
 MUST_CHECK int resource_secret_replace(struct pg_conn *conn, struct arena *a, const char *uid,
                                        const char *name, const char *wrapped, struct error *err);
+
+/* Creates the secrets a resource lacks (each wrapped by the caller) and reads all the named ones
+ * back, in one transaction: two copies agree on whichever was first. */
+struct resource_secret {
+    const char *name;
+    const char *wrapped; /* in: a candidate; out: what is stored */
+};
+MUST_CHECK int resource_secrets_settle(struct pg_pool *db, struct arena *a, const char *uid,
+                                       struct resource_secret *secrets, size_t count,
+                                       struct error *err);
+/* Replaces one secret and touches its resource, so that steps publish it. 1 done, 0 when the
+ * resource is Deleting or gone (nothing changed). */
+MUST_CHECK int resource_secret_rotate(struct pg_pool *db, struct arena *a, const char *uid,
+                                      const char *name, const char *wrapped, struct error *err);
 
 #endif

@@ -22,8 +22,12 @@ struct control; /* the running control plane: controlplane/control.h */
 
 enum sku { SKU_NONE, SKU_BASIC, SKU_STANDARD, SKU_PREMIUM, SKU_MAX };
 
-/* In `struct field`: gate is the lowest SKU that may set another value than the default; since is
- * the first api-version that shows the member (older versions neither show nor accept it). */
+/* In `struct field`: gate is the lowest SKU that may set another value than the default. since is
+ * the first api-version that shows the member (older versions neither show nor accept it; what is
+ * stored survives their PUT): "2021-09-01", or first preview and first stable one joined by a slash
+ * ("2020-11-01-preview/2021-09-01"), or a preview alone while no stable version has it. */
+bool since_shows(const char *since, const char *api_version); /* since NULL: always */
+const char *sku_text(enum sku sku);
 
 /* Where a type's resources live. */
 enum type_scope {
@@ -92,6 +96,7 @@ struct action {
 
 struct resource_type {
     const char *name; /* "Microsoft.ContainerRegistry/registries", canonical spelling */
+    const char *rbac; /* what RBAC actions call it where that differs from name; NULL: name */
     const char *description;
     enum type_scope scope;
     const struct resource_type *parent; /* for SCOPE_CHILD */
@@ -100,6 +105,7 @@ struct resource_type {
     const char *pattern_text; /* what the pattern means, for the error */
     bool is_tracked;     /* has location and tags */
     bool is_name_global; /* one installation-wide name space (DNS) */
+    bool hides_system_data; /* systemData is recorded, never shown */
     unsigned lro;
     const char *const *api_versions; /* NULL-terminated, newest first; stable ones first */
     size_t size;         /* of the decoded struct */
@@ -107,6 +113,15 @@ struct resource_type {
                                    tags, systemData */
     const struct step *steps;     /* NULL: Succeeded in the transaction of the request */
     const struct action *actions; /* may be NULL */
+    /* Before the table's own checks, on the whole desired body: refusals that have a documented code
+     * of their own. May be NULL. */
+    int (*precheck)(struct arena *a, const struct json_object *body, struct error *err);
+    /* Read-only members that the server sets when it writes (times of change), put into `now`; was
+     * is the stored body, NULL on create. Must leave `now` as it was when nothing changed. */
+    void (*stamp)(struct arena *a, const struct json_object *was, struct json_object *now,
+                  const char *time);
+    /* Fills *err for a global name that somebody else has; returns -1. */
+    int (*name_taken)(const struct resource *resource, struct error *err);
     /* Rules across fields; was is NULL on create, so a tightened rule can spare old values. Both are
      * decoded structs. */
     int (*validate)(struct arena *a, const void *was, const void *now, struct error *err);
