@@ -78,8 +78,7 @@ static int check_header(const struct json_object *header, struct error *err)
     /* RFC 7515 section 4.1.11: an extension one does not know is a reason to refuse. */
     if (json_has(header, "crit"))
         return fail(err, &E_UNAUTHENTICATED, "The token demands an extension that is not known.");
-    if (json_has(header, "typ") && !text_eq_nocase(json_text(header, "typ"), "JWT") &&
-        !text_eq_nocase(json_text(header, "typ"), "at+jwt"))
+    if (json_has(header, "typ") && !text_eq_nocase(json_text(header, "typ"), "JWT"))
         return fail(err, &E_UNAUTHENTICATED, "The token is of another type.");
     return 0;
 }
