@@ -8,7 +8,14 @@
 #include <string.h>
 #include <time.h>
 
-/* No bound on what is written. */
+/* No bound on what is written. With clang, _FORTIFY_SOURCE makes macros of them. */
+#undef strcpy
+#undef strcat
+#undef sprintf
+#undef vsprintf
+#undef stpcpy
+#undef strncpy
+#undef strncat
 #pragma GCC poison strcpy strcat sprintf vsprintf gets stpcpy strncpy strncat
 /* Hidden state, or no way to see a failure. */
 #pragma GCC poison strtok atoi atol atoll atof gmtime localtime ctime asctime
