@@ -186,6 +186,7 @@ create table events (
     operation_id uuid,
     details jsonb not null default '{}'
 );
+create index events_by_age on events (at);
 create index events_by_time on events (subscription_id, at desc);
 create index events_by_resource on events (resource_key, at desc);
 

@@ -1,0 +1,216 @@
+/* Reading `resources`: one column list, one row reader, look-ups and the list every page of every
+ * collection comes from. */
+#include "controlplane/store/resources.h"
+
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/json/json.h"
+#include "common/pg/pg.h"
+
+#include "controlplane/store/rows.h"
+#include "controlplane/store/statements.h"
+
+#define JSON_COLUMN_MAX_BYTES (8u << 20)
+
+enum { BY_KEY, BY_KEY_LOCKED, BY_UID, BY_UID_LOCKED, SHARE, LIST, COUNT_BELOW, COUNT_IN_GROUP,
+       TALLY_BELOW, NAME_TAKEN };
+
+const struct pg_stmt resources_statements[] = {
+    [BY_KEY] = { "resource_by_key",
+                 "select " RESOURCE_COLUMNS " from resources r where r.key = $1", "text" },
+    [BY_KEY_LOCKED] = { "resource_by_key_locked",
+                        "select " RESOURCE_COLUMNS " from resources r where r.key = $1 for update",
+                        "text" },
+    [BY_UID] = { "resource_by_uid",
+                 "select " RESOURCE_COLUMNS " from resources r where r.uid = $1", "uuid" },
+    [BY_UID_LOCKED] = { "resource_by_uid_locked",
+                        "select " RESOURCE_COLUMNS " from resources r where r.uid = $1 for update",
+                        "uuid" },
+    [SHARE] = { "resource_share",
+                "select " RESOURCE_COLUMNS " from resources r where r.key = $1 for share", "text" },
+    /* $10 tells resources at the top of a group: neither groups themselves nor children. */
+    [LIST] = { "resource_list",
+               "select " RESOURCE_COLUMNS " from resources r "
+               "where r.subscription_id = $1 and ($2::text is null or r.group_key = $2) "
+               "and ($3::text is null or r.type_key = $3) "
+               "and ($4::uuid is null or r.parent_uid = $4) "
+               "and ($5::text is null or lower(r.name) = lower($5)) "
+               "and ($6::text is null or r.location = $6) "
+               "and ($7::text is null or exists (select 1 from jsonb_each_text(r.tags) as t (k, v) "
+               "     where lower(t.k) = lower($7) and ($8::text is null or t.v = $8))) "
+               "and ($9::text is null or r.key > $9) "
+               "and (not $10::bool or (r.parent_uid is null "
+               "     and r.type_key <> 'microsoft.resources/resourcegroups')) "
+               "and ($12::text is null or position(lower($12) in lower(r.name)) > 0) "
+               "order by r.key limit $11",
+               "uuid text text uuid text text text text text bool int8 text" },
+    [COUNT_BELOW] = { "resource_count_below",
+                      "select count(*) from resources where parent_uid = $1", "uuid" },
+    [COUNT_IN_GROUP] = { "resource_count_in_group",
+                         "select count(*) from resources where subscription_id = $1 "
+                         "and group_key = $2 and type_key <> 'microsoft.resources/resourcegroups'",
+                         "uuid text" },
+    [TALLY_BELOW] = { "resource_tally_below",
+                      "select type_key, count(*) from resources where parent_uid = $1 "
+                      "group by type_key order by type_key",
+                      "uuid" },
+    [NAME_TAKEN] = { "resource_name_taken",
+                     "select 1 from resources where type_key = $1 and global_name = $2",
+                     "text text" },
+    { 0 },
+};
+
+static int read_json(const struct pg_result *r, size_t row, size_t col, struct arena *a,
+                     struct json_object **ret, struct error *err)
+{
+    const char *text = pg_get_text(r, row, col);
+    struct json_object *value = NULL;
+
+    if (!text) {
+        *ret = NULL;
+        return 0;
+    }
+    if (json_parse_object(text, strlen(text), JSON_COLUMN_MAX_BYTES, &value, err))
+        return fail_cause(err, &E_INTERNAL, "column %zu of a resource does not parse", col);
+    *ret = json_own(a, value);
+    return 0;
+}
+
+int resource_from_row(const struct pg_result *r, size_t row, struct arena *a, struct resource *ret,
+                      struct error *err)
+{
+    const char *state = pg_get_text(r, row, 14);
+
+    *ret = (struct resource){
+        .uid = pg_get_text(r, row, 0),
+        .key = pg_get_text(r, row, 1),
+        .id = pg_get_text(r, row, 2),
+        .type_key = pg_get_text(r, row, 3),
+        .name = pg_get_text(r, row, 4),
+        .subscription_id = pg_get_text(r, row, 5),
+        .group_key = pg_get_text(r, row, 6),
+        .parent_uid = pg_get_text(r, row, 7),
+        .location = pg_get_text(r, row, 8),
+        .global_name = pg_get_text(r, row, 9),
+        .generation = pg_get_int(r, row, 15),
+        .observed_generation = pg_get_int(r, row, 16),
+        .attempts = pg_get_int(r, row, 17),
+        .created_at = pg_get_text(r, row, 19),
+        .updated_at = pg_get_text(r, row, 20),
+    };
+    if (!state_parse(state, &ret->state))
+        return fail_cause(err, &E_INTERNAL, "resource %s has an unknown state", ret->uid);
+    if (read_json(r, row, 10, a, &ret->tags, err) || read_json(r, row, 11, a, &ret->body, err) ||
+        read_json(r, row, 12, a, &ret->status, err) ||
+        read_json(r, row, 13, a, &ret->system_data, err) ||
+        read_json(r, row, 18, a, &ret->last_error, err))
+        return wrap(err, "read resource %s", ret->uid);
+    return 0;
+}
+
+static int look_up(struct pg_conn *conn, struct arena *a, const struct pg_stmt *stmt,
+                   const char *arg, struct resource **ret, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, stmt, &r, err, pg_text(arg)))
+        return wrap(err, "look up a resource");
+    if (pg_rows(r) == 0)
+        return 0;
+    *ret = ARENA_NEW(a, struct resource);
+    return resource_from_row(r, 0, a, *ret, err) ? -1 : 1;
+}
+
+int resource_by_key(struct pg_conn *conn, struct arena *a, const char *key, bool lock,
+                    struct resource **ret, struct error *err)
+{
+    return look_up(conn, a, &resources_statements[lock ? BY_KEY_LOCKED : BY_KEY], key, ret, err);
+}
+
+int resource_by_uid(struct pg_conn *conn, struct arena *a, const char *uid, bool lock,
+                    struct resource **ret, struct error *err)
+{
+    return look_up(conn, a, &resources_statements[lock ? BY_UID_LOCKED : BY_UID], uid, ret, err);
+}
+
+int resource_share(struct pg_conn *conn, struct arena *a, const char *key, struct resource **ret,
+                   struct error *err)
+{
+    return look_up(conn, a, &resources_statements[SHARE], key, ret, err);
+}
+
+int resource_list(struct pg_conn *conn, struct arena *a, const struct resource_filter *filter,
+                  struct resource **ret_items, size_t *ret_count, struct error *err)
+{
+    struct pg_result *r = NULL;
+    struct resource *items;
+    size_t count;
+
+    if (PG_RUN(conn, a, &resources_statements[LIST], &r, err, pg_text(filter->subscription_id),
+               pg_text(filter->group_key), pg_text(filter->type_key), pg_text(filter->parent_uid),
+               pg_text(filter->name), pg_text(filter->location), pg_text(filter->tag_name),
+               pg_text(filter->tag_value), pg_text(filter->after_key),
+               pg_bool(filter->is_top_level_only), pg_int(filter->limit),
+               pg_text(filter->name_part)))
+        return wrap(err, "list resources");
+    count = pg_rows(r);
+    items = arena_array(a, count ? count : 1, sizeof(*items));
+    for (size_t i = 0; i < count; i++) {
+        if (resource_from_row(r, i, a, &items[i], err))
+            return -1;
+    }
+    *ret_items = items;
+    *ret_count = count;
+    return 0;
+}
+
+int resource_count_below(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                         int64_t *ret, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &resources_statements[COUNT_BELOW], &r, err, pg_text(parent_uid)))
+        return wrap(err, "count children");
+    *ret = pg_get_int(r, 0, 0);
+    return 0;
+}
+
+int resource_count_in_group(struct pg_conn *conn, struct arena *a, const char *subscription_id,
+                            const char *group_key, int64_t *ret, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &resources_statements[COUNT_IN_GROUP], &r, err, pg_text(subscription_id),
+               pg_text(group_key)))
+        return wrap(err, "count what is in a group");
+    *ret = pg_get_int(r, 0, 0);
+    return 0;
+}
+
+int resource_tally_below(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                         struct resource_tally **ret, size_t *ret_count, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &resources_statements[TALLY_BELOW], &r, err, pg_text(parent_uid)))
+        return wrap(err, "tally children");
+    *ret_count = pg_rows(r);
+    *ret = arena_array(a, *ret_count ? *ret_count : 1, sizeof(**ret));
+    for (size_t i = 0; i < *ret_count; i++)
+        (*ret)[i] = (struct resource_tally){ pg_get_text(r, i, 0), pg_get_int(r, i, 1) };
+    return 0;
+}
+
+int resource_name_taken(struct pg_conn *conn, struct arena *a, const char *type_key,
+                        const char *global_name, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &resources_statements[NAME_TAKEN], &r, err, pg_text(type_key),
+               pg_text(global_name)))
+        return wrap(err, "look up a global name");
+    return pg_rows(r) > 0;
+}

@@ -1,0 +1,23 @@
+/* How a row of `resources` becomes a struct, for the files of this folder that select one. */
+#ifndef PORTOLAN_STORE_ROWS_H
+#define PORTOLAN_STORE_ROWS_H
+
+#include <stddef.h>
+
+#include "common/base/cleanup.h"
+
+struct arena;
+struct error;
+struct pg_result;
+struct resource;
+
+/* Of `resources r`, in the order resource_from_row() reads them. */
+#define RESOURCE_COLUMNS                                                                           \
+    "r.uid, r.key, r.id, r.type_key, r.name, r.subscription_id, r.group_key, r.parent_uid, "       \
+    "r.location, r.global_name, r.tags, r.body, r.status, r.system_data, r.state, r.generation, "  \
+    "r.observed_generation, r.attempts, r.last_error, r.created_at, r.updated_at"
+
+MUST_CHECK int resource_from_row(const struct pg_result *r, size_t row, struct arena *a,
+                                 struct resource *ret, struct error *err);
+
+#endif

@@ -1,0 +1,15 @@
+/* Every statement table of this folder's files, so that a test can have the server prepare each
+ * one against the migrated database. */
+#ifndef PORTOLAN_STORE_STATEMENTS_H
+#define PORTOLAN_STORE_STATEMENTS_H
+
+struct pg_stmt;
+
+extern const struct pg_stmt state_statements[];
+extern const struct pg_stmt resources_statements[];
+extern const struct pg_stmt resources_write_statements[];
+extern const struct pg_stmt secrets_statements[];
+extern const struct pg_stmt operations_statements[];
+extern const struct pg_stmt subscriptions_statements[];
+
+#endif
