@@ -1,0 +1,563 @@
+/* The directory driver: one file per blob. Its commit order is what crash safety rests on: bytes
+ * fsynced, file renamed into place, directory fsynced. The tree is locked by one process, whose
+ * temporary files are the only ones alive. */
+#include "dataplane/blobs/blobs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/file.h"
+#include "common/base/text.h"
+#include "common/crypto/seal.h"
+
+#define CHUNK_FILE_BYTES (SEAL_CHUNK_BYTES + SEAL_TAG_BYTES)
+#define SALT_OFFSET      (SEAL_HEADER_BYTES - BLOB_SALT_BYTES)
+#define CONTEXT_MAX      64
+/* Written-back in the background while more arrives, so that the final fsync has little to do. */
+#define WRITEBACK_BYTES  ((uint64_t)8 * 1024 * 1024)
+#define LOCK_WAIT_MS     10000
+
+struct directory_store {
+    struct blob_store base;
+    char root[PATH_MAX / 2];
+    char context[CONTEXT_MAX];
+    bool has_key, is_sealing;
+    uint8_t key[SEAL_KEY_BYTES];
+    uint32_t epoch;
+    int lock_fd;
+};
+
+/* Reading sealed or plain bytes from an open file. */
+struct view {
+    int fd;
+    uint64_t size;         /* of the plain content */
+    struct opener *opener; /* NULL: plain */
+    uint8_t *chunk;        /* the chunk last opened for a read that did not cover it */
+    uint64_t chunk_index;
+    size_t chunk_len;      /* 0: none */
+};
+
+struct blob_put {
+    struct directory_store *store;
+    int fd;
+    char path[PATH_MAX];
+    bool is_renamed, is_durable;
+    struct sealer *sealer; /* NULL: plain */
+    uint8_t header[SEAL_HEADER_BYTES];
+    uint8_t *pending; /* one chunk of plain text that may turn out to be the last */
+    size_t pending_len;
+    uint64_t size, written, written_back;
+    struct view view; /* of read_back */
+};
+
+struct blob_reader {
+    struct view view;
+};
+
+static struct directory_store *store_of(struct blob_store *base)
+{
+    return (struct directory_store *)base;
+}
+
+/* The layout, and the only function that makes paths:
+ *
+ *   <root>/owner.lock               held by the process that serves this tree
+ *   <root>/tmp/<uuid>               uploads under way
+ *   <root>/blobs/<alg>/<xx>/<hex>   content; xx are the first two of the hex digits
+ *
+ * File names come from a parsed digest or from uuid_new(), never from a client's text. With hex ==
+ * NULL it is the directory; with algorithm DIGEST_ALGORITHM_MAX, below tmp. */
+static void path_of(const struct directory_store *store, enum digest_algorithm algorithm,
+                    const char *shard, const char *name, char ret[PATH_MAX])
+{
+    static const char *const folders[] = { [DIGEST_SHA256] = "blobs/sha256",
+                                           [DIGEST_SHA512] = "blobs/sha512",
+                                           [DIGEST_ALGORITHM_MAX] = "tmp" };
+    int n = snprintf(ret, PATH_MAX, "%s/%s%s%.2s%s%s", store->root, folders[algorithm],
+                     shard ? "/" : "", shard ? shard : "", name ? "/" : "", name ? name : "");
+    if (n < 0 || n >= PATH_MAX)
+        abort(); /* the root's length was checked at open */
+}
+
+static void blob_path(const struct directory_store *store, const struct digest *digest,
+                      char ret[PATH_MAX])
+{
+    char hex[2 * SHA512_LEN + 1];
+    digest_hex(digest, hex);
+    path_of(store, digest->algorithm, hex, hex, ret);
+}
+
+static int write_all(int fd, const void *bytes, size_t len, struct error *err)
+{
+    const uint8_t *at = bytes;
+    while (len > 0) {
+        ssize_t n = write(fd, at, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(err, "write an upload");
+        at += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* How many bytes were read: fewer than len only at the end of the file. */
+static ssize_t read_all(int fd, void *buf, size_t len, uint64_t offset, struct error *err)
+{
+    size_t done = 0;
+    while (done < len) {
+        ssize_t n = pread(fd, (uint8_t *)buf + done, len - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(err, "read a blob");
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+/* --- one file, seen as its content ------------------------------------------------------------ */
+
+static int view_init(struct view *v, const struct directory_store *store, int fd, uint64_t size,
+                     const uint8_t *header, struct error *err)
+{
+    uint32_t epoch = 0;
+
+    *v = (struct view){ .fd = fd, .size = size };
+    if (!header)
+        return 0;
+    if (seal_header_epoch(header, &epoch, err) != 0)
+        return -1;
+    if (!store->has_key || epoch != store->epoch)
+        return fail_cause(err, &E_INTERNAL, "no data key of epoch %u", epoch);
+    return opener_new(store->key, store->context, header, &v->opener, err);
+}
+
+static void view_done(struct view *v)
+{
+    opener_free(v->opener);
+    free(v->chunk);
+}
+
+/* Opens one chunk into out, which holds the sealed form as well. Returns the plain length. */
+static ssize_t open_chunk(const struct view *v, uint64_t index, uint8_t *out, struct error *err)
+{
+    uint64_t start = index * SEAL_CHUNK_BYTES;
+    size_t plain = v->size - start < SEAL_CHUNK_BYTES ? (size_t)(v->size - start)
+                                                      : SEAL_CHUNK_BYTES;
+    int is_last = start + plain == v->size;
+    ssize_t n = read_all(v->fd, out, plain + SEAL_TAG_BYTES,
+                         SEAL_HEADER_BYTES + index * CHUNK_FILE_BYTES, err);
+    if (n < 0)
+        return -1;
+    if ((size_t)n != plain + SEAL_TAG_BYTES)
+        return fail_cause(err, &E_INTERNAL, "a sealed blob is cut short");
+    if (opener_chunk(v->opener, index, out, (size_t)n, is_last, out, err) != 0)
+        return -1;
+    return (ssize_t)plain;
+}
+
+static ssize_t view_read(struct view *v, uint64_t offset, void *buf, size_t cap, struct error *err)
+{
+    size_t done = 0;
+
+    if (offset >= v->size)
+        return 0;
+    if (cap > v->size - offset)
+        cap = (size_t)(v->size - offset);
+    if (!v->opener) {
+        ssize_t n = read_all(v->fd, buf, cap, offset, err);
+        if (n >= 0 && (size_t)n != cap)
+            return fail_cause(err, &E_INTERNAL, "a blob is cut short");
+        return n;
+    }
+    while (done < cap) {
+        uint64_t index = (offset + done) / SEAL_CHUNK_BYTES;
+        size_t skip = (size_t)((offset + done) % SEAL_CHUNK_BYTES);
+        uint8_t *target = (uint8_t *)buf + done;
+        if (skip == 0 && cap - done >= CHUNK_FILE_BYTES) {
+            ssize_t n = open_chunk(v, index, target, err);
+            if (n < 0)
+                return -1;
+            done += (size_t)n;
+            continue;
+        }
+        if (!v->chunk && !(v->chunk = malloc(CHUNK_FILE_BYTES)))
+            abort();
+        if (v->chunk_len == 0 || v->chunk_index != index) {
+            v->chunk_len = 0;
+            ssize_t n = open_chunk(v, index, v->chunk, err);
+            if (n < 0)
+                return -1;
+            v->chunk_len = (size_t)n;
+            v->chunk_index = index;
+        }
+        size_t len = v->chunk_len - skip < cap - done ? v->chunk_len - skip : cap - done;
+        memcpy(target, v->chunk + skip, len);
+        done += len;
+    }
+    return (ssize_t)done;
+}
+
+/* --- opening a store --------------------------------------------------------------------------- */
+
+static int make_folders(const struct directory_store *store, struct error *err)
+{
+    char path[PATH_MAX];
+
+    for (int i = 0; i <= DIGEST_ALGORITHM_MAX; i++) {
+        path_of(store, (enum digest_algorithm)i, NULL, NULL, path);
+        if (file_mkdirs(path, 0700, err) != 0)
+            return -1;
+    }
+    if (snprintf(path, sizeof(path), "%s/blobs", store->root) >= (int)sizeof(path))
+        return fail_cause(err, &E_INVALID, "the blob directory's path is too long");
+    if (file_fsync_dir(path, err) != 0)
+        return -1;
+    return file_fsync_dir(store->root, err);
+}
+
+/* Waits a while: the process before us may be ending. */
+static int take_tree(struct directory_store *store, struct error *err)
+{
+    char path[PATH_MAX];
+    int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
+
+    if (snprintf(path, sizeof(path), "%s/owner.lock", store->root) >= (int)sizeof(path))
+        return fail_cause(err, &E_INVALID, "the blob directory's path is too long");
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        return fail_errno(err, "open %s", path);
+    while (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return fail_errno(err, "lock %s", path);
+        if (clock_mono_ms() > until)
+            return fail_cause(err, &E_CONFLICT, "%s is held by another process", path);
+        clock_sleep_ms(20);
+    }
+    return 0;
+}
+
+static void directory_close(struct blob_store *base)
+{
+    struct directory_store *store = store_of(base);
+    if (!store)
+        return;
+    if (store->lock_fd >= 0)
+        (void)close(store->lock_fd);
+    secret_cleanse(store->key, sizeof(store->key));
+    free(store);
+}
+
+static int directory_open(const struct blob_config *config, struct blob_store **ret,
+                          struct error *err)
+{
+    size_t len = strlen(config->root);
+    struct directory_store *store = calloc(1, sizeof(*store));
+    if (!store)
+        abort();
+    store->base.driver = &blob_directory_driver;
+    store->lock_fd = -1;
+    store->has_key = config->key != NULL;
+    store->is_sealing = config->is_sealing && store->has_key;
+    store->epoch = config->epoch;
+    if (config->key)
+        memcpy(store->key, config->key, sizeof(store->key));
+    if (len >= sizeof(store->root) ||
+        snprintf(store->context, sizeof(store->context), "registry/%s/blob",
+                 config->registry_id) >= CONTEXT_MAX) {
+        directory_close(&store->base);
+        return fail_cause(err, &E_INVALID, "the blob directory's path is too long");
+    }
+    memcpy(store->root, config->root, len + 1);
+    if (make_folders(store, err) != 0 || take_tree(store, err) != 0) {
+        directory_close(&store->base);
+        return -1;
+    }
+    *ret = &store->base;
+    return 0;
+}
+
+/* --- writing ----------------------------------------------------------------------------------- */
+
+static void directory_discard(struct blob_put *put)
+{
+    if (!put)
+        return;
+    view_done(&put->view);
+    sealer_free(put->sealer);
+    free(put->pending);
+    if (put->fd >= 0)
+        (void)close(put->fd);
+    if (!put->is_renamed)
+        (void)unlink(put->path);
+    free(put);
+}
+
+static int directory_begin(struct blob_store *base, struct blob_put **ret, struct error *err)
+{
+    struct directory_store *store = store_of(base);
+    char name[UUID_TEXT_LEN + 1];
+    struct blob_put *put = calloc(1, sizeof(*put));
+    if (!put)
+        abort();
+
+    uuid_new(name);
+    put->store = store;
+    path_of(store, DIGEST_ALGORITHM_MAX, NULL, name, put->path);
+    put->fd = open(put->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (put->fd < 0) {
+        int status = fail_errno(err, "create a temporary file");
+        put->is_renamed = true; /* nothing to unlink */
+        directory_discard(put);
+        return status;
+    }
+    if (store->is_sealing) {
+        put->sealer = sealer_new(store->key, store->epoch, store->context, put->header);
+        if (write_all(put->fd, put->header, sizeof(put->header), err) != 0) {
+            directory_discard(put);
+            return -1;
+        }
+    }
+    *ret = put;
+    return 0;
+}
+
+static int write_out(struct blob_put *put, const void *bytes, size_t len, struct error *err)
+{
+    if (write_all(put->fd, bytes, len, err) != 0)
+        return -1;
+    put->written += len;
+    if (put->written - put->written_back >= WRITEBACK_BYTES) {
+        /* Only a hint: fsync in finish() is what counts. */
+        (void)sync_file_range(put->fd, (off_t)put->written_back,
+                              (off_t)(put->written - put->written_back), SYNC_FILE_RANGE_WRITE);
+        put->written_back = put->written;
+    }
+    return 0;
+}
+
+static int flush_pending(struct blob_put *put, int is_last, struct error *err)
+{
+    sealer_chunk(put->sealer, put->pending, put->pending_len, is_last, put->pending);
+    if (write_out(put, put->pending, put->pending_len + SEAL_TAG_BYTES, err) != 0)
+        return -1;
+    put->pending_len = 0;
+    return 0;
+}
+
+static int directory_write(struct blob_put *put, const void *bytes, size_t len, struct error *err)
+{
+    const uint8_t *at = bytes;
+
+    put->size += len;
+    if (!put->sealer)
+        return write_out(put, bytes, len, err);
+    if (!put->pending && !(put->pending = malloc(CHUNK_FILE_BYTES)))
+        abort();
+    while (len > 0) {
+        /* A full chunk is kept until more comes: the last one is sealed as the last. */
+        if (put->pending_len == SEAL_CHUNK_BYTES && flush_pending(put, 0, err) != 0)
+            return -1;
+        size_t room = SEAL_CHUNK_BYTES - put->pending_len;
+        size_t n = len < room ? len : room;
+        memcpy(put->pending + put->pending_len, at, n);
+        put->pending_len += n;
+        at += n;
+        len -= n;
+    }
+    return 0;
+}
+
+static int directory_finish(struct blob_put *put, struct error *err)
+{
+    if (put->sealer) {
+        if (!put->pending && !(put->pending = malloc(CHUNK_FILE_BYTES)))
+            abort();
+        if (flush_pending(put, 1, err) != 0)
+            return -1;
+        free(put->pending);
+        put->pending = NULL;
+    }
+    if (fsync(put->fd) != 0)
+        return fail_errno(err, "fsync an upload");
+    return view_init(&put->view, put->store, put->fd, put->size,
+                     put->sealer ? put->header : NULL, err);
+}
+
+static ssize_t directory_read_back(struct blob_put *put, uint64_t offset, void *buf, size_t cap,
+                                   struct error *err)
+{
+    return view_read(&put->view, offset, buf, cap, err);
+}
+
+static void directory_describe(const struct blob_put *put, struct blob_ref *ret)
+{
+    *ret = (struct blob_ref){ .size = put->size, .is_sealed = put->sealer != NULL };
+    if (put->sealer)
+        memcpy(ret->salt, put->header + SALT_OFFSET, BLOB_SALT_BYTES);
+}
+
+static int directory_commit(struct blob_put *put, const struct digest *digest, struct error *err)
+{
+    char path[PATH_MAX], folder[PATH_MAX], parent[PATH_MAX], hex[2 * SHA512_LEN + 1];
+
+    if (put->is_durable)
+        return 0;
+    digest_hex(digest, hex);
+    path_of(put->store, digest->algorithm, hex, hex, path);
+    path_of(put->store, digest->algorithm, hex, NULL, folder);
+    if (mkdir(folder, 0700) == 0) {
+        path_of(put->store, digest->algorithm, NULL, NULL, parent);
+        if (file_fsync_dir(parent, err) != 0)
+            return -1;
+    } else if (errno != EEXIST) {
+        return fail_errno(err, "make a blob folder");
+    }
+    if (!put->is_renamed && rename(put->path, path) != 0)
+        return fail_errno(err, "rename an upload");
+    put->is_renamed = true;
+    if (file_fsync_dir(folder, err) != 0)
+        return -1;
+    put->is_durable = true;
+    return 0;
+}
+
+/* --- reading ----------------------------------------------------------------------------------- */
+
+static void directory_release(struct blob_reader *reader)
+{
+    if (!reader)
+        return;
+    if (reader->view.fd >= 0)
+        (void)close(reader->view.fd);
+    view_done(&reader->view);
+    free(reader);
+}
+
+static int check_sealed(const struct blob_ref *ref, int fd, uint8_t header[SEAL_HEADER_BYTES],
+                        struct error *err)
+{
+    ssize_t n = read_all(fd, header, SEAL_HEADER_BYTES, 0, err);
+    if (n < 0)
+        return -1;
+    if ((size_t)n != SEAL_HEADER_BYTES)
+        return fail_cause(err, &E_INTERNAL, "a sealed blob is cut short");
+    if (memcmp(header + SALT_OFFSET, ref->salt, BLOB_SALT_BYTES) != 0)
+        return fail_cause(err, &E_INTERNAL, "a sealed blob is not the one the database names");
+    return 0;
+}
+
+static int directory_get(struct blob_store *base, const struct blob_ref *ref,
+                         struct blob_reader **ret, struct error *err)
+{
+    struct directory_store *store = store_of(base);
+    char path[PATH_MAX];
+    uint8_t header[SEAL_HEADER_BYTES];
+    struct stat st;
+
+    blob_path(store, &ref->digest, path);
+    _cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return fail_errno(err, "open a blob");
+    uint64_t expected = ref->is_sealed ? seal_file_bytes(ref->size) : ref->size;
+    if ((uint64_t)st.st_size != expected)
+        return fail_cause(err, &E_INTERNAL, "a blob's file has %lld bytes, not %llu",
+                          (long long)st.st_size, (unsigned long long)expected);
+    if (ref->is_sealed && check_sealed(ref, fd, header, err) != 0)
+        return -1;
+    struct blob_reader *reader = calloc(1, sizeof(*reader));
+    if (!reader)
+        abort();
+    if (view_init(&reader->view, store, -1, ref->size, ref->is_sealed ? header : NULL, err) != 0) {
+        reader->view.fd = -1;
+        directory_release(reader);
+        return -1;
+    }
+    reader->view.fd = take_fd(&fd);
+    *ret = reader;
+    return 1;
+}
+
+static ssize_t directory_read(struct blob_reader *reader, uint64_t offset, void *buf, size_t cap,
+                              struct error *err)
+{
+    return view_read(&reader->view, offset, buf, cap, err);
+}
+
+static int directory_plain_fd(struct blob_reader *reader)
+{
+    return reader->view.opener ? -1 : fcntl(reader->view.fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static int directory_exists(struct blob_store *base, const struct digest *digest,
+                            struct error *err)
+{
+    char path[PATH_MAX];
+
+    blob_path(store_of(base), digest, path);
+    if (access(path, R_OK) == 0)
+        return 1;
+    return errno == ENOENT ? 0 : fail_errno(err, "look for a blob");
+}
+
+static int directory_remove(struct blob_store *base, const struct digest *digest,
+                            struct error *err)
+{
+    char path[PATH_MAX];
+
+    blob_path(store_of(base), digest, path);
+    if (unlink(path) != 0 && errno != ENOENT)
+        return fail_errno(err, "remove a blob");
+    return 0;
+}
+
+static int directory_sweep(struct blob_store *base, struct error *err)
+{
+    char path[PATH_MAX];
+    const struct dirent *entry;
+
+    path_of(store_of(base), DIGEST_ALGORITHM_MAX, NULL, NULL, path);
+    _cleanup_(closedirp) DIR *dir = opendir(path);
+    if (!dir)
+        return fail_errno(err, "open the folder of temporary files");
+    while ((entry = readdir(dir))) {
+        if (entry->d_name[0] != '.' && unlinkat(dirfd(dir), entry->d_name, 0) != 0 &&
+            errno != ENOENT)
+            return fail_errno(err, "remove a temporary file");
+    }
+    return 0;
+}
+
+const struct blob_driver blob_directory_driver = {
+    .name = "directory",
+    .open = directory_open,
+    .close = directory_close,
+    .begin = directory_begin,
+    .write = directory_write,
+    .finish = directory_finish,
+    .read_back = directory_read_back,
+    .describe = directory_describe,
+    .commit = directory_commit,
+    .discard = directory_discard,
+    .get = directory_get,
+    .read = directory_read,
+    .plain_fd = directory_plain_fd,
+    .release = directory_release,
+    .exists = directory_exists,
+    .remove = directory_remove,
+    .sweep = directory_sweep,
+};

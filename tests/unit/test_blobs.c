@@ -1,0 +1,333 @@
+/* The suite every blob store driver passes, run over each of them, sealed and plain. */
+/* links: portolan_data */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/error.h"
+#include "common/base/file.h"
+#include "common/crypto/seal.h"
+#include "dataplane/blobs/blobs.h"
+
+#include <cmocka.h> /* last: its fail() is another one */
+
+#define REGISTRY "6f1c7a52-0d3c-4a3a-9a59-0b1f4f0f8a11"
+#define CANARY   "CANARY-of-the-test-7c41"
+
+struct fixture {
+    char root[64];
+    struct blob_store *store;
+    struct blob_config config;
+    uint8_t key[SEAL_KEY_BYTES];
+};
+
+static void open_store(struct fixture *f, const struct blob_driver *driver)
+{
+    struct error err = { 0 };
+    f->config.root = f->root;
+    f->config.registry_id = REGISTRY;
+    f->config.key = f->key;
+    f->config.epoch = 3;
+    assert_int_equal(driver->open(&f->config, &f->store, &err), 0);
+}
+
+static void set_up(struct fixture *f, const struct blob_driver *driver, bool is_sealing)
+{
+    *f = (struct fixture){ .root = "/tmp/portolan-blobs-XXXXXX" };
+    assert_non_null(mkdtemp(f->root));
+    memset(f->key, 7, sizeof(f->key));
+    f->config.is_sealing = is_sealing;
+    open_store(f, driver);
+}
+
+static void tear_down(struct fixture *f)
+{
+    struct error err = { 0 };
+    f->store->driver->close(f->store);
+    assert_int_equal(file_remove_tree(f->root, &err), 0);
+}
+
+static uint8_t *pattern(size_t len)
+{
+    uint8_t *bytes = malloc(len + 1);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
+    return bytes;
+}
+
+static struct blob_ref put(struct fixture *f, const void *bytes, size_t len, size_t step)
+{
+    struct error err = { 0 };
+    struct blob_writer *w = NULL;
+    struct blob_ref ref;
+    assert_int_equal(blob_writer_new(f->store, false, &w, &err), 0);
+    for (size_t at = 0; at < len; at += step) {
+        size_t n = len - at < step ? len - at : step;
+        assert_int_equal(blob_writer_add(w, (const uint8_t *)bytes + at, n, &err), 0);
+    }
+    assert_int_equal(blob_writer_size(w), len);
+    assert_int_equal(blob_writer_finish(w, &err), 0);
+    blob_writer_ref(w, &ref);
+    assert_int_equal(blob_writer_commit(w, &err), 0);
+    assert_int_equal(blob_writer_commit(w, &err), 0);
+    blob_writer_free(w);
+    return ref;
+}
+
+static void check_range(struct fixture *f, const struct blob_ref *ref, const uint8_t *bytes,
+                        size_t offset, size_t len, size_t cap)
+{
+    const struct blob_driver *d = f->store->driver;
+    struct error err = { 0 };
+    struct blob_reader *reader = NULL;
+    uint8_t *got = malloc(len + 1);
+    assert_non_null(got);
+    assert_int_equal(d->get(f->store, ref, &reader, &err), 1);
+    for (size_t at = 0; at < len;) {
+        size_t want = len - at < cap ? len - at : cap;
+        ssize_t n = d->read(reader, offset + at, got + at, want, &err);
+        assert_true(n > 0);
+        at += (size_t)n;
+    }
+    assert_memory_equal(got, bytes + offset, len);
+    d->release(reader);
+    free(got);
+}
+
+static void test_round_trip(const struct blob_driver *driver, bool is_sealing)
+{
+    static const size_t sizes[] = { 0,     1,      4096,   65535,  65536, 65537,
+                                    65552, 131072, 200000, 1048576 };
+    static const size_t steps[] = { 1000, 65536, 300000 };
+    static const size_t caps[] = { 777, 65536, 65552, 200000 };
+    struct fixture f;
+    set_up(&f, driver, is_sealing);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        uint8_t *bytes = pattern(sizes[i]);
+        struct blob_ref ref = put(&f, bytes, sizes[i], steps[i % ARRAY_LEN(steps)]);
+        struct digest expected;
+        digest_of(DIGEST_SHA256, bytes, sizes[i], &expected);
+        assert_true(digest_equal(&ref.digest, &expected));
+        assert_int_equal(ref.is_sealed, is_sealing);
+        for (size_t c = 0; c < ARRAY_LEN(caps); c++)
+            check_range(&f, &ref, bytes, 0, sizes[i], caps[c]);
+        if (sizes[i] > 70000)
+            check_range(&f, &ref, bytes, 65530, 4000, 1000);
+        free(bytes);
+    }
+    tear_down(&f);
+}
+
+static void test_life(const struct blob_driver *driver, bool is_sealing)
+{
+    struct fixture f;
+    struct error err = { 0 };
+    struct blob_reader *reader = NULL;
+    set_up(&f, driver, is_sealing);
+    struct blob_ref ref = put(&f, "hello", 5, 5);
+    struct blob_ref absent = ref;
+    absent.digest.bytes[0] ^= 1;
+
+    assert_int_equal(driver->exists(f.store, &ref.digest, &err), 1);
+    assert_int_equal(driver->exists(f.store, &absent.digest, &err), 0);
+    assert_int_equal(driver->get(f.store, &absent, &reader, &err), 0);
+    /* An open reader outlives the removal. */
+    assert_int_equal(driver->get(f.store, &ref, &reader, &err), 1);
+    assert_int_equal(driver->remove(f.store, &ref.digest, &err), 0);
+    assert_int_equal(driver->remove(f.store, &ref.digest, &err), 0);
+    char got[5];
+    assert_int_equal(driver->read(reader, 0, got, sizeof(got), &err), 5);
+    assert_memory_equal(got, "hello", 5);
+    assert_int_equal(driver->read(reader, 5, got, sizeof(got), &err), 0);
+    driver->release(reader);
+    assert_int_equal(driver->exists(f.store, &ref.digest, &err), 0);
+    /* Written again, also over itself, and read after opening the tree anew. */
+    ref = put(&f, "hello", 5, 1);
+    ref = put(&f, "hello", 5, 2);
+    driver->close(f.store);
+    open_store(&f, driver);
+    check_range(&f, &ref, (const uint8_t *)"hello", 0, 5, 5);
+    tear_down(&f);
+}
+
+static void test_sha512(const struct blob_driver *driver, bool is_sealing)
+{
+    struct fixture f;
+    struct error err = { 0 };
+    size_t len = 300001;
+    uint8_t *bytes = pattern(len);
+    struct digest expected, got;
+    set_up(&f, driver, is_sealing);
+    digest_of(DIGEST_SHA512, bytes, len, &expected);
+    for (int is_hinted = 0; is_hinted <= 1; is_hinted++) {
+        struct blob_writer *w = NULL;
+        assert_int_equal(blob_writer_new(f.store, is_hinted, &w, &err), 0);
+        assert_int_equal(blob_writer_add(w, bytes, len, &err), 0);
+        assert_int_equal(blob_writer_finish(w, &err), 0);
+        assert_int_equal(blob_writer_digest(w, DIGEST_SHA512, &got, &err), 0);
+        assert_true(digest_equal(&expected, &got));
+        blob_writer_free(w);
+    }
+    free(bytes);
+    tear_down(&f);
+}
+
+static size_t count_files(const char *root, const char *below)
+{
+    char path[PATH_MAX];
+    size_t count = 0;
+    (void)snprintf(path, sizeof(path), "%s/%s", root, below);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (const struct dirent *e = readdir(dir); e; e = readdir(dir))
+        count += e->d_name[0] != '.';
+    (void)closedir(dir);
+    return count;
+}
+
+static void test_temporary_files(const struct blob_driver *driver, bool is_sealing)
+{
+    struct fixture f;
+    struct error err = { 0 };
+    struct blob_writer *w = NULL;
+    set_up(&f, driver, is_sealing);
+    assert_int_equal(blob_writer_new(f.store, false, &w, &err), 0);
+    assert_int_equal(blob_writer_add(w, "abc", 3, &err), 0);
+    assert_int_equal(count_files(f.root, "tmp"), 1);
+    blob_writer_free(w);
+    assert_int_equal(count_files(f.root, "tmp"), 0);
+    /* What a killed process left. */
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%s/tmp/left-over", f.root);
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_int_equal(driver->sweep(f.store, &err), 0);
+    assert_int_equal(count_files(f.root, "tmp"), 0);
+    tear_down(&f);
+}
+
+/* The one file of the content with that digest. */
+static void content_path(const struct fixture *f, const struct digest *d, char ret[PATH_MAX])
+{
+    char hex[2 * SHA512_LEN + 1];
+    digest_hex(d, hex);
+    (void)snprintf(ret, PATH_MAX, "%s/blobs/sha256/%.2s/%s", f->root, hex, hex);
+}
+
+static void expect_refused(struct fixture *f, const struct blob_ref *ref)
+{
+    const struct blob_driver *d = f->store->driver;
+    struct error err = { 0 };
+    struct blob_reader *reader = NULL;
+    static uint8_t buf[400000];
+    ssize_t n = d->get(f->store, ref, &reader, &err);
+    for (uint64_t at = 0; n > 0 && at < ref->size; at += (uint64_t)n)
+        n = d->read(reader, at, buf, sizeof(buf), &err);
+    assert_int_equal(n, -1);
+    assert_ptr_equal(err.code, &E_INTERNAL);
+    d->release(reader);
+}
+
+/* A file of the directory driver that was changed behind its back. */
+static void test_tampering(void **state)
+{
+    (void)state;
+    const size_t len = 200000;
+    uint8_t *bytes = pattern(len);
+    struct fixture f;
+    struct error err = { 0 };
+    char path[PATH_MAX], other[PATH_MAX], *file = NULL;
+    size_t file_len = 0;
+    struct stat st;
+    memcpy(bytes + 70000, CANARY, sizeof(CANARY));
+    set_up(&f, &blob_directory_driver, true);
+    struct blob_ref ref = put(&f, bytes, len, 1000);
+    content_path(&f, &ref.digest, path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, seal_file_bytes(len));
+
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    file_len = (size_t)st.st_size;
+    file = malloc(file_len);
+    assert_non_null(file);
+    assert_int_equal(pread(fd, file, file_len, 0), file_len);
+    assert_null(memmem(file, file_len, CANARY, strlen(CANARY)));
+
+    static const size_t flips[] = { 0, 20, 39, 40, 70000, 199990 };
+    for (size_t i = 0; i < ARRAY_LEN(flips); i++) {
+        char c = (char)(file[flips[i]] ^ 4);
+        assert_int_equal(pwrite(fd, &c, 1, (off_t)flips[i]), 1);
+        expect_refused(&f, &ref);
+        assert_int_equal(pwrite(fd, file + flips[i], 1, (off_t)flips[i]), 1);
+    }
+    check_range(&f, &ref, bytes, 0, len, len);
+    /* Cut, then cut at a chunk's end with a size to match, then another blob's file. */
+    assert_int_equal(ftruncate(fd, st.st_size - 1), 0);
+    expect_refused(&f, &ref);
+    struct blob_ref shorter = ref;
+    shorter.size = SEAL_CHUNK_BYTES;
+    assert_int_equal(ftruncate(fd, (off_t)seal_file_bytes(shorter.size)), 0);
+    expect_refused(&f, &shorter);
+    (void)close(fd);
+    bytes[0] ^= 1;
+    struct blob_ref second = put(&f, bytes, len, len);
+    content_path(&f, &second.digest, other);
+    assert_int_equal(rename(other, path), 0);
+    expect_refused(&f, &ref);
+    (void)err;
+    free(file);
+    free(bytes);
+    tear_down(&f);
+}
+
+static void test_plain_descriptor(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct error err = { 0 };
+    for (int is_sealing = 0; is_sealing <= 1; is_sealing++) {
+        struct blob_reader *reader = NULL;
+        set_up(&f, &blob_directory_driver, is_sealing);
+        struct blob_ref ref = put(&f, "hello", 5, 5);
+        assert_int_equal(blob_directory_driver.get(f.store, &ref, &reader, &err), 1);
+        int fd = blob_directory_driver.plain_fd(reader);
+        assert_int_equal(fd >= 0, !is_sealing);
+        if (fd >= 0)
+            (void)close(fd);
+        blob_directory_driver.release(reader);
+        tear_down(&f);
+    }
+}
+
+static void test_every_driver(void **state)
+{
+    (void)state;
+    for (size_t i = 0; blob_drivers[i]; i++) {
+        for (int is_sealing = 0; is_sealing <= 1; is_sealing++) {
+            test_round_trip(blob_drivers[i], is_sealing);
+            test_life(blob_drivers[i], is_sealing);
+            test_sha512(blob_drivers[i], is_sealing);
+            test_temporary_files(blob_drivers[i], is_sealing);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_driver),
+        cmocka_unit_test(test_tampering),
+        cmocka_unit_test(test_plain_descriptor),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
