@@ -1,0 +1,126 @@
+"""skopeo, buildah and curl, unmodified, against a registry behind the edge."""
+
+import filecmp
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from support.instance import make_image
+
+
+@pytest.fixture(scope="module")
+def certs(instance, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("certs")
+    shutil.copy(instance.ca, folder / "ca.crt")
+    return str(folder)
+
+
+@pytest.fixture
+def run(tmp_path):
+    env = {**os.environ, "REGISTRY_AUTH_FILE": str(tmp_path / "auth.json"),
+           "STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot",
+           "XDG_RUNTIME_DIR": str(tmp_path)}
+
+    def call(*arguments, ok=True, stdin=None):
+        done = subprocess.run(arguments, env=env, text=True, capture_output=True, input=stdin,
+                              timeout=180)
+        assert (done.returncode == 0) is ok, f"{' '.join(arguments[:3])}: {done.stdout}{done.stderr}"
+        return done.stdout if ok else done.stderr
+    return call
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("image") / "layout"
+    return str(folder), make_image(folder, "v1", 3_000_000)
+
+
+def same_blobs(one, other):
+    names = os.listdir(f"{one}/blobs/sha256")
+    match, wrong, errors = filecmp.cmpfiles(f"{one}/blobs/sha256", f"{other}/blobs/sha256", names,
+                                            shallow=False)
+    return sorted(match) == sorted(names) and not wrong and not errors
+
+
+def test_skopeo_push_pull_copy_delete(registry, run, certs, image, tmp_path):
+    layout, digest = image
+    run("skopeo", "login", "--cert-dir", certs, "-u", registry.name, "--password-stdin",
+        registry.host, stdin=registry.password)
+    target = f"docker://{registry.host}/team/app"
+    run("skopeo", "copy", "--dest-cert-dir", certs, f"oci:{layout}:v1", f"{target}:v1")
+    seen = json.loads(run("skopeo", "inspect", "--cert-dir", certs, f"{target}:v1"))
+    assert seen["Digest"] == digest and seen["RepoTags"] == ["v1"]
+    back = str(tmp_path / "back")
+    run("skopeo", "copy", "--src-cert-dir", certs, f"{target}@{digest}", f"oci:{back}:v1")
+    assert same_blobs(layout, back)
+    run("skopeo", "copy", "--src-cert-dir", certs, "--dest-cert-dir", certs, f"{target}:v1",
+        f"docker://{registry.host}/other/copy:v1")
+    run("skopeo", "copy", "--dest-cert-dir", certs, "--format", "v2s2", f"oci:{layout}:v1",
+        f"{target}:docker")
+    raw = json.loads(run("skopeo", "inspect", "--raw", "--cert-dir", certs, f"{target}:docker"))
+    assert raw["mediaType"] == "application/vnd.docker.distribution.manifest.v2+json"
+    run("skopeo", "delete", "--cert-dir", certs, f"{target}:v1")
+    assert json.loads(run("skopeo", "list-tags", "--cert-dir", certs, target))["Tags"] == ["docker"]
+
+
+def test_skopeo_with_a_directory_token(instance, registry, run, certs, image):
+    """What `az acr login` hands to docker: the null GUID and a refresh token."""
+    aad = instance.token(scope="https://containerregistry.azure.net/.default")
+    reply = instance.session.post(f"{registry.url}/oauth2/exchange", data={
+        "grant_type": "access_token", "service": registry.host, "tenant": instance.tenant,
+        "access_token": aad})
+    assert reply.status_code == 200, reply.text
+    user = "00000000-0000-0000-0000-000000000000"
+    run("skopeo", "login", "--cert-dir", certs, "-u", user, "--password-stdin", registry.host,
+        stdin=reply.json()["refresh_token"])
+    run("skopeo", "copy", "--dest-cert-dir", certs, f"oci:{image[0]}:v1",
+        f"docker://{registry.host}/by/directory:v1")
+    assert "v1" in run("skopeo", "list-tags", "--cert-dir", certs,
+                       f"docker://{registry.host}/by/directory")
+
+
+def test_wrong_password_is_refused(registry, run, certs, image):
+    message = run("skopeo", "copy", "--dest-cert-dir", certs, "--dest-creds",
+                  f"{registry.name}:wrong", f"oci:{image[0]}:v1",
+                  f"docker://{registry.host}/x/y:v1", ok=False)
+    assert "unauthorized" in message.lower() or "authentication required" in message.lower()
+
+
+@pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed")
+def test_buildah_builds_pushes_and_pulls(registry, run, certs, tmp_path):
+    root = ["buildah", "--root", str(tmp_path / "store"), "--runroot", str(tmp_path / "run")]
+    run("buildah", "login", "--cert-dir", certs, "-u", registry.name, "--password-stdin",
+        registry.host, stdin=registry.password)
+    made = run(*root, "from", "scratch").strip()
+    run(*root, "copy", made, shutil.which("busybox"), "/bin/busybox")
+    run(*root, "config", "--cmd", "/bin/busybox", made)
+    name = f"{registry.host}/built/by-buildah:1"
+    run(*root, "commit", made, name)
+    run(*root, "push", "--cert-dir", certs, name)
+    run(*root, "rmi", "--all", "--force")
+    run(*root, "pull", "--cert-dir", certs, name)
+    listed = json.loads(run(*root, "images", "--json"))
+    assert any(name in (image.get("names") or []) for image in listed)
+
+
+def test_curl_from_challenge_to_bytes(instance, registry, run):
+    digest = registry.push_image("by/curl", "v1", b"curl me")
+    curl = ["curl", "-sS", "--cacert", instance.ca]
+    head = run(*curl, "-o", "/dev/null", "-D", "-", f"{registry.url}/v2/")
+    assert "401" in head.splitlines()[0]
+    challenge = next(x for x in head.splitlines() if x.lower().startswith("www-authenticate"))
+    assert f'Bearer realm="https://{registry.host}/oauth2/token",service="{registry.host}"' in challenge
+    token = json.loads(run(*curl, "-u", f"{registry.name}:{registry.password}",
+                           f"{registry.url}/oauth2/token?service={registry.host}"
+                           "&scope=repository:by/curl:pull"))["access_token"]
+    body = run(*curl, "-H", f"Authorization: Bearer {token}", "--http1.1",
+               f"{registry.url}/v2/by/curl/manifests/v1")
+    layer = json.loads(body)["layers"][0]["digest"]
+    assert run(*curl, "-H", f"Authorization: Bearer {token}", "-r", "0-3",
+               f"{registry.url}/v2/by/curl/blobs/{layer}") == "curl"
+    status = run(*curl, "-o", "/dev/null", "-w", "%{http_code}", "-X", "DELETE", "-H",
+                 f"Authorization: Bearer {token}", f"{registry.url}/v2/by/curl/manifests/{digest}")
+    assert status in ("401", "403")

@@ -1,0 +1,44 @@
+"""Fixtures shared by all Python tests: one instance for the whole run, a group for each test."""
+
+import pytest
+
+from support.instance import GROUPS_API, Instance
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "sanitized: runs again with sanitized builds")
+
+
+@pytest.fixture(scope="session")
+def instance():
+    it = Instance()
+    try:
+        yield it.up()
+    finally:
+        text = it.log_text() if it.env else ""
+        it.down()
+    problems = [line for line in text.splitlines()
+                if "AddressSanitizer" in line or "runtime error:" in line]
+    assert not problems, "\n".join(problems[:20])
+
+
+@pytest.fixture
+def own_instance():
+    """An instance of the test's own, for tests that stop and kill its parts."""
+    it = Instance()
+    try:
+        yield it.up()
+    finally:
+        it.down()
+
+
+@pytest.fixture
+def group(instance):
+    name = instance.make_group()
+    yield name
+    instance.arm("DELETE", instance.group_id(name), api=GROUPS_API)
+
+
+@pytest.fixture
+def registry(instance, group):
+    return instance.make_registry(group)

@@ -1,0 +1,294 @@
+"""A whole Portolan instance for tests: started by ./dev up in a state directory of its own on a free
+port, driven through its public API, removed afterwards."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+
+import requests
+
+DEV = os.environ.get("PORTOLAN_DEV", os.path.join(os.path.dirname(__file__), "..", "..", "dev"))
+SUPPORT = os.path.dirname(os.path.abspath(__file__))
+API = "2025-11-01"
+GROUPS_API = "2024-11-01"
+PROVIDER = "providers/Microsoft.ContainerRegistry"
+
+
+class OperationFailed(AssertionError):
+    pass
+
+
+class Instance:
+    def __init__(self, state=None):
+        # Short, because Unix socket paths below it are limited to 107 bytes.
+        self.base = state or tempfile.mkdtemp(prefix="pt-", dir="/tmp")
+        os.chmod(self.base, 0o755)
+        self.state = os.path.join(self.base, "s")
+        self.env = {}
+        self._token = None
+        self._session = None
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def up(self, *options):
+        self.dev("up", "--port", "0", *options)
+        text = self.dev("env").stdout
+        for line in text.splitlines():
+            name, _, value = line.removeprefix("export ").partition("=")
+            self.env[name] = value
+        self.management = self.env["PORTOLAN_MANAGEMENT"]
+        self.login = self.env["PORTOLAN_LOGIN"]
+        self.domain = self.env["PORTOLAN_DOMAIN"]
+        self.ca = self.env["PORTOLAN_CA_FILE"]
+        self.subscription = self.env["AZURE_SUBSCRIPTION_ID"]
+        self.tenant = self.env["AZURE_TENANT_ID"]
+        self.port = self.management.rsplit(":", 1)[1]
+        return self
+
+    def down(self):
+        subprocess.run([DEV, "down", "--purge", "--state", self.state], check=False,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    def dev(self, command, *options):
+        done = subprocess.run([DEV, command, "--state", self.state, *options], text=True,
+                              capture_output=True, timeout=600)
+        if done.returncode:
+            raise AssertionError(f"dev {command}: {done.stderr[-3000:]}\n{self.log_tail()}")
+        return done
+
+    def log_tail(self, lines=60):
+        try:
+            with open(os.path.join(self.state, "log", "current"), errors="replace") as f:
+                return "".join(f.readlines()[-lines:])
+        except OSError:
+            return ""
+
+    def log_text(self):
+        """All log lines of the instance, oldest first."""
+        folder = os.path.join(self.state, "log")
+        names = sorted(n for n in os.listdir(folder) if n.startswith("@")) + ["current"]
+        return "".join(open(os.path.join(folder, n), errors="replace").read() for n in names)
+
+    def sql(self, database, statement):
+        """Rows of a statement, as lists of text; database is "control" or a region."""
+        done = subprocess.run(
+            ["/usr/lib/postgresql/15/bin/psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v",
+             "ON_ERROR_STOP=1", "-h", os.path.join(self.state, "pg", "run"), "-U", "portolan",
+             "-d", f"portolan_{database}", "-c", statement],
+            text=True, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return [line.split("\t") for line in done.stdout.splitlines() if line]
+
+    # --- services under the supervisor -----------------------------------------------------------
+
+    def service(self, name):
+        return os.path.join(self.state, "s6", "scan", name)
+
+    def s6(self, program, *arguments):
+        return subprocess.run([program, *arguments], text=True, capture_output=True, timeout=60)
+
+    def pid(self, name):
+        out = self.s6("s6-svstat", "-o", "pid", self.service(name)).stdout.strip()
+        return int(out) if out.lstrip("-").isdigit() else -1
+
+    def stop(self, name):
+        self.s6("s6-svc", "-d", self.service(name))
+        self.s6("s6-svwait", "-D", "-t", "15000", self.service(name))
+
+    def start(self, name):
+        self.s6("s6-svc", "-u", self.service(name))
+        self.s6("s6-svwait", "-U" if name != "postgres" else "-u", "-t", "15000", self.service(name))
+
+    def dataplanes(self):
+        scan = os.path.join(self.state, "s6", "scan")
+        return sorted(n for n in os.listdir(scan) if n.startswith("dataplane-"))
+
+    def dataplane_of(self, registry_id):
+        uid = self.sql("control", f"select uid from resources where key = lower('{registry_id}')")
+        assert uid, f"no row of {registry_id}"
+        names = [n for n in self.dataplanes() if uid[0][0] in n]
+        assert names, f"no data plane of {registry_id}"
+        return names[0]
+
+    # --- management API --------------------------------------------------------------------------
+
+    @property
+    def session(self):
+        if self._session is None:
+            self._session = requests.Session()
+            self._session.verify = self.ca
+            self._session.trust_env = False
+        return self._session
+
+    def token(self, fresh=False, **overrides):
+        if self._token is None or fresh or overrides:
+            form = {"grant_type": "client_credentials", "client_id": self.env["AZURE_CLIENT_ID"],
+                    "client_secret": self.env["AZURE_CLIENT_SECRET"],
+                    "scope": f"{self.management}/.default"}
+            form.update(overrides)
+            reply = self.session.post(f"{self.login}/{self.tenant}/oauth2/v2.0/token", data=form)
+            assert reply.status_code == 200, reply.text
+            if overrides:
+                return reply.json()["access_token"]
+            self._token = reply.json()["access_token"]
+        return self._token
+
+    def arm(self, method, path, body=None, api=API, headers=None, token=None, data=None, **params):
+        """One management request; path is below the management host, or a whole URL."""
+        url = path if path.startswith("https://") else self.management + path
+        if api and "api-version=" not in url:
+            params["api-version"] = api
+        send = {"Authorization": f"Bearer {token or self.token()}"}
+        if body is not None:
+            data = json.dumps(body)
+        if data is not None:
+            send["Content-Type"] = "application/json"
+        send.update(headers or {})
+        return self.session.request(method, url, params=params, data=data, headers=send, timeout=60)
+
+    def finish(self, reply, timeout=60):
+        """Follows a long-running operation to its end; returns the last poll."""
+        url = reply.headers.get("Azure-AsyncOperation")
+        deadline = time.monotonic() + timeout
+        if url:
+            while time.monotonic() < deadline:
+                poll = self.arm("GET", url, api=None)
+                assert poll.status_code == 200, poll.text
+                status = poll.json()["status"]
+                if status == "Succeeded":
+                    return poll
+                if status in ("Failed", "Canceled"):
+                    raise OperationFailed(poll.text)
+                time.sleep(0.02)
+        elif reply.status_code == 202:
+            while time.monotonic() < deadline:
+                poll = self.arm("GET", reply.headers["Location"], api=None)
+                if poll.status_code != 202:
+                    assert poll.status_code in (200, 204), poll.text
+                    return poll
+                time.sleep(0.02)
+        else:
+            return reply
+        raise AssertionError(f"the operation did not end within {timeout} s\n{self.log_tail()}")
+
+    def group_id(self, group):
+        return f"/subscriptions/{self.subscription}/resourceGroups/{group}"
+
+    def registry_id(self, group, name):
+        return f"{self.group_id(group)}/{PROVIDER}/registries/{name}"
+
+    def make_group(self, name=None, location="eastus"):
+        name = name or f"g{uuid.uuid4().hex[:8]}"
+        reply = self.arm("PUT", self.group_id(name), {"location": location}, api=GROUPS_API)
+        assert reply.status_code in (200, 201), reply.text
+        return name
+
+    def make_registry(self, group, name=None, sku="Basic", admin=True, wait=True, location="eastus",
+                      **properties):
+        name = name or f"r{uuid.uuid4().hex[:12]}"
+        body = {"location": location, "sku": {"name": sku},
+                "properties": {"adminUserEnabled": admin, **properties}}
+        reply = self.arm("PUT", self.registry_id(group, name), body)
+        assert reply.status_code in (200, 201), reply.text
+        if wait:
+            self.finish(reply)
+        return Registry(self, group, name)
+
+    def delete(self, path, api=API):
+        reply = self.arm("DELETE", path, api=api)
+        assert reply.status_code in (200, 202, 204), reply.text
+        return self.finish(reply)
+
+
+class Registry:
+    """One registry of an instance and its data plane."""
+
+    def __init__(self, instance, group, name):
+        self.instance, self.group, self.name = instance, group, name
+        self.id = instance.registry_id(group, name)
+        suffix = "" if instance.port == "443" else f":{instance.port}"
+        self.host = f"{name.lower()}.cr.{instance.domain}{suffix}"
+        self.url = f"https://{self.host}"
+        self._password = None
+
+    @property
+    def password(self):
+        if self._password is None:
+            reply = self.instance.arm("POST", f"{self.id}/listCredentials")
+            assert reply.status_code == 200, reply.text
+            self._password = reply.json()["passwords"][0]["value"]
+        return self._password
+
+    @property
+    def auth(self):
+        return (self.name, self.password)
+
+    def access_token(self, scope):
+        reply = self.instance.session.get(f"{self.url}/oauth2/token", auth=self.auth,
+                                          params={"service": self.host, "scope": scope})
+        assert reply.status_code == 200, reply.text
+        return reply.json()["access_token"]
+
+    def call(self, method, path, **options):
+        if "headers" not in options or "Authorization" not in (options["headers"] or {}):
+            options.setdefault("auth", self.auth)
+        url = path if path.startswith("https://") else self.url + path
+        return self.instance.session.request(method, url, timeout=60, **options)
+
+    def push_blob(self, repository, content, digest=None):
+        import hashlib
+        digest = digest or "sha256:" + hashlib.sha256(content).hexdigest()
+        begun = self.call("POST", f"/v2/{repository}/blobs/uploads/")
+        assert begun.status_code == 202, begun.text
+        location = begun.headers["Location"]
+        join = "&" if "?" in location else "?"
+        return self.call("PUT", f"{location}{join}digest={digest}", data=content,
+                         headers={"Content-Type": "application/octet-stream"}), digest
+
+    def push_image(self, repository, tag, content=b"layer"):
+        """A small image by the API alone; returns the manifest's digest."""
+        media = "application/vnd.oci.image"
+        config = json.dumps({"architecture": "amd64", "os": "linux",
+                             "rootfs": {"type": "layers", "diff_ids": []}}).encode()
+        reply, config_digest = self.push_blob(repository, config)
+        assert reply.status_code == 201, reply.text
+        reply, layer_digest = self.push_blob(repository, content)
+        assert reply.status_code == 201, reply.text
+        manifest = json.dumps({
+            "schemaVersion": 2, "mediaType": f"{media}.manifest.v1+json",
+            "config": {"mediaType": f"{media}.config.v1+json", "digest": config_digest,
+                       "size": len(config)},
+            "layers": [{"mediaType": f"{media}.layer.v1.tar", "digest": layer_digest,
+                        "size": len(content)}]})
+        reply = self.call("PUT", f"/v2/{repository}/manifests/{tag}", data=manifest,
+                          headers={"Content-Type": f"{media}.manifest.v1+json"})
+        assert reply.status_code == 201, reply.text
+        return reply.headers["Docker-Content-Digest"]
+
+
+def make_image(folder, tag="v1", extra=0):
+    """An OCI layout with a real busybox image; returns its manifest digest."""
+    done = subprocess.run([os.path.join(SUPPORT, "make-image"), str(folder), tag, str(extra)],
+                          text=True, capture_output=True, check=True)
+    return done.stdout.strip().splitlines()[-1]
+
+
+def eventually(check, timeout=15, every=0.05):
+    """Polls until check() is true (its value is returned); the last failure is raised."""
+    deadline = time.monotonic() + timeout
+    last = None
+    while True:
+        try:
+            value = check()
+            if value:
+                return value
+        except (AssertionError, requests.RequestException) as problem:
+            last = problem
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not true within {timeout} s: {last}")
+        time.sleep(every)
