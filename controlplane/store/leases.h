@@ -1,5 +1,11 @@
 /* Claims on work. A lease is (lease_owner, lease_until) of a resource row; only its holder may
- * finish the work, and every finishing statement repeats the owner in its WHERE. */
+ * finish the work, and every finishing statement repeats the owner in its WHERE. The owner is a
+ * fresh uuid for every claim, so that a stalled thread cannot finish what another thread of its own
+ * process claimed after it.
+ *
+ * While a lease is held, not_before equals lease_until; whoever wants the row looked at again
+ * (a new desired state, changed grants) sets not_before to now(), which the finishing statements
+ * notice: the row then stays due at once. */
 #ifndef PORTOLAN_STORE_LEASES_H
 #define PORTOLAN_STORE_LEASES_H
 
@@ -14,7 +20,7 @@ struct json_object;
 struct pg_conn;
 struct resource;
 
-#define LEASE_MS 30000      /* length of a claim; heartbeats extend it */
+#define LEASE_MS 15000      /* length of a claim; heartbeats extend it */
 #define DRIFT_MS 60000      /* settled rows are observed again this often (± 20 %) */
 
 /* Claims the most overdue due row (FOR UPDATE SKIP LOCKED): not_before passed, no live lease, and
@@ -28,7 +34,7 @@ MUST_CHECK int lease_next_due(struct pg_conn *conn, struct arena *a, const char 
 /* 1 extended, 0 lost. */
 MUST_CHECK int lease_extend(struct pg_conn *conn, struct arena *a, const char *owner,
                             const char *uid, struct error *err);
-/* All of the following are 1 done, 0 when the lease was lost (nothing changed), -1 failed.
+/* The following four belong into a transaction; each is 1 done, 0 when the lease was lost (nothing changed), -1 failed.
  * settle: status stored, observed_generation = generation; if the row's generation is still that
  * one, EVENT_SETTLED, operations closed with Succeeded; else the row stays due at once. */
 MUST_CHECK int lease_settle(struct pg_conn *conn, struct arena *a, const char *owner,
@@ -47,5 +53,10 @@ MUST_CHECK int lease_give_up(struct pg_conn *conn, struct arena *a, const char *
 /* Every undo is done: removes the row and closes its operations with Succeeded. */
 MUST_CHECK int lease_remove(struct pg_conn *conn, struct arena *a, const char *owner,
                             const struct resource *r, struct error *err);
+
+/* Makes the rows of a type at or below a scope (key in lower case, "" is everything) due at once,
+ * and notifies the workers. Returns how many in *ret_count. */
+MUST_CHECK int lease_wake(struct pg_conn *conn, struct arena *a, const char *type_key,
+                          const char *scope_key, int64_t *ret_count, struct error *err);
 
 #endif

@@ -190,27 +190,60 @@ int resource_count_in_group(struct pg_conn *conn, struct arena *a, const char *s
     return 0;
 }
 
-int resource_tally_below(struct pg_conn *conn, struct arena *a, const char *parent_uid,
-                         struct resource_tally **ret, size_t *ret_count, struct error *err)
+struct tally {
+    const char *parent_uid;
+    struct resource_tally *items;
+    size_t count;
+};
+
+static int tally(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
+    struct tally *t = ctx;
     struct pg_result *r = NULL;
 
-    if (PG_RUN(conn, a, &resources_statements[TALLY_BELOW], &r, err, pg_text(parent_uid)))
+    if (PG_RUN(conn, a, &resources_statements[TALLY_BELOW], &r, err, pg_text(t->parent_uid)))
         return wrap(err, "tally children");
-    *ret_count = pg_rows(r);
-    *ret = arena_array(a, *ret_count ? *ret_count : 1, sizeof(**ret));
-    for (size_t i = 0; i < *ret_count; i++)
-        (*ret)[i] = (struct resource_tally){ pg_get_text(r, i, 0), pg_get_int(r, i, 1) };
+    t->count = pg_rows(r);
+    t->items = arena_array(a, t->count ? t->count : 1, sizeof(*t->items));
+    for (size_t i = 0; i < t->count; i++)
+        t->items[i] = (struct resource_tally){ pg_get_text(r, i, 0), pg_get_int(r, i, 1) };
     return 0;
 }
 
-int resource_name_taken(struct pg_conn *conn, struct arena *a, const char *type_key,
-                        const char *global_name, struct error *err)
+int resource_tally_below(struct pg_pool *db, struct arena *a, const char *parent_uid,
+                         struct resource_tally **ret, size_t *ret_count, struct error *err)
 {
+    struct tally t = { .parent_uid = parent_uid };
+
+    if (pg_with(db, a, tally, &t, err))
+        return -1;
+    *ret = t.items;
+    *ret_count = t.count;
+    return 0;
+}
+
+struct name_probe {
+    const char *type_key;
+    const char *global_name;
+    bool is_taken;
+};
+
+static int probe_name(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct name_probe *probe = ctx;
     struct pg_result *r = NULL;
 
-    if (PG_RUN(conn, a, &resources_statements[NAME_TAKEN], &r, err, pg_text(type_key),
-               pg_text(global_name)))
+    if (PG_RUN(conn, a, &resources_statements[NAME_TAKEN], &r, err, pg_text(probe->type_key),
+               pg_text(probe->global_name)))
         return wrap(err, "look up a global name");
-    return pg_rows(r) > 0;
+    probe->is_taken = pg_rows(r) > 0;
+    return 0;
+}
+
+int resource_name_taken(struct pg_pool *db, struct arena *a, const char *type_key,
+                        const char *global_name, struct error *err)
+{
+    struct name_probe probe = { .type_key = type_key, .global_name = global_name };
+
+    return pg_with(db, a, probe_name, &probe, err) ? -1 : probe.is_taken;
 }

@@ -134,17 +134,6 @@ MUST_CHECK int resource_start_delete_below(struct pg_conn *conn, struct arena *a
  * (a secret, a child), so the row is due at once. 1 done, 0 when it is Deleting or gone. */
 MUST_CHECK int resource_touch(struct pg_conn *conn, struct arena *a, const char *uid,
                               struct error *err);
-/* How many children of each type a resource has. */
-struct resource_tally {
-    const char *type_key;
-    int64_t count;
-};
-MUST_CHECK int resource_tally_below(struct pg_conn *conn, struct arena *a, const char *parent_uid,
-                                    struct resource_tally **ret, size_t *ret_count,
-                                    struct error *err);
-/* 1 when the global name is taken in the type, 0 when it is free. */
-MUST_CHECK int resource_name_taken(struct pg_conn *conn, struct arena *a, const char *type_key,
-                                   const char *global_name, struct error *err);
 /* Removes the row at once (types without steps). */
 MUST_CHECK int resource_remove(struct pg_conn *conn, struct arena *a, const char *uid,
                                struct error *err);
@@ -159,6 +148,24 @@ MUST_CHECK int resource_secret_create(struct pg_conn *conn, struct arena *a, con
 MUST_CHECK int resource_secret_replace(struct pg_conn *conn, struct arena *a, const char *uid,
                                        const char *name, const char *wrapped, struct error *err);
 
+/* For types' actions and steps, which hold no connection: each is one transaction or statement. */
+
+/* How many children of each type a resource has. */
+struct resource_tally {
+    const char *type_key;
+    int64_t count;
+};
+MUST_CHECK int resource_tally_below(struct pg_pool *db, struct arena *a, const char *parent_uid,
+                                    struct resource_tally **ret, size_t *ret_count,
+                                    struct error *err);
+/* 1 when the global name is taken in the type, 0 when it is free. */
+MUST_CHECK int resource_name_taken(struct pg_pool *db, struct arena *a, const char *type_key,
+                                   const char *global_name, struct error *err);
+/* Starts the delete of whatever is in a group and not Deleting yet, wakes the reconcile loops, and
+ * tells how many rows are left. */
+MUST_CHECK int resource_empty_group(struct pg_pool *db, struct arena *a,
+                                    const char *subscription_id, const char *group_key,
+                                    int64_t *ret_left, struct error *err);
 /* Creates the secrets a resource lacks (each wrapped by the caller) and reads all the named ones
  * back, in one transaction: two copies agree on whichever was first. */
 struct resource_secret {

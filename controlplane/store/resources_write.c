@@ -182,3 +182,31 @@ int work_notify(struct pg_conn *conn, struct arena *a, struct error *err)
                ? wrap(err, "notify")
                : 0;
 }
+
+struct emptying {
+    const char *subscription_id;
+    const char *group_key;
+    int64_t left;
+};
+
+static int empty_group(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct emptying *e = ctx;
+    int64_t moved = 0;
+
+    if (resource_start_delete_group(conn, a, e->subscription_id, e->group_key, &moved, err) ||
+        (moved > 0 && work_notify(conn, a, err)))
+        return -1;
+    return resource_count_in_group(conn, a, e->subscription_id, e->group_key, &e->left, err);
+}
+
+int resource_empty_group(struct pg_pool *db, struct arena *a, const char *subscription_id,
+                         const char *group_key, int64_t *ret_left, struct error *err)
+{
+    struct emptying e = { .subscription_id = subscription_id, .group_key = group_key };
+
+    if (pg_transact(db, a, empty_group, &e, err))
+        return wrap(err, "empty a group");
+    *ret_left = e.left;
+    return 0;
+}

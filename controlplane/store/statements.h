@@ -11,5 +11,10 @@ extern const struct pg_stmt resources_write_statements[];
 extern const struct pg_stmt secrets_statements[];
 extern const struct pg_stmt operations_statements[];
 extern const struct pg_stmt subscriptions_statements[];
+extern const struct pg_stmt lease_statements[];
+extern const struct pg_stmt placement_statements[];
+extern const struct pg_stmt region_statements[];
+/* Against a region's database. */
+extern const struct pg_stmt published_statements[];
 
 #endif

@@ -1,0 +1,40 @@
+/* ARM's error codes as data. */
+#include "controlplane/api/errors.h"
+
+const struct error_code E_API_VERSION_MISSING = { "MissingApiVersionParameter", 400 };
+const struct error_code E_API_VERSION_INVALID = { "InvalidApiVersionParameter", 400 };
+const struct error_code E_NO_PROVIDER = { "NoRegisteredProviderFound", 400 };
+const struct error_code E_INVALID_NAMESPACE = { "InvalidResourceNamespace", 404 };
+const struct error_code E_INVALID_TYPE = { "InvalidResourceType", 404 };
+const struct error_code E_INVALID_CONTENT = { "InvalidRequestContent", 400 };
+const struct error_code E_INVALID_PARAMETER = { "InvalidParameter", 400 };
+const struct error_code E_INVALID_FILTER = { "InvalidFilterInQueryString", 400 };
+const struct error_code E_INVALID_TOP = { "InvalidTopInQueryString", 400 };
+const struct error_code E_INVALID_SKIP_TOKEN = { "InvalidSkipToken", 400 };
+const struct error_code E_METHOD = { "MethodNotAllowed", 405 };
+const struct error_code E_NO_ROUTE = { "NotFound", 404 };
+const struct error_code E_BODY_TOO_LARGE = { "RequestContentTooLarge", 413 };
+const struct error_code E_INVALID_NAME = { "InvalidResourceName", 400 };
+const struct error_code E_INVALID_SUBSCRIPTION = { "InvalidSubscriptionId", 400 };
+const struct error_code E_SUBSCRIPTION_NOT_FOUND = { "SubscriptionNotFound", 404 };
+const struct error_code E_GROUP_NOT_FOUND = { "ResourceGroupNotFound", 404 };
+const struct error_code E_RESOURCE_NOT_FOUND = { "ResourceNotFound", 404 };
+const struct error_code E_PARENT_NOT_FOUND = { "ParentResourceNotFound", 404 };
+const struct error_code E_OPERATION_NOT_FOUND = { "OperationNotFound", 404 };
+const struct error_code E_NOT_REGISTERED = { "MissingSubscriptionRegistration", 409 };
+const struct error_code E_LOCATION_REQUIRED = { "LocationRequired", 400 };
+const struct error_code E_LOCATION_NOT_AVAILABLE = { "LocationNotAvailableForResourceType", 400 };
+const struct error_code E_LOCATION_CHANGED = { "InvalidResourceLocation", 409 };
+const struct error_code E_INVALID_TAGS = { "InvalidTags", 400 };
+const struct error_code E_CHANGE_NOT_ALLOWED = { "PropertyChangeNotAllowed", 400 };
+const struct error_code E_SKU_NOT_SUPPORTED = { "SkuNotSupported", 400 };
+const struct error_code E_CLASSIC_SKU = { "ClassicSkuDeprecated", 400 };
+const struct error_code E_BAD_REQUEST = { "BadRequest", 400 };
+const struct error_code E_NO_PRIVATE_ACCESS = { "DisablingPublicNetworkAccessNotSupported", 400 };
+const struct error_code E_NO_DATA_ENDPOINT = { "DataEndpointNotSupported", 400 };
+const struct error_code E_NO_CREDENTIALS = { "UnAuthorizedForCredentialOperations", 400 };
+const struct error_code E_QUOTA = { "QuotaExceeded", 409 };
+const struct error_code E_NAME_IN_USE = { "RegistryNameAlreadyInUse", 409 };
+const struct error_code E_GROUP_BEING_DELETED = { "ResourceGroupBeingDeleted", 409 };
+const struct error_code E_BEING_DELETED = { "ResourceBeingDeleted", 409 };
+const struct error_code E_BUSY = { "Conflict", 409 };

@@ -1,0 +1,50 @@
+/* The ARM error codes of the control plane, each with its HTTP status. Codes of signing in are in
+ * identity/identity.h; neutral rows of common/base/error.h are translated by the edge. */
+#ifndef PORTOLAN_API_ERRORS_H
+#define PORTOLAN_API_ERRORS_H
+
+#include "common/base/error.h"
+
+/* The request itself. */
+extern const struct error_code E_API_VERSION_MISSING;    /* MissingApiVersionParameter */
+extern const struct error_code E_API_VERSION_INVALID;    /* InvalidApiVersionParameter */
+extern const struct error_code E_NO_PROVIDER;            /* NoRegisteredProviderFound */
+extern const struct error_code E_INVALID_NAMESPACE;      /* InvalidResourceNamespace 404 */
+extern const struct error_code E_INVALID_TYPE;           /* InvalidResourceType 404 */
+extern const struct error_code E_INVALID_CONTENT;        /* InvalidRequestContent */
+extern const struct error_code E_INVALID_PARAMETER;      /* InvalidParameter: a member's value */
+extern const struct error_code E_INVALID_FILTER;         /* InvalidFilterInQueryString */
+extern const struct error_code E_INVALID_TOP;            /* InvalidTopInQueryString */
+extern const struct error_code E_INVALID_SKIP_TOKEN;     /* InvalidSkipToken */
+extern const struct error_code E_METHOD;                 /* MethodNotAllowed 405 */
+extern const struct error_code E_NO_ROUTE;               /* NotFound 404 */
+extern const struct error_code E_BODY_TOO_LARGE;         /* RequestContentTooLarge 413 */
+/* What it names. */
+extern const struct error_code E_INVALID_NAME;           /* InvalidResourceName */
+extern const struct error_code E_INVALID_SUBSCRIPTION;   /* InvalidSubscriptionId */
+extern const struct error_code E_SUBSCRIPTION_NOT_FOUND;
+extern const struct error_code E_GROUP_NOT_FOUND;
+extern const struct error_code E_RESOURCE_NOT_FOUND;
+extern const struct error_code E_PARENT_NOT_FOUND;
+extern const struct error_code E_OPERATION_NOT_FOUND;    /* OperationNotFound 404 */
+extern const struct error_code E_NOT_REGISTERED;         /* MissingSubscriptionRegistration 409 */
+/* What it asks for. */
+extern const struct error_code E_LOCATION_REQUIRED;
+extern const struct error_code E_LOCATION_NOT_AVAILABLE; /* LocationNotAvailableForResourceType */
+extern const struct error_code E_LOCATION_CHANGED;       /* InvalidResourceLocation 409 */
+extern const struct error_code E_INVALID_TAGS;           /* InvalidTags */
+extern const struct error_code E_CHANGE_NOT_ALLOWED;     /* PropertyChangeNotAllowed */
+extern const struct error_code E_SKU_NOT_SUPPORTED;
+extern const struct error_code E_CLASSIC_SKU;            /* ClassicSkuDeprecated */
+extern const struct error_code E_BAD_REQUEST;            /* BadRequest */
+extern const struct error_code E_NO_PRIVATE_ACCESS;      /* DisablingPublicNetworkAccessNotSupported */
+extern const struct error_code E_NO_DATA_ENDPOINT;       /* DataEndpointNotSupported */
+extern const struct error_code E_NO_CREDENTIALS;         /* UnAuthorizedForCredentialOperations */
+extern const struct error_code E_QUOTA;                  /* QuotaExceeded 409 */
+/* What is in its way. */
+extern const struct error_code E_NAME_IN_USE;            /* RegistryNameAlreadyInUse 409 */
+extern const struct error_code E_GROUP_BEING_DELETED;    /* ResourceGroupBeingDeleted 409 */
+extern const struct error_code E_BEING_DELETED;          /* ResourceBeingDeleted 409 */
+extern const struct error_code E_BUSY;                   /* Conflict 409: changed again and again */
+
+#endif

@@ -1,0 +1,20 @@
+/* The parts of the registry type that have their own files. */
+#ifndef PORTOLAN_TYPES_REGISTRY_RULES_H
+#define PORTOLAN_TYPES_REGISTRY_RULES_H
+
+#include "controlplane/types/type.h"
+
+#define REGISTRY_IP_RULES_MAX 200
+#define REGISTRY_VNET_RULES_MAX 100
+
+extern const struct action registry_actions[];
+
+MUST_CHECK int registry_precheck(struct arena *a, const struct json_object *body,
+                                 struct error *err);
+MUST_CHECK int registry_validate(struct arena *a, const void *was, const void *now,
+                                 struct error *err);
+void registry_stamp(struct arena *a, const struct json_object *was, struct json_object *now,
+                    const char *time);
+int registry_name_taken(const struct resource *resource, struct error *err);
+
+#endif
