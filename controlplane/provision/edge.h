@@ -3,6 +3,8 @@
 #ifndef PORTOLAN_PROVISION_EDGE_H
 #define PORTOLAN_PROVISION_EDGE_H
 
+#include <stddef.h>
+
 #include "common/base/cleanup.h"
 
 struct arena;
@@ -15,8 +17,15 @@ struct edge_driver {
     int (*ensure)(struct control *control, struct arena *a, const char *host, const char *address,
                   int port, struct error *err);
     int (*remove)(struct control *control, struct arena *a, const char *host, struct error *err);
+    /* Every host there is an entry for. */
+    int (*list)(struct control *control, struct arena *a, char ***ret_hosts, size_t *ret_count,
+                struct error *err);
 };
 
 extern const struct edge_driver haproxy_driver;
+
+/* The map file's text with key set to value, or without key when value is NULL; `text` itself when
+ * that changes nothing. Duplicates of the key are dropped. */
+const char *edge_map_edit(struct arena *a, const char *text, const char *key, const char *value);
 
 #endif

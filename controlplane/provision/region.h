@@ -8,8 +8,11 @@
 #include "common/base/cleanup.h"
 
 struct arena;
+struct control_settings;
 struct error;
+struct pg_conn;
 struct pg_pool;
+struct region_row;
 
 struct region {
     const char *name;         /* "eastus"; NULL ends the list */
@@ -23,5 +26,13 @@ struct region {
 const struct region *region_find(const struct region *regions, const char *name);
 /* "East US" -> "eastus": lower case without spaces. */
 char *region_normalise(struct arena *a, const char *name);
+
+/* The rows that the settings ask for. */
+MUST_CHECK int regions_wanted(const struct control_settings *settings, struct arena *a,
+                              struct region_row **ret, size_t *ret_count, struct error *err);
+/* The stored regions with a pool each; texts live in a, regions_close() ends the pools. */
+MUST_CHECK int regions_open(struct pg_conn *conn, struct arena *a, struct region **ret,
+                            struct error *err);
+void regions_close(struct region *regions); /* NULL is accepted */
 
 #endif

@@ -6,6 +6,7 @@
 #define PORTOLAN_PROVISION_SUPERVISOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "common/base/cleanup.h"
 
@@ -32,6 +33,10 @@ struct supervisor_driver {
     /* Stops the process for good and removes the definition; absent is success. Returns once the
      * process is gone. */
     int (*remove)(struct control *control, struct arena *a, const char *name, struct error *err);
+    /* Names of the services defined at least min_age_s ago, half-removed ones included; debris of
+     * interrupted definitions is cleared on the way. */
+    int (*list)(struct control *control, struct arena *a, int min_age_s, char ***ret_names,
+                size_t *ret_count, struct error *err);
 };
 
 extern const struct supervisor_driver s6_driver;

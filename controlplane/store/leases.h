@@ -59,4 +59,13 @@ MUST_CHECK int lease_remove(struct pg_conn *conn, struct arena *a, const char *o
 MUST_CHECK int lease_wake(struct pg_conn *conn, struct arena *a, const char *type_key,
                           const char *scope_key, int64_t *ret_count, struct error *err);
 
+/* Claims a chore of the whole installation until the transaction ends. 1 ours, 0 somebody else is
+ * at it. */
+MUST_CHECK int lease_chore(struct pg_conn *conn, struct arena *a, const char *name,
+                           struct error *err);
+/* Those of the uids that no resource has: what bears such a name outside is an orphan. */
+MUST_CHECK int lease_missing(struct pg_conn *conn, struct arena *a, const char *const *uids,
+                             size_t count, const char ***ret, size_t *ret_count,
+                             struct error *err);
+
 #endif

@@ -1,0 +1,150 @@
+/* Reducing role assignments to data-plane permissions. */
+#include "controlplane/provision/grants.h"
+
+#include <ctype.h>
+#include <stddef.h>
+
+#include "common/base/arena.h"
+#include "common/base/cleanup.h"
+#include "common/json/json.h"
+
+#define REGISTRIES "Microsoft.ContainerRegistry/registries/"
+#define CATALOG (1u << 5)
+
+/* In the order they are written. */
+static const char *const action_names[] = { "pull", "push", "delete", "metadata_read",
+                                            "metadata_write" };
+
+enum {
+    PULL = 1u << 0,
+    PUSH = 1u << 1,
+    DELETE = 1u << 2,
+    METADATA_READ = 1u << 3,
+    METADATA_WRITE = 1u << 4,
+    ALL_ACTIONS = PULL | PUSH | DELETE | METADATA_READ | METADATA_WRITE,
+};
+
+/* LegacyRegistryPermissions: whoever may pull may also list the catalog. */
+static const struct rule {
+    const char *action;
+    unsigned gives;
+} legacy_rules[] = {
+    { REGISTRIES "pull/read", PULL | METADATA_READ | CATALOG },
+    { REGISTRIES "push/write", PUSH | METADATA_WRITE },
+    { REGISTRIES "artifacts/delete", DELETE },
+    { NULL, 0 },
+};
+
+static const struct rule abac_rules[] = {
+    { REGISTRIES "repositories/content/read", PULL },
+    { REGISTRIES "repositories/content/write", PUSH },
+    { REGISTRIES "repositories/content/delete", DELETE },
+    { REGISTRIES "repositories/metadata/read", METADATA_READ },
+    { REGISTRIES "repositories/metadata/write", METADATA_WRITE },
+    { REGISTRIES "catalog/read", CATALOG },
+    { NULL, 0 },
+};
+
+bool action_matches(const char *pattern, const char *action)
+{
+    const char *star = NULL, *retry = NULL;
+
+    while (*action) {
+        if (*pattern == '*') {
+            star = pattern++;
+            retry = action;
+        } else if (tolower((unsigned char)*pattern) == tolower((unsigned char)*action)) {
+            pattern++;
+            action++;
+        } else if (star) {
+            pattern = star + 1;
+            action = ++retry;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+static bool any_matches(const struct json_object *patterns, const char *action)
+{
+    for (size_t i = 0; i < json_count(patterns); i++) {
+        const char *pattern = json_text(json_item(patterns, i), "");
+
+        if (pattern && action_matches(pattern, action))
+            return true;
+    }
+    return false;
+}
+
+/* An exclusion belongs to its own assignment: it takes nothing away from another one. */
+static unsigned entry_gives(const struct json_object *entry, bool is_abac)
+{
+    const struct json_object *allowed = json_at(entry, is_abac ? "dataActions" : "actions");
+    const struct json_object *excluded = json_at(entry,
+                                                 is_abac ? "notDataActions" : "notActions");
+    unsigned gives = 0;
+
+    for (const struct rule *r = is_abac ? abac_rules : legacy_rules; r->action; r++)
+        if (any_matches(allowed, r->action) && !any_matches(excluded, r->action))
+            gives |= r->gives;
+    return gives;
+}
+
+static struct json_object *permissions_of(unsigned gives)
+{
+    struct json_object *list = json_new_array(), *actions = json_new_array(), *row;
+
+    for (size_t i = 0; i < ARRAY_LEN(action_names); i++)
+        if (gives & (1u << i))
+            json_add_text(actions, action_names[i]);
+    if (gives & ALL_ACTIONS) {
+        row = json_new_object();
+        json_set_text(row, "type", "repository");
+        json_set_text(row, "name", "*");
+        json_set(row, "actions", actions);
+        json_add(list, row);
+    } else {
+        json_put(actions);
+    }
+    if (gives & CATALOG) {
+        row = json_new_object();
+        json_set_text(row, "type", "registry");
+        json_set_text(row, "name", "catalog");
+        actions = json_new_array();
+        json_add_text(actions, "*");
+        json_set(row, "actions", actions);
+        json_add(list, row);
+    }
+    return list;
+}
+
+struct json_object *grants_all(struct arena *a)
+{
+    return json_own(a, permissions_of(ALL_ACTIONS | CATALOG));
+}
+
+static void set_permissions(void *ctx, const char *principal, struct json_object *gives)
+{
+    json_set(ctx, principal, permissions_of((unsigned)json_int(gives, "", 0)));
+}
+
+struct json_object *grants_reduce(struct arena *a, const struct json_object *entries, bool is_abac)
+{
+    struct json_object *sums = json_own(a, json_new_object());
+    struct json_object *ret = json_own(a, json_new_object());
+
+    for (size_t i = 0; i < json_count(entries); i++) {
+        const struct json_object *entry = json_item(entries, i);
+        const char *principal = json_text(entry, "principal_id");
+        unsigned gives = entry_gives(entry, is_abac);
+
+        if (!principal || gives == 0)
+            continue;
+        json_set_int(sums, principal, json_int(sums, principal, 0) | gives);
+    }
+    json_each(sums, set_permissions, ret);
+    return ret;
+}
