@@ -267,11 +267,8 @@ static void test_size_and_nul(void **state)
     assert_int_equal(json_parse("[1,2]trailing", 5, 5, JSON_STRICT, &value, &err), 0);
     json_putp(&value);
     /* NUL bytes, in every place. */
-    static const char *const texts[] = { "[1]\0", "\"a\0\"",
-                                         "[\0"
-                                         "1]",
-                                         "\0", "{\"a\0\":1}" };
-    static const size_t lens[] = { 4, 4, 4, 1, 8 };
+    static const char *const texts[] = { "[1]\0", "\"a\0\"", "[\0,1]", "\0", "{\"a\0\":1}" };
+    static const size_t lens[] = { 4, 4, 5, 1, 8 };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         for (int mode = 0; mode < JSON_MODE_MAX; mode++)
             assert_int_equal(json_parse(texts[i], lens[i], 100, (enum json_mode)mode, &value, &err),
