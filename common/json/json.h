@@ -23,6 +23,9 @@ enum json_mode {
     JSON_MODE_MAX
 };
 
+/* Some names below are jansson's too, which libjwt brings along: they must not leave the program. */
+#pragma GCC visibility push(hidden)
+
 #define JSON_DEPTH_MAX 32
 #define JSON_MEMBERS_MAX 100000 /* of all objects and arrays of one text together */
 
@@ -86,5 +89,7 @@ void json_each(const struct json_object *object,
 
 /* RFC 7396: changes target in place. */
 void json_merge_patch(struct json_object *target, const struct json_object *patch);
+
+#pragma GCC visibility pop
 
 #endif
