@@ -1,0 +1,292 @@
+/* The worker pool. One lock, one queue, one condition; ended threads are joined by the next one
+ * that ends or by the stop, so that none is left behind. */
+#include "common/http/workers.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+
+#define KEEPER_STEP_MS 250
+
+struct http_workers {
+    struct http_workers_config config;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;   /* a job, or the stop */
+    pthread_cond_t keep;   /* the stop, for the keeper */
+    pthread_cond_t ended;  /* threads reached 0 */
+    struct http_job *head, **tail;
+    unsigned depth;   /* jobs in the queue */
+    unsigned counted; /* of them is_counted */
+    unsigned workers; /* worker threads alive */
+    unsigned threads; /* workers and keeper */
+    unsigned idle;    /* workers waiting */
+    bool is_keeper_on;
+    bool is_stopped;
+    bool has_ended; /* last_ended is to be joined */
+    pthread_t last_ended;
+};
+
+int http_thread_start(pthread_t *ret, void *(*fn)(void *), void *arg)
+{
+    pthread_attr_t attr;
+    sigset_t all, before;
+    int rc;
+
+    rc = pthread_attr_init(&attr);
+    if (rc != 0)
+        return rc;
+    sigfillset(&all);
+    rc = pthread_attr_setstacksize(&attr, HTTP_STACK_BYTES);
+    if (rc == 0)
+        rc = pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (rc == 0) {
+        rc = pthread_create(ret, &attr, fn, arg);
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    (void)pthread_attr_destroy(&attr);
+    return rc;
+}
+
+/* Waits on c until a monotonic time; false when it was reached. The lock is held. */
+static bool wait_until(struct http_workers *w, pthread_cond_t *c, int64_t until_ms)
+{
+    struct timespec at = { .tv_sec = (time_t)(until_ms / 1000),
+                           .tv_nsec = (long)(until_ms % 1000) * 1000000L };
+
+    return pthread_cond_timedwait(c, &w->lock, &at) == 0;
+}
+
+static struct http_job *pop(struct http_workers *w)
+{
+    struct http_job *job = w->head;
+
+    w->head = job->next;
+    if (!w->head)
+        w->tail = &w->head;
+    w->depth--;
+    w->counted -= job->is_counted;
+    job->next = NULL;
+    return job;
+}
+
+/* The last act of a thread: leaves itself to be joined, joins the one that ended before. */
+static void end_thread(struct http_workers *w)
+{
+    pthread_t earlier = w->last_ended;
+    bool has_earlier = w->has_ended;
+
+    w->last_ended = pthread_self();
+    w->has_ended = true;
+    w->threads--;
+    if (w->threads == 0)
+        pthread_cond_broadcast(&w->ended);
+    pthread_mutex_unlock(&w->lock);
+    if (has_earlier)
+        (void)pthread_join(earlier, NULL);
+}
+
+static bool is_expired(const struct http_job *job)
+{
+    return job->expires_ms && clock_mono_ms() >= job->expires_ms;
+}
+
+static void *work(void *arg)
+{
+    struct http_workers *w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        int64_t until = clock_mono_ms() + w->config.idle_ms;
+        bool is_in_time = true;
+        struct http_job *job;
+
+        while (!w->head && !w->is_stopped && is_in_time) {
+            w->idle++;
+            is_in_time = wait_until(w, &w->wake, until);
+            w->idle--;
+        }
+        if (!w->head)
+            break;
+        job = pop(w);
+        pthread_mutex_unlock(&w->lock);
+        if (is_expired(job))
+            w->config.refuse(job, HTTP_REFUSED_EXPIRED);
+        else
+            w->config.run(job);
+        pthread_mutex_lock(&w->lock);
+    }
+    w->workers--;
+    end_thread(w);
+    return NULL;
+}
+
+/* Takes what is expired out of the queue; *ret_next is the earliest expiry that is left. */
+static struct http_job *take_expired(struct http_workers *w, int64_t *ret_next)
+{
+    struct http_job *expired = NULL, **at = &w->head;
+    int64_t now = clock_mono_ms();
+
+    *ret_next = now + KEEPER_STEP_MS;
+    while (*at) {
+        struct http_job *job = *at;
+
+        if (!job->expires_ms || now < job->expires_ms) {
+            if (job->expires_ms && job->expires_ms < *ret_next)
+                *ret_next = job->expires_ms;
+            at = &job->next;
+            continue;
+        }
+        *at = job->next;
+        w->depth--;
+        w->counted -= job->is_counted;
+        job->next = expired;
+        expired = job;
+    }
+    w->tail = at;
+    return expired;
+}
+
+static void refuse_all(struct http_workers *w, struct http_job *list, enum http_refusal why)
+{
+    while (list) {
+        struct http_job *job = list;
+
+        list = job->next;
+        job->next = NULL;
+        w->config.refuse(job, why);
+    }
+}
+
+static void *keep(void *arg)
+{
+    struct http_workers *w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    while (w->head && !w->is_stopped) {
+        int64_t next;
+        struct http_job *expired = take_expired(w, &next);
+
+        if (!expired) {
+            (void)wait_until(w, &w->keep, next);
+            continue;
+        }
+        pthread_mutex_unlock(&w->lock);
+        refuse_all(w, expired, HTTP_REFUSED_EXPIRED);
+        pthread_mutex_lock(&w->lock);
+    }
+    w->is_keeper_on = false;
+    end_thread(w);
+    return NULL;
+}
+
+/* One more worker, or the keeper when there may be no more. False when nobody would ever take the
+ * job. The lock is held. */
+static bool staff(struct http_workers *w)
+{
+    pthread_t thread;
+
+    if (w->depth <= w->idle) {
+        pthread_cond_signal(&w->wake);
+        return true;
+    }
+    if (w->workers < w->config.threads_max && http_thread_start(&thread, work, w) == 0) {
+        w->workers++;
+        w->threads++;
+        return true;
+    }
+    if (w->workers == 0)
+        return false;
+    if (!w->is_keeper_on && http_thread_start(&thread, keep, w) == 0) {
+        w->is_keeper_on = true;
+        w->threads++;
+    }
+    return true;
+}
+
+struct http_workers *http_workers_new(const struct http_workers_config *config)
+{
+    struct http_workers *w = calloc(1, sizeof *w);
+    pthread_condattr_t attr;
+
+    if (!w)
+        return NULL;
+    w->config = *config;
+    w->tail = &w->head;
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&w->lock, NULL);
+    (void)pthread_cond_init(&w->wake, &attr);
+    (void)pthread_cond_init(&w->keep, &attr);
+    (void)pthread_cond_init(&w->ended, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    return w;
+}
+
+bool http_workers_submit(struct http_workers *w, struct http_job *job, enum http_refusal *ret_why)
+{
+    bool is_taken = false;
+
+    pthread_mutex_lock(&w->lock);
+    *ret_why = w->is_stopped ? HTTP_REFUSED_STOPPED : HTTP_REFUSED_FULL;
+    if (!w->is_stopped && (!job->is_counted || w->counted < w->config.queue_max)) {
+        struct http_job **at = w->tail;
+
+        job->next = NULL;
+        *at = job;
+        w->tail = &job->next;
+        w->depth++;
+        w->counted += job->is_counted;
+        is_taken = staff(w);
+        if (!is_taken) {
+            *at = NULL;
+            w->tail = at;
+            w->depth--;
+            w->counted -= job->is_counted;
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+    return is_taken;
+}
+
+void http_workers_stop(struct http_workers *w)
+{
+    struct http_job *waiting;
+
+    pthread_mutex_lock(&w->lock);
+    w->is_stopped = true;
+    waiting = w->head;
+    w->head = NULL;
+    w->tail = &w->head;
+    w->depth = 0;
+    w->counted = 0;
+    pthread_cond_broadcast(&w->wake);
+    pthread_cond_broadcast(&w->keep);
+    pthread_mutex_unlock(&w->lock);
+    refuse_all(w, waiting, HTTP_REFUSED_STOPPED);
+
+    pthread_mutex_lock(&w->lock);
+    while (w->threads > 0)
+        pthread_cond_wait(&w->ended, &w->lock);
+    if (w->has_ended) {
+        pthread_t last = w->last_ended;
+
+        w->has_ended = false;
+        pthread_mutex_unlock(&w->lock);
+        (void)pthread_join(last, NULL);
+        return;
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+void http_workers_free(struct http_workers *w)
+{
+    if (!w)
+        return;
+    (void)pthread_cond_destroy(&w->wake);
+    (void)pthread_cond_destroy(&w->keep);
+    (void)pthread_cond_destroy(&w->ended);
+    (void)pthread_mutex_destroy(&w->lock);
+    free(w);
+}
