@@ -31,6 +31,8 @@ struct client;
 MUST_CHECK int client_new(const struct client_config *config, struct client **ret,
                           struct error *err);
 void client_free(struct client *c);
+/* Closes connections that were idle for 30 seconds; cheap; call it now and then. */
+void client_tidy(struct client *c);
 
 struct client_request {
     const char *method; /* NULL: GET */
@@ -41,7 +43,7 @@ struct client_request {
     size_t body_len;
     int64_t timeout_ms;    /* 0: 10,000 */
     size_t max_body_bytes; /* of the answer; 0: 1 MiB */
-    int max_redirects;     /* 0: none */
+    int max_redirects;     /* 0: none; over it E_UNAVAILABLE */
 };
 
 struct client_response {
@@ -51,7 +53,10 @@ struct client_response {
     char **headers; /* NULL-terminated "name: value", names in lower case */
 };
 
-/* E_UNAVAILABLE when the peer cannot be reached, E_TIMEOUT, E_FORBIDDEN by the address policy,
+/* Header lines with line breaks, those that set the framing and, under CLIENT_PUBLIC, Host are
+ * E_INVALID, as are URLs that are not http or https or hold a user name. To another origin a
+ * redirect takes only harmless headers and no body; from https to http it is E_FORBIDDEN.
+ * E_UNAVAILABLE when the peer cannot be reached, E_TIMEOUT, E_FORBIDDEN by the address policy,
  * E_TOO_LARGE. A reply of any status is success. Thread-safe; connections are reused. */
 MUST_CHECK int client_send(struct client *c, struct arena *a, const struct client_request *request,
                            struct client_response *ret, struct error *err);
