@@ -1,23 +1,28 @@
 /* common/client against a small server on loopback: requests and answers, the address policy,
  * redirects, caps and deadlines. */
-/* links: portolan_client */
+/* links: portolan_client portolan_proc */
 #include "common/client/client.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/file.h"
 #include "common/base/text.h"
 #include "common/client/redirect.h"
+#include "common/proc/proc.h"
 
 /* Last: it defines a macro named fail. */
 #include <cmocka.h>
@@ -610,6 +615,68 @@ static void test_unreachable(void **state)
     close(fd);
 }
 
+/* A TLS server of its own certificate for 127.0.0.1; its port. */
+static int start_tls(struct fixture *f, const char *dir, pid_t *ret_pid)
+{
+    const char *key = arena_printf(f->a, "%s/key", dir), *cert = arena_printf(f->a, "%s/ca", dir);
+    const char *const make[] = { "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+                                 "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1",
+                                 "-keyout", key, "-out", cert, NULL };
+    const char *const run[] = { "openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-key",
+                                key, "-cert", cert, NULL };
+    posix_spawn_file_actions_t actions;
+    extern char **environ;
+    char line[256];
+    int fds[2], port = 0;
+    FILE *out;
+
+    expect_sent(f, proc_must(f->a, make, 30000, &f->err));
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+    assert_int_equal(posix_spawn_file_actions_adddup2(&actions, fds[1], 1), 0);
+    assert_int_equal(posix_spawn_file_actions_addclose(&actions, fds[0]), 0);
+    assert_int_equal(posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0), 0);
+    assert_int_equal(posix_spawnp(ret_pid, "openssl", &actions, NULL,
+                                  (char *const *)(uintptr_t)run, environ), 0);
+    assert_int_equal(posix_spawn_file_actions_destroy(&actions), 0);
+    close(fds[1]);
+    out = fdopen(fds[0], "r");
+    while (!port && fgets(line, sizeof(line), out))
+        (void)!sscanf(line, "ACCEPT 127.0.0.1:%d", &port);
+    fclose(out);
+    assert_true(port > 0);
+    return port;
+}
+
+static void test_tls(void **state)
+{
+    char dir[] = "/tmp/portolan-tls-XXXXXX";
+    struct fixture *f = *state;
+    struct client_config config = { .reach = CLIENT_OWN };
+    const char *named, *other;
+    struct client *c;
+    pid_t pid;
+    int port;
+
+    assert_non_null(mkdtemp(dir));
+    config.ca_file = arena_printf(f->a, "%s/ca", dir);
+    port = start_tls(f, dir, &pid);
+    named = arena_printf(f->a, "https://127.0.0.1:%d/", port);
+    other = arena_printf(f->a, "https://localhost:%d/", port);
+    expect_sent(f, client_new(&config, &c, &f->err));
+    expect_sent(f, send_to(f, c, (struct client_request){ .url = named }));
+    assert_int_equal(f->r.status, 200);
+    /* Of a known authority, but another name; of an unknown authority. */
+    assert_int_equal(send_to(f, c, (struct client_request){ .url = other }), -1);
+    assert_ptr_equal(f->err.code, &E_UNAVAILABLE);
+    assert_int_equal(SEND(f, .url = named), -1);
+    assert_ptr_equal(f->err.code, &E_UNAVAILABLE);
+    client_free(c);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(file_remove_tree(dir, &f->err), 0);
+}
+
 static void *send_many(void *arg)
 {
     struct client *c = arg;
@@ -656,7 +723,8 @@ int main(void)
         T(test_connections_are_kept), T(test_stale_connections), T(test_redirects),
         T(test_redirect_to_internal), T(test_redirect_rules),
         T(test_unix_socket),     T(test_limits),
-        T(test_unreachable),     T(test_threads),
+        T(test_unreachable),     T(test_tls),
+        T(test_threads),
     };
 
     return cmocka_run_group_tests(tests, setup_servers, teardown_servers);
