@@ -1,6 +1,6 @@
-/* Content digests, keyed hashes, constant-time comparison and random bytes on OpenSSL. The only ways
- * OpenSSL can fail here are lack of memory and a broken installation, so failures abort: a digest
- * that was not computed must never be used. */
+/* Content digests, keyed hashes, constant-time comparison and random bytes on OpenSSL. The only
+ * ways OpenSSL can fail here are lack of memory and a broken installation, so failures abort: a
+ * digest that was not computed must never be used. */
 #include "common/crypto/digest.h"
 
 #include <errno.h>
@@ -167,8 +167,9 @@ void hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
                  uint8_t ret[SHA256_LEN])
 {
     unsigned ret_len = 0;
-    if (key_len > INT32_MAX || !HMAC(EVP_sha256(), key_len ? key : "", (int)key_len,
-                                     len ? bytes : (const void *)"", len, ret, &ret_len) ||
+    if (key_len > INT32_MAX ||
+        !HMAC(EVP_sha256(), key_len ? key : "", (int)key_len, len ? bytes : (const void *)"", len,
+              ret, &ret_len) ||
         ret_len != SHA256_LEN)
         abort();
 }

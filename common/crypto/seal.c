@@ -14,13 +14,13 @@
 #include "common/base/error.h"
 #include "common/crypto/digest.h"
 
-#define MAGIC_BYTES 8
+#define MAGIC_BYTES           8
 #define ALGORITHM_AES_256_GCM 1
-#define CHUNK_LOG2 16
-#define EPOCH_AT 12
-#define SALT_AT 16
-#define SALT_BYTES 24
-#define NONCE_BYTES 12
+#define CHUNK_LOG2            16
+#define EPOCH_AT              12
+#define SALT_AT               16
+#define SALT_BYTES            24
+#define NONCE_BYTES           12
 
 static const uint8_t magic[MAGIC_BYTES] = { 'P', 'S', 'E', 'A', 'L', '1', 0, 0 };
 

@@ -17,22 +17,22 @@
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
 
-#define SALT_LEN 16
-#define SHA_PREFIX "$sha256$"
+#define SALT_LEN     16
+#define SHA_PREFIX   "$sha256$"
 #define SHA_TEXT_LEN (8 + 2 * SALT_LEN + 1 + 2 * SHA256_LEN)
-#define SECRET_MAX 4096 /* longer ones match nothing, so that no one hashes a megabyte for us */
+#define SECRET_MAX   4096 /* longer ones match nothing, so that no one hashes a megabyte for us */
 
 /* OWASP's first choice for argon2id. */
-#define ARGON_PASSES 2
-#define ARGON_KIB (19 * 1024)
-#define ARGON_LANES 1
+#define ARGON_PASSES   2
+#define ARGON_KIB      (19 * 1024)
+#define ARGON_LANES    1
 #define ARGON_HASH_LEN 32
 
-#define WRAP_VERSION 1
-#define NONCE_LEN 12
-#define TAG_LEN 16
+#define WRAP_VERSION  1
+#define NONCE_LEN     12
+#define TAG_LEN       16
 #define WRAP_OVERHEAD (1 + NONCE_LEN + TAG_LEN)
-#define WRAP_MAX 65536
+#define WRAP_MAX      65536
 
 #define KEY_TEXT_LEN (2 * SERVICE_KEY_LEN)
 
@@ -46,8 +46,7 @@ static void cipher_freep(EVP_CIPHER_CTX **ctx)
     EVP_CIPHER_CTX_free(*ctx);
 }
 
-static void salted_sha256(const uint8_t salt[SALT_LEN], const char *secret,
-                          uint8_t ret[SHA256_LEN])
+static void salted_sha256(const uint8_t salt[SALT_LEN], const char *secret, uint8_t ret[SHA256_LEN])
 {
     _cleanup_(hasher_freep) struct hasher *h = hasher_new(DIGEST_SHA256);
     struct digest d;
@@ -187,8 +186,7 @@ static int key_create(struct arena *a, const char *path, struct error *err)
     return rc;
 }
 
-int service_key_load(const char *path, bool may_create, struct service_key *ret,
-                     struct error *err)
+int service_key_load(const char *path, bool may_create, struct service_key *ret, struct error *err)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new();
     _cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);

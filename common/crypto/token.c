@@ -135,6 +135,15 @@ static int check_audience(const struct token_policy *policy, const struct json_o
     return 0;
 }
 
+const char *token_peek_kid(struct arena *a, const char *token)
+{
+    struct parts parts;
+    if (!token || strnlen(token, TOKEN_MAX_BYTES + 1) > TOKEN_MAX_BYTES || !split(token, &parts))
+        return NULL;
+    const struct json_object *header = read_part(a, parts.header, parts.header_len);
+    return header ? json_text(header, "kid") : NULL;
+}
+
 int token_verify(struct arena *a, const struct token_policy *policy, const char *token,
                  struct json_object **ret_claims, struct error *err)
 {

@@ -47,6 +47,9 @@ struct token_policy {
 /* The claims, owned by the arena. E_UNAUTHENTICATED for anything wrong; err->message says which
  * check, without details of keys. The code of an expired token is E_TOKEN_EXPIRED (401). */
 extern const struct error_code E_TOKEN_EXPIRED;
+/* The kid that a token names, unverified: only for finding out whether keys should be re-read. NULL
+ * when there is none. */
+const char *token_peek_kid(struct arena *a, const char *token);
 MUST_CHECK int token_verify(struct arena *a, const struct token_policy *policy, const char *token,
                             struct json_object **ret_claims, struct error *err);
 

@@ -11,8 +11,8 @@
 struct arena;
 struct error;
 
-#define P256_BYTES 32
-#define TOKEN_ALGORITHM "ES256"
+#define P256_BYTES            32
+#define TOKEN_ALGORITHM       "ES256"
 #define ES256_SIGNATURE_CHARS 86 /* 64 bytes in base64url */
 
 struct token_key {

@@ -15,7 +15,7 @@
 #include "common/crypto/token_internal.h"
 #include "common/json/json.h"
 
-#define PEM_MAX 8192
+#define PEM_MAX     8192
 #define POINT_BYTES (1 + 2 * P256_BYTES) /* 04 ‖ x ‖ y */
 
 static void pkey_freep(EVP_PKEY **p)

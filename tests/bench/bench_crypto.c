@@ -12,7 +12,7 @@
 #include "common/json/json.h"
 
 #define RUN_US 500000
-#define CHUNK (SEAL_CHUNK_BYTES + SEAL_TAG_BYTES)
+#define CHUNK  (SEAL_CHUNK_BYTES + SEAL_TAG_BYTES)
 
 struct bench {
     struct arena *a;
@@ -121,9 +121,12 @@ int main(void)
     struct error err;
     uint8_t key[SEAL_KEY_BYTES] = { 1 }, header[SEAL_HEADER_BYTES];
     _cleanup_(arena_freep) struct arena *keep = arena_new();
-    struct bench b = { .a = arena_new(), .buf = arena_alloc(keep, SEAL_CHUNK_BYTES),
-                       .sealed = arena_alloc(keep, CHUNK), .sha256 = hasher_new(DIGEST_SHA256),
-                       .sha512 = hasher_new(DIGEST_SHA512), .key = token_key_new(),
+    struct bench b = { .a = arena_new(),
+                       .buf = arena_alloc(keep, SEAL_CHUNK_BYTES),
+                       .sealed = arena_alloc(keep, CHUNK),
+                       .sha256 = hasher_new(DIGEST_SHA256),
+                       .sha512 = hasher_new(DIGEST_SHA512),
+                       .key = token_key_new(),
                        .hash = secret_hash_generated(keep, "0123456789012345678901") };
     b.sealer = sealer_new(key, 1, "bench", header);
     sealer_chunk(b.sealer, b.buf, SEAL_CHUNK_BYTES, 0, b.sealed);

@@ -18,9 +18,11 @@ static const char signature[] =
 static void try_token(struct arena *a, const struct token_key *key, const char *token)
 {
     static const char *const audiences[] = { "https://management.example", NULL };
-    const struct token_policy policy = { .keys = &key, .key_count = 1,
+    const struct token_policy policy = { .keys = &key,
+                                         .key_count = 1,
                                          .issuer = "https://login.example",
-                                         .audiences = audiences, .now_s = 1800000000 };
+                                         .audiences = audiences,
+                                         .now_s = 1800000000 };
     struct json_object *claims = NULL;
     struct error err;
     if (token_verify(a, &policy, token, &claims, &err) == 0 || claims || err.code->status != 401)
@@ -34,12 +36,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         key = token_key_new();
     _cleanup_(arena_freep) struct arena *a = arena_new();
     const char *input = arena_strndup(a, (const char *)data, size);
-    const char *good_header = arena_printf(a, "{\"alg\":\"ES256\",\"kid\":\"%s\"}",
-                                           token_key_id(key));
+    const char *good_header =
+        arena_printf(a, "{\"alg\":\"ES256\",\"kid\":\"%s\"}", token_key_id(key));
     try_token(a, key, input);
     try_token(a, key, arena_printf(a, "%s.e30.%s", text_base64url(a, data, size), signature));
-    try_token(a, key, arena_printf(a, "%s.%s.%s",
-                                   text_base64url(a, good_header, strlen(good_header)),
-                                   text_base64url(a, data, size), signature));
+    try_token(a, key,
+              arena_printf(a, "%s.%s.%s", text_base64url(a, good_header, strlen(good_header)),
+                           text_base64url(a, data, size), signature));
     return 0;
 }

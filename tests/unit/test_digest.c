@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#define ABC256 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+#define ABC256   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define EMPTY256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define ABC512                                                                                     \
     "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"                             \
@@ -145,8 +145,8 @@ static void comparison(void **state)
         const char *x, *y;
         bool is_equal;
     } cases[] = {
-        { "", "", true },      { "a", "a", true },    { "abc", "abc", true },
-        { "", "a", false },    { "a", "", false },    { "abc", "abd", false },
+        { "", "", true },       { "a", "a", true },     { "abc", "abc", true },
+        { "", "a", false },     { "a", "", false },     { "abc", "abd", false },
         { "ab", "abc", false }, { "abc", "ab", false }, { "\xff", "\x7f", false },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -188,9 +188,9 @@ static void randomness(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vectors),      cmocka_unit_test(grammar_refuses),
+        cmocka_unit_test(vectors),           cmocka_unit_test(grammar_refuses),
         cmocka_unit_test(algorithms_differ), cmocka_unit_test(running_hash),
-        cmocka_unit_test(hmac_vectors), cmocka_unit_test(comparison),
+        cmocka_unit_test(hmac_vectors),      cmocka_unit_test(comparison),
         cmocka_unit_test(randomness),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,8 +83,16 @@ static void round_trips(void **state)
 {
     (void)state;
     static const size_t lengths[] = {
-        0, 1, 15, 16, SEAL_CHUNK_BYTES - 1, SEAL_CHUNK_BYTES, SEAL_CHUNK_BYTES + 1,
-        2 * SEAL_CHUNK_BYTES, 3 * SEAL_CHUNK_BYTES - 16, 3 * SEAL_CHUNK_BYTES,
+        0,
+        1,
+        15,
+        16,
+        SEAL_CHUNK_BYTES - 1,
+        SEAL_CHUNK_BYTES,
+        SEAL_CHUNK_BYTES + 1,
+        2 * SEAL_CHUNK_BYTES,
+        3 * SEAL_CHUNK_BYTES - 16,
+        3 * SEAL_CHUNK_BYTES,
         3 * SEAL_CHUNK_BYTES + 77,
     };
     _cleanup_(arena_freep) struct arena *a = arena_new();
@@ -239,13 +247,20 @@ static void last_chunk_games(void **state)
         size_t len;
         int rc;
     } cases[] = {
-        { 0, 0, 0, SEALED_CHUNK, 0 },      { 1, 1, 1, SEALED_CHUNK, 0 },
-        { 0, 0, 1, SEALED_CHUNK, -1 },     { 1, 1, 0, SEALED_CHUNK, -1 },
-        { 1, 0, 0, SEALED_CHUNK, -1 },     { 0, 1, 1, SEALED_CHUNK, -1 },
-        { 1, 1, 1, SEALED_CHUNK - 1, -1 }, { 0, 0, 0, SEALED_CHUNK - 1, -1 },
-        { 1, 1, 1, SEAL_TAG_BYTES, -1 },   { 1, 1, 1, SEAL_TAG_BYTES - 1, -1 },
-        { 1, 1, 1, 0, -1 },                { 0, 0, 0, 0, -1 },
-        { 0, 0, 0, SEALED_CHUNK + 1, -1 }, { UINT64_MAX, 1, 1, SEALED_CHUNK, -1 },
+        { 0, 0, 0, SEALED_CHUNK, 0 },
+        { 1, 1, 1, SEALED_CHUNK, 0 },
+        { 0, 0, 1, SEALED_CHUNK, -1 },
+        { 1, 1, 0, SEALED_CHUNK, -1 },
+        { 1, 0, 0, SEALED_CHUNK, -1 },
+        { 0, 1, 1, SEALED_CHUNK, -1 },
+        { 1, 1, 1, SEALED_CHUNK - 1, -1 },
+        { 0, 0, 0, SEALED_CHUNK - 1, -1 },
+        { 1, 1, 1, SEAL_TAG_BYTES, -1 },
+        { 1, 1, 1, SEAL_TAG_BYTES - 1, -1 },
+        { 1, 1, 1, 0, -1 },
+        { 0, 0, 0, 0, -1 },
+        { 0, 0, 0, SEALED_CHUNK + 1, -1 },
+        { UINT64_MAX, 1, 1, SEALED_CHUNK, -1 },
         { 1ull << 32, 0, 0, SEALED_CHUNK, -1 },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -261,8 +276,8 @@ static void last_chunk_games(void **state)
     opener_free(o);
     assert_int_equal(opener_new(key, "ctx", f.bytes, &o, &err), 0);
     f.bytes[f.len - 1] ^= 1;
-    assert_int_equal(
-        opener_chunk(o, 0, f.bytes + SEAL_HEADER_BYTES, SEALED_CHUNK, 1, out, &err), -1);
+    assert_int_equal(opener_chunk(o, 0, f.bytes + SEAL_HEADER_BYTES, SEALED_CHUNK, 1, out, &err),
+                     -1);
     for (size_t i = 0; i < SEAL_CHUNK_BYTES; i++)
         assert_int_equal(out[i], 0);
     opener_free(o);

@@ -40,8 +40,10 @@ static int set_up(void **state)
     stranger = token_key_new();
     keys[0] = second;
     keys[1] = key;
-    policy = (struct token_policy){ .keys = keys, .key_count = 2,
-                                    .issuer = "https://login.example/t", .audiences = audiences,
+    policy = (struct token_policy){ .keys = keys,
+                                    .key_count = 2,
+                                    .issuer = "https://login.example/t",
+                                    .audiences = audiences,
                                     .now_s = NOW };
     return 0;
 }
@@ -155,6 +157,10 @@ static void signed_is_verified(void **state)
     json_put(claims);
     accept(live(header_of("ES256", token_key_id(key), "")));
     accept(forge(second, header_of("ES256", token_key_id(second), ""), CLAIMS));
+    assert_string_equal(token_peek_kid(a, token), token_key_id(stranger));
+    assert_null(token_peek_kid(a, live("{\"alg\":\"ES256\"}")));
+    assert_null(token_peek_kid(a, "x"));
+    assert_null(token_peek_kid(a, NULL));
 }
 
 static void other_algorithms(void **state)
@@ -210,8 +216,13 @@ static void headers(void **state)
     for (size_t i = 0; i < ARRAY_LEN(crits); i++)
         refuse("crit", live(header_of("ES256", kid, arena_printf(a, ",\"crit\":%s", crits[i]))));
 
-    const char *kids[] = { "", "../../../dev/null", "' or 1=1 --", "*", token_key_id(second),
-                           arena_printf(a, "%s\\u0000", kid), arena_printf(a, "%s ", kid),
+    const char *kids[] = { "",
+                           "../../../dev/null",
+                           "' or 1=1 --",
+                           "*",
+                           token_key_id(second),
+                           arena_printf(a, "%s\\u0000", kid),
+                           arena_printf(a, "%s ", kid),
                            arena_strndup(a, kid, strlen(kid) - 1) };
     for (size_t i = 0; i < ARRAY_LEN(kids); i++)
         refuse(kids[i], live(header_of("ES256", kids[i], "")));
@@ -329,7 +340,8 @@ static void issuer(void **state)
     (void)state;
     refuse("no issuer", with_claims("{" AUD "," LIVE "}"));
     refuse("another issuer", with_claims("{\"iss\":\"https://login.example/u\"," AUD "," LIVE "}"));
-    refuse("an issuer list", with_claims("{\"iss\":[\"https://login.example/t\"]," AUD "," LIVE "}"));
+    refuse("an issuer list",
+           with_claims("{\"iss\":[\"https://login.example/t\"]," AUD "," LIVE "}"));
     refuse("an issuer with slash",
            with_claims("{\"iss\":\"https://login.example/t/\"," AUD "," LIVE "}"));
     policy.issuer = NULL;
@@ -382,11 +394,25 @@ static void text_form(void **state)
     memset(dots, '.', 1 << 20);
     memset(letters, 'A', 1 << 20);
     const char *cases[] = {
-        "", ".", "..", "...", "a.b.c", "e30.e30.", dots, letters, "Bearer x",
-        arena_strndup(a, dots, TOKEN_MAX_BYTES), arena_strndup(a, letters, TOKEN_MAX_BYTES),
-        arena_printf(a, "%s.", good), arena_printf(a, "%s.x", good), arena_printf(a, "%s=", good),
-        arena_printf(a, "%s==", good), arena_printf(a, " %s", good), arena_printf(a, "%s\n", good),
-        arena_printf(a, ".%s", good), "\xff\xfe.\x80.\x01",
+        "",
+        ".",
+        "..",
+        "...",
+        "a.b.c",
+        "e30.e30.",
+        dots,
+        letters,
+        "Bearer x",
+        arena_strndup(a, dots, TOKEN_MAX_BYTES),
+        arena_strndup(a, letters, TOKEN_MAX_BYTES),
+        arena_printf(a, "%s.", good),
+        arena_printf(a, "%s.x", good),
+        arena_printf(a, "%s=", good),
+        arena_printf(a, "%s==", good),
+        arena_printf(a, " %s", good),
+        arena_printf(a, "%s\n", good),
+        arena_printf(a, ".%s", good),
+        "\xff\xfe.\x80.\x01",
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         refuse("a malformed token", cases[i]);
@@ -479,7 +505,11 @@ static void other_keys(void **state)
 {
     (void)state;
     static const char *const cases[] = {
-        "", "x", "-----BEGIN PUBLIC KEY-----", PUB("AAAA\n"), PUB("!!!!\n"),
+        "",
+        "x",
+        "-----BEGIN PUBLIC KEY-----",
+        PUB("AAAA\n"),
+        PUB("!!!!\n"),
         /* P-384 */
         PUB("MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAExu+KUeGoOVFmYeXoc6wrILkKCla7IKcv\n"
             "VwKKWWBZKYCxm32pytIde3npgfQTvUrdXo6/iB5A0nsDok/J0ks17+ynwU1wBXVR\n"
@@ -518,11 +548,11 @@ static void other_keys(void **state)
     /* A compressed point is the same key written shorter. */
     struct error err;
     struct token_key *k = NULL;
-    assert_int_equal(token_key_parse(
-                         PUB("MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgAD8Ss9JhLGw1KzfpteX8Yt1+ZjJ8Aw\n"
-                             "xaHdyGzK6W5CBwY=\n"),
-                         &k, &err),
-                     0);
+    assert_int_equal(
+        token_key_parse(PUB("MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgAD8Ss9JhLGw1KzfpteX8Yt1+ZjJ8Aw\n"
+                            "xaHdyGzK6W5CBwY=\n"),
+                        &k, &err),
+        0);
     token_key_free(k);
     char *huge = arena_alloc(a, 100001);
     memset(huge, 'A', 100000);
@@ -533,12 +563,18 @@ static void other_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(signed_is_verified), cmocka_unit_test(other_algorithms),
-        cmocka_unit_test(headers),            cmocka_unit_test(times),
-        cmocka_unit_test(audience),           cmocka_unit_test(issuer),
-        cmocka_unit_test(claims_json),        cmocka_unit_test(text_form),
-        cmocka_unit_test(longest),            cmocka_unit_test(key_forms),
-        cmocka_unit_test(thumbprint),         cmocka_unit_test(other_keys),
+        cmocka_unit_test(signed_is_verified),
+        cmocka_unit_test(other_algorithms),
+        cmocka_unit_test(headers),
+        cmocka_unit_test(times),
+        cmocka_unit_test(audience),
+        cmocka_unit_test(issuer),
+        cmocka_unit_test(claims_json),
+        cmocka_unit_test(text_form),
+        cmocka_unit_test(longest),
+        cmocka_unit_test(key_forms),
+        cmocka_unit_test(thumbprint),
+        cmocka_unit_test(other_keys),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,288 @@
+/* Role-based access: a principal may do what some role says that is assigned to it at the scope or
+ * above. Assignments with a condition grant nothing here: conditions speak of repositories, which
+ * are the data plane's, and one that cannot be judged must not open anything. */
+#include "controlplane/identity/access.h"
+
+#include <pthread.h>
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/json/json.h"
+#include "common/pg/pg.h"
+
+#include "controlplane/control.h"
+#include "controlplane/identity/directory.h"
+#include "controlplane/identity/identity.h"
+#include "controlplane/identity/roles.h"
+
+#define SLOTS 256
+
+const struct error_code E_AUTHORIZATION_FAILED = { "AuthorizationFailed", 403 };
+
+struct access_cache {
+    pthread_mutex_t lock;
+    struct principal_view *slots[SLOTS]; /* each holds one reference */
+};
+
+struct access_cache *access_cache_new(void)
+{
+    struct access_cache *cache = calloc(1, sizeof(*cache));
+    if (!cache || pthread_mutex_init(&cache->lock, NULL) != 0)
+        abort();
+    return cache;
+}
+
+static void view_put(void *p)
+{
+    struct principal_view *view = p;
+    if (view && __atomic_sub_fetch(&view->holders, 1, __ATOMIC_ACQ_REL) == 0)
+        arena_free(view->arena); /* the view lives in it */
+}
+
+void access_cache_free(struct access_cache *cache)
+{
+    if (!cache)
+        return;
+    for (size_t i = 0; i < SLOTS; i++)
+        view_put(cache->slots[i]);
+    (void)pthread_mutex_destroy(&cache->lock);
+    free(cache);
+}
+
+static int load(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct principal_view *view = ctx;
+    (void)a; /* what is read lives as long as the view */
+    int found = identity_principal(conn, view->arena, view->object_id, &view->principal, err);
+    if (found < 0)
+        return -1;
+    view->exists = found == 1;
+    if (!view->exists)
+        return 0;
+    struct assignment_row *rows = NULL;
+    size_t count = 0;
+    if (identity_assignments_of(conn, view->arena, view->object_id, &rows, &count, err) != 0)
+        return -1;
+    bool has_root = false;
+    view->assignments = rows;
+    view->assignment_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!text_eq(rows[i].tenant_id, view->principal.tenant_id))
+            continue;
+        has_root = has_root || rows[i].scope_key[0] == '\0';
+        rows[view->assignment_count++] = rows[i];
+    }
+    if (!has_root)
+        return 0;
+    return identity_subscriptions(conn, view->arena, view->principal.tenant_id,
+                                  &view->subscriptions, &view->subscription_count, err);
+}
+
+static size_t slot_of(const char *object_id)
+{
+    size_t h = 5381;
+    for (; *object_id; object_id++)
+        h = h * 33 + (unsigned char)*object_id;
+    return h % SLOTS;
+}
+
+/* A live view with one more holder, or NULL. */
+static struct principal_view *find(struct access_cache *cache, const char *object_id)
+{
+    struct principal_view *view = cache->slots[slot_of(object_id)];
+    if (!view || !text_eq(view->object_id, object_id) ||
+        clock_mono_ms() - view->loaded_ms >= ACCESS_FRESH_MS)
+        return NULL;
+    (void)__atomic_add_fetch(&view->holders, 1, __ATOMIC_RELAXED);
+    return view;
+}
+
+int access_view(struct control *control, struct arena *a, const char *object_id,
+                const struct principal_view **ret, struct error *err)
+{
+    struct access_cache *cache = control->directory->access;
+    const char *id = text_lower(a, object_id);
+    (void)pthread_mutex_lock(&cache->lock);
+    struct principal_view *view = find(cache, id);
+    (void)pthread_mutex_unlock(&cache->lock);
+    if (!view) {
+        struct arena *own = arena_new();
+        view = ARENA_NEW(own, struct principal_view);
+        view->arena = own;
+        view->holders = 1;
+        view->loaded_ms = clock_mono_ms(); /* before reading, so that freshness is not overstated */
+        (void)snprintf(view->object_id, sizeof(view->object_id), "%s", id);
+        if (pg_with(control->db, a, load, view, err) != 0) {
+            view_put(view);
+            return -1;
+        }
+        (void)__atomic_add_fetch(&view->holders, 1, __ATOMIC_RELAXED); /* the slot's */
+        (void)pthread_mutex_lock(&cache->lock);
+        struct principal_view **slot = &cache->slots[slot_of(id)], *old = *slot;
+        *slot = view;
+        (void)pthread_mutex_unlock(&cache->lock);
+        view_put(old);
+    }
+    arena_defer(a, view_put, view);
+    *ret = view;
+    return 0;
+}
+
+char *access_scope_key(struct arena *a, const char *scope)
+{
+    char *key = text_lower(a, scope);
+    size_t len = strlen(key);
+    while (len > 0 && key[len - 1] == '/')
+        key[--len] = '\0';
+    return key;
+}
+
+/* inner is outer or something in it. */
+static bool is_within(const char *inner, const char *outer)
+{
+    size_t len = strlen(outer);
+    return strncmp(inner, outer, len) == 0 && (inner[len] == '\0' || inner[len] == '/');
+}
+
+/* An assignment at the root is good for its tenant's subscriptions, not for another's. */
+static bool is_of_tenant(const struct principal_view *view, const char *scope_key)
+{
+    static const char prefix[] = "/subscriptions/";
+    if (!text_starts(scope_key, prefix))
+        return true;
+    const char *id = scope_key + strlen(prefix);
+    size_t len = strcspn(id, "/");
+    for (size_t i = 0; i < view->subscription_count; i++) {
+        if (strlen(view->subscriptions[i]) == len && strncmp(view->subscriptions[i], id, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool applies_at(const struct principal_view *view, const struct assignment_row *row,
+                       const char *scope_key)
+{
+    if (row->scope_key[0] == '\0')
+        return is_of_tenant(view, scope_key);
+    return is_within(scope_key, row->scope_key);
+}
+
+bool access_view_allows(const struct principal_view *view, const char *action,
+                        const char *scope_key)
+{
+    if (!view->exists || !view->principal.is_enabled)
+        return false;
+    for (size_t i = 0; i < view->assignment_count; i++) {
+        const struct assignment_row *row = &view->assignments[i];
+        const struct role *role = row->condition ? NULL : role_find(row->role_definition_id);
+        if (role && applies_at(view, row, scope_key) && role_allows(role, action))
+            return true;
+    }
+    return false;
+}
+
+static bool is_same_tenant(const struct principal_view *view, const struct caller *caller)
+{
+    return view->exists && text_eq_nocase(view->principal.tenant_id, caller->tenant_id);
+}
+
+int access_check(struct control *control, struct arena *a, const struct caller *caller,
+                 const char *action, const char *scope, struct error *err)
+{
+    const struct principal_view *view = NULL;
+    if (access_view(control, a, caller->object_id, &view, err) != 0)
+        return -1;
+    if (is_same_tenant(view, caller) &&
+        access_view_allows(view, action, access_scope_key(a, scope)))
+        return 0;
+    return fail(err, &E_AUTHORIZATION_FAILED,
+                "The client '%s' with object id '%s' does not have authorization to perform action "
+                "'%s' over scope '%s' or the scope is invalid. If access was recently granted, "
+                "please refresh your credentials.",
+                caller->app_id ? caller->app_id : caller->name, caller->object_id, action, scope);
+}
+
+int access_any(struct control *control, struct arena *a, const struct caller *caller,
+               const char *scope, struct error *err)
+{
+    const struct principal_view *view = NULL;
+    if (access_view(control, a, caller->object_id, &view, err) != 0)
+        return -1;
+    if (!is_same_tenant(view, caller) || !view->principal.is_enabled)
+        return 0;
+    const char *scope_key = access_scope_key(a, scope);
+    for (size_t i = 0; i < view->assignment_count; i++) {
+        const struct assignment_row *row = &view->assignments[i];
+        if (role_find(row->role_definition_id) &&
+            (applies_at(view, row, scope_key) || is_within(row->scope_key, scope_key)))
+            return 1;
+    }
+    return 0;
+}
+
+static struct json_object *texts(const char *const *items)
+{
+    struct json_object *list = json_new_array();
+    for (; *items; items++)
+        json_add_text(list, *items);
+    return list;
+}
+
+struct grants_query {
+    const char **scope_keys;
+    size_t scope_count;
+    const char *subscription_id;
+    struct assignment_row *rows;
+    size_t count;
+};
+
+static int read_grants(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct grants_query *q = ctx;
+    return identity_assignments_at(conn, a, q->scope_keys, q->scope_count, q->subscription_id,
+                                   &q->rows, &q->count, err);
+}
+
+/* Every scope at or above the id: "", "/subscriptions/s", …, the id itself. */
+static int scopes_above(struct arena *a, const char *id, struct grants_query *q, struct error *err)
+{
+    char *key = access_scope_key(a, id), **parts = NULL;
+    size_t count = text_split(a, key, '/', &parts), len = strlen(key);
+    if (count < 3 || !text_eq(parts[1], "subscriptions") || !uuid_is_valid(parts[2]))
+        return fail_cause(err, &E_INTERNAL, "'%s' is not the id of a registry", id);
+    q->subscription_id = parts[2];
+    q->scope_keys = arena_array(a, count + 1, sizeof(char *));
+    for (size_t i = 0; i <= len; i++) {
+        if (key[i] == '/' || key[i] == '\0')
+            q->scope_keys[q->scope_count++] = arena_strndup(a, key, i);
+    }
+    return 0;
+}
+
+int access_grants(struct control *control, struct arena *a, const char *registry_id,
+                  struct json_object **ret, struct error *err)
+{
+    struct grants_query q = { 0 };
+    if (scopes_above(a, registry_id, &q, err) != 0 ||
+        pg_with(control->db, a, read_grants, &q, err) != 0)
+        return -1;
+    struct json_object *grants = json_new_array();
+    for (size_t i = 0; i < q.count; i++) {
+        const struct role *role = role_find(q.rows[i].role_definition_id);
+        if (!role)
+            continue;
+        struct json_object *grant = json_new_object();
+        json_set_text(grant, "principal_id", q.rows[i].principal_id);
+        json_set(grant, "actions", texts(role->actions));
+        json_set(grant, "notActions", texts(role->not_actions));
+        json_set(grant, "dataActions", texts(role->data_actions));
+        json_set(grant, "notDataActions", texts(role->not_data_actions));
+        if (q.rows[i].condition)
+            json_set_text(grant, "condition", q.rows[i].condition);
+        json_add(grants, grant);
+    }
+    *ret = json_own(a, grants);
+    return 0;
+}

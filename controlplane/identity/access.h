@@ -1,0 +1,44 @@
+/* What is known of a principal, shared by authenticate.c and access.c: one look at the database a
+ * second and principal at most. */
+#ifndef PORTOLAN_IDENTITY_ACCESS_H
+#define PORTOLAN_IDENTITY_ACCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/cleanup.h"
+#include "controlplane/store/identity.h"
+
+struct access_cache;
+struct arena;
+struct control;
+struct error;
+
+#define ACCESS_FRESH_MS 1000 /* a change of rights holds after this long */
+
+/* Immutable once made. */
+struct principal_view {
+    unsigned holders; /* atomic */
+    int64_t loaded_ms;
+    struct arena *arena;
+    bool exists;
+    struct principal_row principal;
+    struct assignment_row *assignments; /* of the principal's own tenant */
+    size_t assignment_count;
+    const char **subscriptions; /* the tenant's; read only when an assignment is at the root */
+    size_t subscription_count;
+    char object_id[37];
+};
+
+/* The view lives as long as the request's arena. object_id must be a uuid. */
+MUST_CHECK int access_view(struct control *control, struct arena *a, const char *object_id,
+                           const struct principal_view **ret, struct error *err);
+
+/* Pure; scope is an ARM id in any case. */
+bool access_view_allows(const struct principal_view *view, const char *action,
+                        const char *scope_key);
+/* The scope in lower case without trailing slashes. */
+char *access_scope_key(struct arena *a, const char *scope);
+
+#endif
