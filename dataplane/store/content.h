@@ -1,0 +1,121 @@
+/* What a registry holds, in SQL: repositories, blobs, manifests, tags. Functions that look up one
+ * thing return 1, 0, -1; those that change something are one transaction each, fail with the OCI
+ * codes of oci/errors.h, and leave the caches of this process to their caller.
+ *
+ * Locks are taken in one order: repository (for key share: it stays), blobs (for key share: the
+ * collector keeps away), manifests, tags. A deletion takes the row itself for update first and looks
+ * at its users in the next statement, so it sees whoever came before it. */
+#ifndef PORTOLAN_STORE_CONTENT_H
+#define PORTOLAN_STORE_CONTENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/cleanup.h"
+#include "common/crypto/digest.h"
+#include "common/pg/pg.h"
+#include "dataplane/blobs/blobs.h"
+
+struct arena;
+struct error;
+
+/* Of this process; constant. */
+struct store {
+    struct pg_pool *db;
+    struct blob_store *blobs;
+    const char *registry_id;
+    const char *region; /* the origin of what is written here */
+};
+
+/* --- repositories --- */
+
+/* Makes the repository if it is not there and holds its row until the transaction ends.
+ * E_DISALLOWED when it may not be written to. */
+MUST_CHECK int repository_hold(struct pg_conn *conn, struct arena *a, const struct store *s,
+                               const char *name, int64_t *ret_id, struct error *err);
+/* Sets when the repository last changed, to the second; never waits for another writer. */
+MUST_CHECK int repository_touch(struct pg_conn *conn, struct arena *a, int64_t id,
+                                struct error *err);
+struct repository_removal {
+    const char **manifests, **tags; /* what went */
+    size_t manifest_count, tag_count;
+};
+/* 1 removed with all it holds, 0 absent. */
+MUST_CHECK int repository_remove(const struct store *s, struct arena *a, const char *name,
+                                 struct repository_removal *ret, struct error *err);
+
+/* --- blobs --- */
+
+struct blob_found {
+    int64_t id;
+    struct blob_ref ref;
+    bool can_read; /* by the repository's lock */
+};
+
+MUST_CHECK int blob_find(const struct store *s, struct arena *a, const char *repository,
+                         const struct digest *digest, struct blob_found *ret, struct error *err);
+/* Puts a finished writer's bytes under their digest and links them to the repository. named is the
+ * digest the client gave, already compared. */
+MUST_CHECK int blob_publish(const struct store *s, struct arena *a, const char *repository,
+                            struct blob_writer *w, const struct digest *named, struct error *err);
+/* Links a blob that another repository has and the caller may read: from, or any when from is NULL.
+ * 1 linked, 0 when there is none such. */
+typedef bool may_read_repository(void *ctx, const char *name);
+MUST_CHECK int blob_mount(const struct store *s, struct arena *a, const char *repository,
+                          const char *from, const struct digest *digest, may_read_repository *may,
+                          void *ctx, struct error *err);
+/* E_BLOB_UNKNOWN when the repository does not have it. */
+MUST_CHECK int blob_unlink(const struct store *s, struct arena *a, const char *repository,
+                           const struct digest *digest, struct error *err);
+
+/* --- manifests and tags --- */
+
+struct manifest_found {
+    int64_t id;
+    struct digest digest; /* its own, whichever it was found by */
+    const char *media_type;
+    const void *payload;
+    size_t payload_len;
+    bool can_read; /* by repository, manifest and tag */
+};
+
+MUST_CHECK int manifest_find(const struct store *s, struct arena *a, const char *repository,
+                             const struct digest *digest, struct manifest_found *ret,
+                             struct error *err);
+MUST_CHECK int manifest_find_tag(const struct store *s, struct arena *a, const char *repository,
+                                 const char *tag, struct manifest_found *ret, struct error *err);
+
+struct manifest_write {
+    const char *repository;
+    struct digest digest; /* as the client named it, else sha256 */
+    struct digest sha256; /* always; equal to digest unless that is sha512 */
+    const char *media_type, *artifact_type, *config_media_type, *architecture, *os;
+    const char *annotations; /* JSON text or NULL */
+    const struct digest *subject; /* or NULL */
+    const void *payload;
+    size_t payload_len;
+    int64_t image_size;
+    const struct digest *blobs; /* that must be in the repository */
+    size_t blob_count;
+    const struct digest *children; /* manifests, or blobs, that must be in the repository */
+    size_t child_count;
+    const char *const *tags;
+    size_t tag_count;
+};
+
+/* E_MANIFEST_BLOB_UNKNOWN with one detail for each digest that is not there. */
+MUST_CHECK int manifest_store(const struct store *s, struct arena *a,
+                              const struct manifest_write *w, struct error *err);
+/* Deletes the manifest and the tags on it. 0 absent. */
+MUST_CHECK int manifest_remove(const struct store *s, struct arena *a, const char *repository,
+                               const struct digest *digest, struct error *err);
+MUST_CHECK int tag_remove(const struct store *s, struct arena *a, const char *repository,
+                          const char *tag, struct error *err);
+
+/* Every statement table of the plane, for the test that prepares them all; NULL-terminated. */
+extern const struct pg_stmt *const region_statements[];
+extern const struct pg_stmt repository_statements[], blob_statements[], manifest_statements[],
+    listing_statements[], attribute_statements[], projection_statements[], collection_statements[];
+
+#endif

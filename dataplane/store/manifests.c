@@ -1,0 +1,450 @@
+/* Manifests and tags: written together in one transaction, so that a visible tag is always whole. */
+#include "dataplane/store/content.h"
+
+#include <inttypes.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "dataplane/oci/errors.h"
+#include "dataplane/store/key.h"
+
+enum {
+    FIND, FIND_TAG, CHILDREN, BLOBS, EXISTING, INSERT, ALIAS, ADD_BLOBS, ADD_CHILDREN, ADD_TAGS,
+    UNBURY, LOCK, TAGS_ON, DROP_TAGS, DROP_PARENTS, REMOVE, BURY, VANISH, LOCK_TAG, REMOVE_TAG
+};
+
+#define FOUND_COLUMNS "m.id, m.digest, m.media_type, m.payload"
+#define BY_DIGEST(repository, column)                                                              \
+    "(select id from manifests where repository_id = " repository " and digest = " column          \
+    " union all select manifest_id from manifest_aliases where repository_id = " repository        \
+    " and digest = " column ")"
+
+const struct pg_stmt manifest_statements[] = {
+    [FIND] = { "manifest_find",
+               "select " FOUND_COLUMNS ", m.can_read and r.can_read from repositories r "
+               "join lateral " BY_DIGEST("r.id", "$3") " f on true "
+               "join manifests m on m.id = f.id where r.registry_id = $1 and r.name = $2 limit 1",
+               "uuid text bytea" },
+    [FIND_TAG] = { "manifest_find_tag",
+                   "select " FOUND_COLUMNS ", m.can_read and r.can_read and t.can_read "
+                   "from repositories r join tags t on t.repository_id = r.id "
+                   "join manifests m on m.id = t.manifest_id "
+                   "where r.registry_id = $1 and r.name = $2 and t.name = $3",
+                   "uuid text text" },
+    [CHILDREN] = { "manifest_children_held",
+                   "select c.ord, m.id from unnest($2::text[]) with ordinality c(hex, ord) "
+                   "join lateral " BY_DIGEST("$1", "decode(c.hex, 'hex')") " f on true "
+                   "join manifests m on m.id = f.id order by m.id for key share of m",
+                   "int8 text[]" },
+    [BLOBS] = { "manifest_blobs_held",
+                "select c.ord, b.id from unnest($3::text[]) with ordinality c(hex, ord) "
+                "join lateral (select id from blobs where registry_id = $1 "
+                "and digest = decode(c.hex, 'hex') union all select blob_id from blob_aliases "
+                "where registry_id = $1 and digest = decode(c.hex, 'hex')) f on true "
+                "join blobs b on b.id = f.id join repository_blobs l on l.repository_id = $2 "
+                "and l.blob_id = b.id order by b.id for key share of b, l",
+                "uuid int8 text[]" },
+    [EXISTING] = { "manifest_existing",
+                   "select m.id from manifests m where m.id in "
+                   "(select id from manifests where repository_id = $1 and digest in ($2, $3) "
+                   "union all select manifest_id from manifest_aliases "
+                   "where repository_id = $1 and digest in ($2, $3)) "
+                   "order by m.id limit 1 for key share",
+                   "int8 bytea bytea" },
+    [INSERT] = { "manifest_insert",
+                 "insert into manifests (repository_id, digest, media_type, artifact_type, "
+                 "config_media_type, architecture, os, annotations, subject, payload, image_size, "
+                 "clock, origin) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+                 "on conflict (repository_id, digest) do update set clock = excluded.clock "
+                 "returning id",
+                 "int8 bytea text text text text text jsonb bytea bytea int8 int8 text" },
+    [ALIAS] = { "manifest_alias",
+                "insert into manifest_aliases (repository_id, digest, manifest_id) "
+                "select $1, $2, $3 where not exists "
+                "(select from manifests where repository_id = $1 and digest = $2) "
+                "on conflict (repository_id, digest) do nothing",
+                "int8 bytea int8" },
+    [ADD_BLOBS] = { "manifest_add_blobs",
+                    "insert into manifest_blobs (manifest_id, blob_id) "
+                    "select $1, b from unnest($2::int8[]) b order by b on conflict do nothing",
+                    "int8 int8[]" },
+    [ADD_CHILDREN] = { "manifest_add_children",
+                       "insert into manifest_children (manifest_id, child_id) "
+                       "select $1, c from unnest($2::int8[]) c order by c on conflict do nothing",
+                       "int8 int8[]" },
+    [ADD_TAGS] = { "manifest_add_tags",
+                   "insert into tags as t (repository_id, name, manifest_id, clock, origin) "
+                   "select $1, n, $2, $4, $5 from unnest($3::text[]) n order by n "
+                   "on conflict (repository_id, name) do update set manifest_id = $2, "
+                   "updated_at = now(), clock = $4, origin = $5 where t.can_write",
+                   "int8 int8 text[] int8 text" },
+    [UNBURY] = { "manifest_unbury",
+                 "delete from tombstones where registry_id = $1 and ((kind = 'manifest' "
+                 "and key = $2) or (kind = 'tag' and key = any ($3)) "
+                 "or (kind = 'repository' and key = $4))",
+                 "uuid text text[] text" },
+    [LOCK] = { "manifest_lock",
+               "select m.id, r.id, r.can_write and m.can_write and m.can_delete "
+               "from repositories r join lateral " BY_DIGEST("r.id", "$3") " f on true "
+               "join manifests m on m.id = f.id where r.registry_id = $1 and r.name = $2 "
+               "limit 1 for update of m",
+               "uuid text bytea" },
+    [TAGS_ON] = { "manifest_tags_on",
+                  "select name, can_write and can_delete from tags where manifest_id = $1 "
+                  "order by name for update",
+                  "int8" },
+    [DROP_TAGS] = { "manifest_drop_tags", "delete from tags where manifest_id = $1", "int8" },
+    [DROP_PARENTS] = { "manifest_drop_parents", "delete from manifest_children where child_id = $1",
+                       "int8" },
+    [REMOVE] = { "manifest_remove", "delete from manifests where id = $1", "int8" },
+    [BURY] = { "manifest_bury",
+               "insert into tombstones (registry_id, kind, key, clock, origin) "
+               "select $1, $2, k, $4, $5 from unnest($3::text[]) k order by k "
+               "on conflict (registry_id, kind, key) "
+               "do update set clock = excluded.clock, origin = excluded.origin, deleted_at = now()",
+               "uuid text text[] int8 text" },
+    /* An empty repository is as if it had never been: its attributes do not outlive it. */
+    [VANISH] = { "manifest_vanish",
+                 "update repositories set can_read = true, can_write = true, can_delete = true, "
+                 "can_list = true where id = $1 and not (can_read and can_write and can_delete "
+                 "and can_list) and not exists (select from manifests where repository_id = $1)",
+                 "int8" },
+    [LOCK_TAG] = { "tag_lock",
+                   "select t.repository_id, r.can_write and t.can_write and t.can_delete "
+                   "from repositories r join tags t on t.repository_id = r.id "
+                   "where r.registry_id = $1 and r.name = $2 and t.name = $3 for update of t",
+                   "uuid text text" },
+    [REMOVE_TAG] = { "tag_remove", "delete from tags where repository_id = $1 and name = $2",
+                     "int8 text" },
+    { 0 },
+};
+
+struct find_job {
+    const struct store *s;
+    const char *repository, *tag;
+    const struct digest *digest;
+    struct manifest_found *found;
+    int status;
+};
+
+struct write_job {
+    const struct store *s;
+    const struct manifest_write *w;
+};
+
+/* Ids of held rows, as texts for an int8[] parameter. */
+struct ids {
+    const char **items;
+    size_t count;
+};
+
+static int find_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct find_job *job = ctx;
+    struct manifest_found *found = job->found;
+    struct pg_result *r = NULL;
+
+    job->status = 0;
+    if (PG_RUN(conn, a, &manifest_statements[job->tag ? FIND_TAG : FIND], &r, err,
+               pg_text(job->s->registry_id), pg_text(job->repository),
+               job->tag ? pg_text(job->tag) : key_arg(a, job->digest)) != 0)
+        return -1;
+    if (pg_rows(r) == 0)
+        return 0;
+    *found = (struct manifest_found){ .id = pg_get_int(r, 0, 0), .media_type = pg_get_text(r, 0, 2),
+                                      .can_read = pg_get_bool(r, 0, 4) };
+    key_read(r, 0, 1, &found->digest);
+    found->payload = pg_get_bytes(r, 0, 3, &found->payload_len);
+    job->status = 1;
+    return 0;
+}
+
+int manifest_find(const struct store *s, struct arena *a, const char *repository,
+                  const struct digest *digest, struct manifest_found *ret, struct error *err)
+{
+    struct find_job job = { .s = s, .repository = repository, .digest = digest, .found = ret };
+
+    return pg_with(s->db, a, find_work, &job, err) != 0 ? -1 : job.status;
+}
+
+int manifest_find_tag(const struct store *s, struct arena *a, const char *repository,
+                      const char *tag, struct manifest_found *ret, struct error *err)
+{
+    struct find_job job = { .s = s, .repository = repository, .tag = tag, .found = ret };
+
+    return pg_with(s->db, a, find_work, &job, err) != 0 ? -1 : job.status;
+}
+
+/* --- writing ----------------------------------------------------------------------------------- */
+
+static const char **hex_list(struct arena *a, const struct digest *digests, size_t count)
+{
+    const char **list = arena_array(a, count + 1, sizeof(*list));
+
+    for (size_t i = 0; i < count; i++)
+        list[i] = key_hex(a, &digests[i]);
+    return list;
+}
+
+/* Rows of (ordinality, id): notes the ids, marks which inputs were found. */
+static void take_ids(struct arena *a, const struct pg_result *r, struct ids *ids, bool *is_found)
+{
+    ids->items = arena_array(a, pg_rows(r) + 1, sizeof(*ids->items));
+    ids->count = pg_rows(r);
+    for (size_t i = 0; i < ids->count; i++) {
+        is_found[pg_get_int(r, i, 0) - 1] = true;
+        ids->items[i] = arena_printf(a, "%" PRId64, pg_get_int(r, i, 1));
+    }
+}
+
+static void note_missing(struct arena *a, const struct digest *digest, struct error_detail ***tail)
+{
+    struct error_detail *detail = ARENA_NEW(a, struct error_detail);
+    char text[DIGEST_TEXT_MAX];
+
+    digest_text(digest, text);
+    *detail = (struct error_detail){ .code = &E_MANIFEST_BLOB_UNKNOWN,
+                                     .message = "blob unknown to registry",
+                                     .target = arena_strdup(a, text) };
+    **tail = detail;
+    *tail = &detail->next;
+}
+
+/* Holds everything the manifest refers to. A child may be a manifest or, as build caches have it, a
+ * blob. */
+static int hold_references(struct pg_conn *conn, struct arena *a, const struct write_job *job,
+                           int64_t repository, struct ids *blobs, struct ids *children,
+                           struct error *err)
+{
+    const struct manifest_write *w = job->w;
+    size_t count = 0;
+    struct pg_result *r = NULL;
+    bool *has_child = arena_array(a, w->child_count + 1, sizeof(*has_child));
+    struct digest *wanted = arena_array(a, w->child_count + w->blob_count + 1, sizeof(*wanted));
+    bool *has_blob = arena_array(a, w->child_count + w->blob_count + 1, sizeof(*has_blob));
+    struct error_detail *missing = NULL, **tail = &missing;
+
+    if (w->child_count > 0) {
+        const char **hex = hex_list(a, w->children, w->child_count);
+        if (PG_RUN(conn, a, &manifest_statements[CHILDREN], &r, err, pg_int(repository),
+                   pg_texts(hex, w->child_count)) != 0)
+            return -1;
+        take_ids(a, r, children, has_child);
+    }
+    for (size_t i = 0; i < w->blob_count; i++)
+        wanted[count++] = w->blobs[i];
+    for (size_t i = 0; i < w->child_count; i++) {
+        if (!has_child[i])
+            wanted[count++] = w->children[i];
+    }
+    if (count > 0) {
+        if (PG_RUN(conn, a, &manifest_statements[BLOBS], &r, err, pg_text(job->s->registry_id),
+                   pg_int(repository), pg_texts(hex_list(a, wanted, count), count)) != 0)
+            return -1;
+        take_ids(a, r, blobs, has_blob);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!has_blob[i])
+            note_missing(a, &wanted[i], &tail);
+    }
+    if (!missing)
+        return 0;
+    (void)fail_at(err, &E_MANIFEST_BLOB_UNKNOWN, missing->target, "blob unknown to registry");
+    err->details = missing;
+    return -1;
+}
+
+/* The manifest's row: the one of the same content, or a new one. */
+static int place_manifest(struct pg_conn *conn, struct arena *a, const struct write_job *job,
+                          int64_t repository, int64_t *ret_id, bool *ret_is_new, struct error *err)
+{
+    const struct manifest_write *w = job->w;
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &manifest_statements[EXISTING], &r, err, pg_int(repository),
+               key_arg(a, &w->digest), key_arg(a, &w->sha256)) != 0)
+        return -1;
+    *ret_is_new = pg_rows(r) == 0;
+    if (*ret_is_new &&
+        PG_RUN(conn, a, &manifest_statements[INSERT], &r, err, pg_int(repository),
+               key_arg(a, &w->digest), pg_text(w->media_type), pg_text(w->artifact_type),
+               pg_text(w->config_media_type), pg_text(w->architecture), pg_text(w->os),
+               pg_text(w->annotations), w->subject ? key_arg(a, w->subject) : pg_null(),
+               pg_bytes(w->payload, w->payload_len), pg_int(w->image_size),
+               pg_int(hybrid_clock()), pg_text(job->s->region)) != 0)
+        return -1;
+    *ret_id = pg_get_int(r, 0, 0);
+    if (digest_equal(&w->digest, &w->sha256))
+        return 0;
+    if (PG_RUN(conn, a, &manifest_statements[ALIAS], NULL, err, pg_int(repository),
+               key_arg(a, &w->digest), pg_int(*ret_id)) != 0)
+        return -1;
+    return PG_RUN(conn, a, &manifest_statements[ALIAS], NULL, err, pg_int(repository),
+                  key_arg(a, &w->sha256), pg_int(*ret_id));
+}
+
+static int place_tags(struct pg_conn *conn, struct arena *a, const struct write_job *job,
+                      int64_t repository, int64_t id, struct error *err)
+{
+    const struct manifest_write *w = job->w;
+    struct pg_result *r = NULL;
+
+    if (w->tag_count == 0)
+        return 0;
+    if (PG_RUN(conn, a, &manifest_statements[ADD_TAGS], &r, err, pg_int(repository), pg_int(id),
+               pg_texts(w->tags, w->tag_count), pg_int(hybrid_clock()),
+               pg_text(job->s->region)) != 0)
+        return -1;
+    /* A locked tag is left alone, and then nothing of this happens. */
+    return pg_affected(r) == (int64_t)w->tag_count ? 0 : fail_disallowed(err);
+}
+
+static char *grave(struct arena *a, const char *repository, char separator, const char *what)
+{
+    return arena_printf(a, "%s%c%s", repository, separator, what);
+}
+
+static int unbury(struct pg_conn *conn, struct arena *a, const struct write_job *job,
+                  struct error *err)
+{
+    const struct manifest_write *w = job->w;
+    const char **keys = arena_array(a, w->tag_count + 1, sizeof(*keys));
+    char text[DIGEST_TEXT_MAX];
+
+    for (size_t i = 0; i < w->tag_count; i++)
+        keys[i] = grave(a, w->repository, ':', w->tags[i]);
+    digest_text(&w->digest, text);
+    return PG_RUN(conn, a, &manifest_statements[UNBURY], NULL, err, pg_text(job->s->registry_id),
+                  pg_text(grave(a, w->repository, '@', text)), pg_texts(keys, w->tag_count),
+                  pg_text(w->repository));
+}
+
+static int write_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    const struct write_job *job = ctx;
+    struct ids blobs = { 0 }, children = { 0 };
+    int64_t repository = 0, id = 0;
+    bool is_new = false;
+
+    if (repository_hold(conn, a, job->s, job->w->repository, &repository, err) != 0 ||
+        hold_references(conn, a, job, repository, &blobs, &children, err) != 0 ||
+        place_manifest(conn, a, job, repository, &id, &is_new, err) != 0)
+        return -1;
+    if (blobs.count > 0 && PG_RUN(conn, a, &manifest_statements[ADD_BLOBS], NULL, err, pg_int(id),
+                                  pg_texts(blobs.items, blobs.count)) != 0)
+        return -1;
+    if (children.count > 0 &&
+        PG_RUN(conn, a, &manifest_statements[ADD_CHILDREN], NULL, err, pg_int(id),
+               pg_texts(children.items, children.count)) != 0)
+        return -1;
+    if (place_tags(conn, a, job, repository, id, err) != 0 || unbury(conn, a, job, err) != 0)
+        return -1;
+    return repository_touch(conn, a, repository, err);
+}
+
+int manifest_store(const struct store *s, struct arena *a, const struct manifest_write *w,
+                   struct error *err)
+{
+    struct write_job job = { .s = s, .w = w };
+
+    return pg_transact(s->db, a, write_work, &job, err);
+}
+
+/* --- removing ---------------------------------------------------------------------------------- */
+
+static int bury(struct pg_conn *conn, struct arena *a, const struct store *s, const char *kind,
+                const char **keys, size_t count, struct error *err)
+{
+    if (count == 0)
+        return 0;
+    return PG_RUN(conn, a, &manifest_statements[BURY], NULL, err, pg_text(s->registry_id),
+                  pg_text(kind), pg_texts(keys, count), pg_int(hybrid_clock()),
+                  pg_text(s->region));
+}
+
+/* Takes the tags of a manifest away, unless one of them is locked. */
+static int drop_tags(struct pg_conn *conn, struct arena *a, const struct find_job *job, int64_t id,
+                     struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &manifest_statements[TAGS_ON], &r, err, pg_int(id)) != 0)
+        return -1;
+    const char **keys = arena_array(a, pg_rows(r) + 1, sizeof(*keys));
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        if (!pg_get_bool(r, i, 1))
+            return fail_disallowed(err);
+        keys[i] = grave(a, job->repository, ':', pg_get_text(r, i, 0));
+    }
+    if (PG_RUN(conn, a, &manifest_statements[DROP_TAGS], NULL, err, pg_int(id)) != 0)
+        return -1;
+    return bury(conn, a, job->s, "tag", keys, pg_rows(r), err);
+}
+
+static int remove_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct find_job *job = ctx;
+    struct pg_result *r = NULL;
+    char text[DIGEST_TEXT_MAX];
+
+    job->status = 0;
+    if (PG_RUN(conn, a, &manifest_statements[LOCK], &r, err, pg_text(job->s->registry_id),
+               pg_text(job->repository), key_arg(a, job->digest)) != 0)
+        return -1;
+    if (pg_rows(r) == 0)
+        return 0;
+    int64_t id = pg_get_int(r, 0, 0), repository = pg_get_int(r, 0, 1);
+    if (!pg_get_bool(r, 0, 2))
+        return fail_disallowed(err);
+    digest_text(job->digest, text);
+    const char *key = grave(a, job->repository, '@', text);
+    if (drop_tags(conn, a, job, id, err) != 0 ||
+        PG_RUN(conn, a, &manifest_statements[DROP_PARENTS], NULL, err, pg_int(id)) != 0 ||
+        PG_RUN(conn, a, &manifest_statements[REMOVE], NULL, err, pg_int(id)) != 0 ||
+        bury(conn, a, job->s, "manifest", &key, 1, err) != 0 ||
+        PG_RUN(conn, a, &manifest_statements[VANISH], NULL, err, pg_int(repository)) != 0 ||
+        repository_touch(conn, a, repository, err) != 0)
+        return -1;
+    job->status = 1;
+    return 0;
+}
+
+int manifest_remove(const struct store *s, struct arena *a, const char *repository,
+                    const struct digest *digest, struct error *err)
+{
+    struct find_job job = { .s = s, .repository = repository, .digest = digest };
+
+    return pg_transact(s->db, a, remove_work, &job, err) != 0 ? -1 : job.status;
+}
+
+static int remove_tag_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct find_job *job = ctx;
+    struct pg_result *r = NULL;
+    const char *key = grave(a, job->repository, ':', job->tag);
+
+    job->status = 0;
+    if (PG_RUN(conn, a, &manifest_statements[LOCK_TAG], &r, err, pg_text(job->s->registry_id),
+               pg_text(job->repository), pg_text(job->tag)) != 0)
+        return -1;
+    if (pg_rows(r) == 0)
+        return 0;
+    int64_t repository = pg_get_int(r, 0, 0);
+    if (!pg_get_bool(r, 0, 1))
+        return fail_disallowed(err);
+    if (PG_RUN(conn, a, &manifest_statements[REMOVE_TAG], NULL, err, pg_int(repository),
+               pg_text(job->tag)) != 0 ||
+        bury(conn, a, job->s, "tag", &key, 1, err) != 0 ||
+        repository_touch(conn, a, repository, err) != 0)
+        return -1;
+    job->status = 1;
+    return 0;
+}
+
+int tag_remove(const struct store *s, struct arena *a, const char *repository, const char *tag,
+               struct error *err)
+{
+    struct find_job job = { .s = s, .repository = repository, .tag = tag };
+
+    return pg_transact(s->db, a, remove_tag_work, &job, err) != 0 ? -1 : job.status;
+}

@@ -1,0 +1,87 @@
+/* The published projection of this process's registry, held in memory: an immutable snapshot,
+ * counted by references, swapped whole when its generation moves.
+ *
+ * Freshness: a snapshot that was compared with the database within SNAPSHOT_FRESH_MS may answer.
+ * While there is traffic the housekeeper compares often enough for that; after idling, whoever
+ * comes first compares before answering. When the database is away, the last snapshot goes on for
+ * the grace time. */
+#ifndef PORTOLAN_STORE_SNAPSHOT_H
+#define PORTOLAN_STORE_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/cleanup.h"
+#include "common/crypto/secret.h"
+#include "common/crypto/seal.h"
+#include "common/crypto/token.h"
+#include "dataplane/auth/scope.h"
+
+struct arena;
+struct error;
+struct pg_pool;
+
+#define SNAPSHOT_FRESH_MS 1000
+
+/* One password of a name that signs in. */
+struct credential {
+    const char *username;
+    bool is_admin;
+    const char *hash;
+    char mark[17];      /* of the hash: part of tokens, so that a new password ends old tokens */
+    int64_t expires_us; /* 0: never */
+    struct scopes permissions;
+};
+
+/* What a directory identity may do. */
+struct grant {
+    const char *principal; /* uuid, lower case */
+    struct scopes permissions;
+};
+
+struct snapshot {
+    struct arena *arena;
+    uint64_t serial; /* another one for each load */
+    const char *version;
+    const char *login_server;
+    bool is_admin_enabled, is_anonymous_enabled;
+    const char *tenant;             /* NULL: not checked */
+    const char *const *issuers;     /* NULL-terminated; of directory tokens; empty: none is taken */
+    const char *const *audiences;   /* NULL-terminated */
+    struct token_key *key;          /* signs and checks the registry's own tokens */
+    struct token_key **directory_keys;
+    int64_t *directory_until_us;    /* of each */
+    size_t directory_key_count;
+    struct credential *credentials; /* by username */
+    size_t credential_count;
+    struct grant *grants; /* by principal */
+    size_t grant_count;
+    uint8_t data_key[SEAL_KEY_BYTES];
+    uint32_t data_key_epoch;
+};
+
+struct snapshots;
+struct snapshots_config {
+    struct pg_pool *db;
+    const char *registry_id;
+    struct service_key service_key;
+    int64_t grace_ms;
+};
+struct snapshots *snapshots_new(const struct snapshots_config *config);
+void snapshots_free(struct snapshots *s);
+/* The current snapshot, one more reference; NULL before the first load and after the registry is
+ * gone. *ret_is_fresh says whether it may answer. Never blocks. */
+struct snapshot *snapshots_get(struct snapshots *s, bool *ret_is_fresh);
+void snapshot_unref(struct snapshot *snapshot); /* NULL is accepted */
+struct snapshot *snapshot_ref(struct snapshot *snapshot);
+/* Compares with the database and loads anew when something moved. 0 also while the database is away
+ * within the grace time. E_NOT_FOUND when the registry is not published. */
+MUST_CHECK int snapshots_refresh(struct snapshots *s, struct error *err);
+
+/* Look-ups; NULL when absent. Several credentials may share a name: first and count. */
+const struct credential *snapshot_credentials(const struct snapshot *s, const char *username,
+                                              size_t *ret_count);
+const struct grant *snapshot_grant(const struct snapshot *s, const char *principal);
+
+#endif
