@@ -8,7 +8,7 @@ bool redirect_is_one(int status); /* 301, 302, 303, 307, 308 */
 
 /* The request that follows `from` after an answer of that status with that Location. To another
  * origin (scheme, host, port) only headers that cannot carry credentials go along. E_FORBIDDEN:
- * from https to http, a body to another origin, off a Unix socket. E_INVALID: not a URL we speak. */
+ * from https to http, a body to another origin, off a Unix socket. E_INVALID: no URL of ours. */
 MUST_CHECK int redirect_follow(struct arena *a, const struct client_request *from, int status,
                                const char *location, struct client_request *ret,
                                struct error *err);

@@ -35,7 +35,7 @@ int pg_begin(struct pg_conn *conn, struct pg_tx *tx, struct error *err)
 int pg_commit(struct pg_tx *tx, struct error *err)
 {
     struct pg_conn *conn = tx->conn;
-    bool is_committed;
+    bool is_committed, is_contention;
     PGresult *res;
 
     tx->conn = NULL;
@@ -46,9 +46,10 @@ int pg_commit(struct pg_tx *tx, struct error *err)
         return -1;
     /* A transaction in which a statement failed answers COMMIT with success and "ROLLBACK". */
     is_committed = strcmp(PQcmdStatus(res), "COMMIT") == 0;
+    is_contention = sqlstate_is_contention(conn->sqlstate);
     PQclear(res);
     if (!is_committed)
-        return fail_cause(err, sqlstate_is_contention(conn->sqlstate) ? &E_UNAVAILABLE : &E_INTERNAL,
+        return fail_cause(err, is_contention ? &E_UNAVAILABLE : &E_INTERNAL,
                           "COMMIT: the transaction had failed with %s", conn->sqlstate);
     return 0;
 }

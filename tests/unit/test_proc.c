@@ -177,8 +177,8 @@ static void test_children_inherit_nothing(void **state)
     sigemptyset(&mask);
     sigaddset(&mask, SIGTERM);
     assert_int_equal(pthread_sigmask(SIG_BLOCK, &mask, NULL), 0);
-    assert_int_equal(proc_run(a, SHELL("ls /proc/$$/fd; grep ^SigBlk /proc/$$/status; kill -PIPE $$"),
-                              5000, &status, &output, &err), 0);
+    assert_int_equal(proc_run(a, SHELL("ls /proc/$$/fd; grep ^SigBlk /proc/self/status;"
+                                       "kill -PIPE $$"), 5000, &status, &output, &err), 0);
     assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &mask, NULL), 0);
     assert_int_equal(sigaction(SIGPIPE, &before, NULL), 0);
     close(fd);
