@@ -6,11 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/cleanup.h"
 #include "common/crypto/secret.h"
 
+struct arena;
 struct client;
 struct directory;
 struct edge_driver;
+struct error;
 struct pg_pool;
 struct region;
 struct supervisor_driver;
@@ -41,6 +44,7 @@ struct control_settings {
     int64_t reconcilers;    /* reconcile workers */
     int64_t workers;        /* request workers */
     char *log_level;
+    int64_t ready_fd;       /* gets a newline when the servers listen; negative: none */
 };
 
 struct control {
@@ -56,6 +60,25 @@ struct control {
     const char *graph_url;
     const char *tenant_id;           /* the installation's tenant */
     char worker_id[37];              /* uuid of this process */
+    struct arena *arena;             /* what lives as long as the control plane */
 };
+
+/* settings.c: reads flags, environment and file; what is not set follows from the state
+ * directory. ret_args: what argv holds beside flags. */
+MUST_CHECK int control_settings_load(struct arena *a, int argc, char **argv, int first,
+                                     struct control_settings *ret, char ***ret_args,
+                                     struct error *err);
+char *control_settings_help(struct arena *a);
+
+/* control.c. control_open() needs no database; the service key's file is made when may_create_key.
+ * control_connect() loads the regions and opens the directory; after a failure it may be called
+ * again. control_close() accepts whatever was reached. */
+MUST_CHECK int control_open(const struct control_settings *settings, bool may_create_key,
+                            struct control *ret, struct error *err);
+MUST_CHECK int control_connect(struct control *control, struct error *err);
+/* The first start: migrates the control database, seeds the regions, migrates theirs, makes tenant,
+ * subscription and first service principal. Idempotent. */
+MUST_CHECK int control_init(struct control *control, struct error *err);
+void control_close(struct control *control);
 
 #endif

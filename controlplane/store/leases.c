@@ -24,6 +24,7 @@ enum {
     S_WAKE,
     S_CHORE,
     S_MISSING,
+    S_UNNAMED,
 };
 
 const struct pg_stmt lease_statements[] = {
@@ -91,6 +92,10 @@ const struct pg_stmt lease_statements[] = {
                     "select u::text from unnest($1) u"
                     " where not exists (select 1 from resources where uid = u)",
                     "uuid[]" },
+    [S_UNNAMED] = { "lease_unnamed",
+                    "select distinct u from unnest($2) u where not exists"
+                    " (select 1 from resources where type_key = $1 and lower(name) = u)",
+                    "text text[]" },
     { 0 },
 };
 
@@ -242,6 +247,15 @@ int lease_chore(struct pg_conn *conn, struct arena *a, const char *name, struct 
     return pg_get_bool(res, 0, 0);
 }
 
+static void read_texts(struct arena *a, const struct pg_result *res, const char ***ret,
+                       size_t *ret_count)
+{
+    *ret_count = pg_rows(res);
+    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
+    for (size_t i = 0; i < *ret_count; i++)
+        (*ret)[i] = pg_get_text(res, i, 0);
+}
+
 int lease_missing(struct pg_conn *conn, struct arena *a, const char *const *uids, size_t count,
                   const char ***ret, size_t *ret_count, struct error *err)
 {
@@ -249,9 +263,19 @@ int lease_missing(struct pg_conn *conn, struct arena *a, const char *const *uids
 
     if (PG_RUN(conn, a, &lease_statements[S_MISSING], &res, err, pg_texts(uids, count)))
         return -1;
-    *ret_count = pg_rows(res);
-    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
-    for (size_t i = 0; i < *ret_count; i++)
-        (*ret)[i] = pg_get_text(res, i, 0);
+    read_texts(a, res, ret, ret_count);
+    return 0;
+}
+
+int lease_unnamed(struct pg_conn *conn, struct arena *a, const char *type_key,
+                  const char *const *names, size_t count, const char ***ret, size_t *ret_count,
+                  struct error *err)
+{
+    struct pg_result *res;
+
+    if (PG_RUN(conn, a, &lease_statements[S_UNNAMED], &res, err, pg_text(type_key),
+               pg_texts(names, count)))
+        return -1;
+    read_texts(a, res, ret, ret_count);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* What a starting control plane reads of its installation: regions, the tenant, subscriptions. */
+/* The regions table, written at first start and read by every starting control plane. */
 #include "controlplane/store/regions.h"
 
 #include "common/base/arena.h"
@@ -7,7 +7,7 @@
 
 #include "controlplane/store/statements.h"
 
-enum { S_PUT, S_LIST, S_TENANT, S_SUBSCRIPTIONS };
+enum { S_PUT, S_LIST };
 
 const struct pg_stmt region_statements[] = {
     [S_PUT] = { "region_put",
@@ -20,9 +20,6 @@ const struct pg_stmt region_statements[] = {
                  "select name, display_name, metadata_url, blobs_url from regions"
                  " order by position, name",
                  "" },
-    [S_TENANT] = { "tenant_of_installation",
-                   "select id from tenants order by created_at, id limit 1", "" },
-    [S_SUBSCRIPTIONS] = { "subscription_ids", "select id from subscriptions order by id", "" },
     { 0 },
 };
 
@@ -50,32 +47,5 @@ int region_list(struct pg_conn *conn, struct arena *a, struct region_row **ret, 
             .metadata_url = pg_get_text(res, i, 2),
             .blobs_url = pg_get_text(res, i, 3),
         };
-    return 0;
-}
-
-int tenant_of_installation(struct pg_conn *conn, struct arena *a, const char **ret_id,
-                           struct error *err)
-{
-    struct pg_result *res;
-
-    if (PG_RUN0(conn, a, &region_statements[S_TENANT], &res, err))
-        return -1;
-    if (pg_rows(res) == 0)
-        return 0;
-    *ret_id = pg_get_text(res, 0, 0);
-    return 1;
-}
-
-int subscription_ids(struct pg_conn *conn, struct arena *a, const char ***ret, size_t *ret_count,
-                     struct error *err)
-{
-    struct pg_result *res;
-
-    if (PG_RUN0(conn, a, &region_statements[S_SUBSCRIPTIONS], &res, err))
-        return -1;
-    *ret_count = pg_rows(res);
-    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
-    for (size_t i = 0; i < *ret_count; i++)
-        (*ret)[i] = pg_get_text(res, i, 0);
     return 0;
 }

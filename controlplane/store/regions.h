@@ -22,11 +22,5 @@ MUST_CHECK int region_put(struct pg_conn *conn, struct arena *a, const struct re
                           int position, struct error *err);
 MUST_CHECK int region_list(struct pg_conn *conn, struct arena *a, struct region_row **ret,
                            size_t *ret_count, struct error *err);
-/* The installation's tenant. 1/0/-1. */
-MUST_CHECK int tenant_of_installation(struct pg_conn *conn, struct arena *a, const char **ret_id,
-                                      struct error *err);
-/* Every subscription's id. */
-MUST_CHECK int subscription_ids(struct pg_conn *conn, struct arena *a, const char ***ret,
-                                size_t *ret_count, struct error *err);
 
 #endif

@@ -1,0 +1,366 @@
+/* The threads around the passes. A notification only shortens a worker's sleep; the sweep by
+ * lease_next_due() is what makes sure that nothing is forgotten. */
+#include "controlplane/reconcile/loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+#include "common/pg/pg.h"
+#include "controlplane/control.h"
+#include "controlplane/provision/region.h"
+#include "controlplane/provision/sweep.h"
+#include "controlplane/reconcile/pass.h"
+#include "controlplane/reconcile/watch.h"
+#include "controlplane/store/leases.h"
+#include "controlplane/store/operations.h"
+
+#define SLEEP_MAX_MS 5000
+#define RETRY_MS 1000 /* after the database failed */
+#define HEARTBEAT_MS (LEASE_MS / 4)
+#define TIDY_MS 2000
+#define PRUNE_MS 600000
+#define LISTEN_MS 30000
+#define HELPER_GRACE_MS 1000
+#define CHANNEL "portolan_work"
+
+struct worker {
+    struct reconcile *loop;
+    pthread_t thread;
+    struct watch watch;
+};
+
+enum { HELPER_LISTEN, HELPER_HEARTBEAT, HELPER_HOUSEKEEPING, HELPER_COUNT };
+
+struct reconcile {
+    struct control *control;
+    struct arena *arena; /* constants only */
+    const char *const *type_keys;
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* monotonic */
+    uint64_t kicks;      /* moves with every notification */
+    bool is_stopping;
+    bool is_quiet;       /* the workers have ended, or are given up on */
+    int stop_fd;         /* readable when stopping */
+    struct pg_listener *listener;
+    size_t worker_count;
+    struct worker *workers;
+    pthread_t helpers[HELPER_COUNT];
+    size_t helper_count;
+};
+
+struct due {
+    const char *const *type_keys;
+    int64_t ms;
+};
+
+static bool is_stopping(struct reconcile *r)
+{
+    bool ret;
+
+    (void)pthread_mutex_lock(&r->lock);
+    ret = r->is_stopping;
+    (void)pthread_mutex_unlock(&r->lock);
+    return ret;
+}
+
+static uint64_t kicks_now(struct reconcile *r)
+{
+    uint64_t ret;
+
+    (void)pthread_mutex_lock(&r->lock);
+    ret = r->kicks;
+    (void)pthread_mutex_unlock(&r->lock);
+    return ret;
+}
+
+static void kick(struct reconcile *r)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    r->kicks++;
+    (void)pthread_cond_broadcast(&r->wake);
+    (void)pthread_mutex_unlock(&r->lock);
+}
+
+static struct timespec time_in(clockid_t clock, int64_t ms)
+{
+    struct timespec t;
+
+    (void)clock_gettime(clock, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+/* Sleeps until something was kicked since `seen`, the loop stops, or ms have passed. seen == NULL:
+ * kicks do not count. */
+static void doze(struct reconcile *r, const uint64_t *seen, int64_t ms)
+{
+    struct timespec until = time_in(CLOCK_MONOTONIC, ms);
+
+    (void)pthread_mutex_lock(&r->lock);
+    while (!r->is_stopping && (!seen || r->kicks == *seen))
+        if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
+            break;
+    (void)pthread_mutex_unlock(&r->lock);
+}
+
+/* Sleeps for ms; false at once when the workers are quiet. */
+static bool rest(struct reconcile *r, int64_t ms)
+{
+    struct timespec until = time_in(CLOCK_MONOTONIC, ms);
+    bool goes_on;
+
+    (void)pthread_mutex_lock(&r->lock);
+    while (!r->is_quiet)
+        if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
+            break;
+    goes_on = !r->is_quiet;
+    (void)pthread_mutex_unlock(&r->lock);
+    return goes_on;
+}
+
+/* Workers -----------------------------------------------------------------------------------------*/
+
+static int next_due(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct due *due = ctx;
+
+    return lease_next_due(conn, a, due->type_keys, SLEEP_MAX_MS, &due->ms, err);
+}
+
+/* One turn; false when the database failed. */
+static bool turn(struct worker *w, struct arena *a, struct error *err)
+{
+    struct reconcile *r = w->loop;
+    uint64_t seen = kicks_now(r);
+    struct due due = { .type_keys = r->type_keys };
+    int rc = pass_once(r->control, a, &w->watch, r->type_keys, err);
+
+    if (rc != 0)
+        return rc > 0;
+    if (pg_with(r->control->db, a, next_due, &due, err))
+        return false;
+    doze(r, &seen, due.ms > 0 ? due.ms : 1);
+    return true;
+}
+
+static void *work(void *ctx)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new();
+    struct worker *w = ctx;
+    bool is_failing = false;
+    struct error err;
+
+    while (!is_stopping(w->loop)) {
+        if (turn(w, a, &err)) {
+            is_failing = false;
+        } else {
+            log_failure(is_failing ? LOG_DEBUG : LOG_WARN, "reconcile-failed", &err);
+            is_failing = true;
+            doze(w->loop, NULL, RETRY_MS);
+        }
+        arena_reset(a);
+    }
+    return NULL;
+}
+
+/* Helpers -----------------------------------------------------------------------------------------*/
+
+static void *hear(void *ctx)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new();
+    struct reconcile *r = ctx;
+    bool is_failing = false;
+    const char *payload;
+    struct error err;
+
+    while (!is_stopping(r)) {
+        int rc = pg_listener_wait(r->listener, a, r->stop_fd, LISTEN_MS, &payload, &err);
+
+        if (rc != 0)
+            kick(r); /* a broken connection may have swallowed a notification */
+        if (rc < 0) {
+            log_failure(is_failing ? LOG_DEBUG : LOG_WARN, "listen-failed", &err);
+            doze(r, NULL, RETRY_MS);
+        }
+        is_failing = rc < 0;
+        arena_reset(a);
+    }
+    return NULL;
+}
+
+/* Runs until the workers have ended, so that a pass that outlives the stop keeps its lease. */
+static void *beat(void *ctx)
+{
+    struct reconcile *r = ctx;
+
+    while (rest(r, HEARTBEAT_MS)) {
+        for (size_t i = 0; i < r->worker_count; i++)
+            (void)watch_extend(&r->workers[i].watch, r->control, HEARTBEAT_MS / 2);
+    }
+    return NULL;
+}
+
+static void tidy(struct control *control)
+{
+    pg_pool_tidy(control->db);
+    for (struct region *region = control->regions; region->name; region++)
+        pg_pool_tidy(region->db);
+}
+
+static int prune(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    int is_ours = lease_chore(conn, a, "operation_prune", err);
+
+    (void)ctx;
+    return is_ours > 0 ? operation_prune(conn, a, err) : is_ours;
+}
+
+/* Failures here are logged and tried again at the next round: the work is never urgent. */
+static void *keep_house(void *ctx)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new();
+    struct reconcile *r = ctx;
+    int64_t sweep_at = 0, prune_at = 0;
+    struct error err;
+
+    while (!is_stopping(r)) {
+        int64_t now = clock_mono_ms();
+
+        tidy(r->control);
+        if (now >= sweep_at) {
+            if (sweep_orphans(r->control, a, &err))
+                log_failure(LOG_WARN, "sweep-failed", &err);
+            sweep_at = now + DRIFT_MS;
+        }
+        if (now >= prune_at) {
+            if (pg_transact(r->control->db, a, prune, NULL, &err))
+                log_failure(LOG_WARN, "prune-failed", &err);
+            prune_at = now + PRUNE_MS;
+        }
+        arena_reset(a);
+        doze(r, NULL, TIDY_MS);
+    }
+    return NULL;
+}
+
+/* Start and stop ----------------------------------------------------------------------------------*/
+
+static void free_loop(struct reconcile *r)
+{
+    for (size_t i = 0; i < r->worker_count; i++)
+        watch_done(&r->workers[i].watch);
+    pg_listener_free(r->listener);
+    if (r->stop_fd >= 0)
+        (void)close(r->stop_fd);
+    (void)pthread_cond_destroy(&r->wake);
+    (void)pthread_mutex_destroy(&r->lock);
+    arena_free(r->arena);
+    free(r);
+}
+
+static struct reconcile *new_loop(struct control *control)
+{
+    struct reconcile *r = calloc(1, sizeof(*r));
+    pthread_condattr_t attr;
+
+    if (!r)
+        abort();
+    r->control = control;
+    r->arena = arena_new();
+    r->type_keys = pass_type_keys(r->arena);
+    r->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    r->workers = arena_array(r->arena, (size_t)control->settings->reconcilers,
+                             sizeof(*r->workers));
+    (void)pthread_mutex_init(&r->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&r->wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    return r;
+}
+
+static int start_threads(struct reconcile *r, struct error *err)
+{
+    static void *(*const helpers[HELPER_COUNT])(void *) = {
+        [HELPER_LISTEN] = hear, [HELPER_HEARTBEAT] = beat, [HELPER_HOUSEKEEPING] = keep_house
+    };
+    size_t count = (size_t)r->control->settings->reconcilers;
+
+    /* All watches exist before the heartbeat looks at them. */
+    for (; r->worker_count < count; r->worker_count++) {
+        r->workers[r->worker_count].loop = r;
+        watch_init(&r->workers[r->worker_count].watch);
+    }
+    for (; r->helper_count < HELPER_COUNT; r->helper_count++)
+        if ((errno = pthread_create(&r->helpers[r->helper_count], NULL, helpers[r->helper_count],
+                                    r)) != 0)
+            return fail_errno(err, "start thread");
+    for (size_t i = 0; i < count; i++)
+        if ((errno = pthread_create(&r->workers[i].thread, NULL, work, &r->workers[i])) != 0)
+            return fail_errno(err, "start worker");
+    return 0;
+}
+
+/* A start that fails half-way leaves threads behind: the program ends then anyway. */
+int reconcile_start(struct control *control, struct reconcile **ret, struct error *err)
+{
+    struct reconcile *r = new_loop(control);
+
+    if (r->stop_fd < 0) {
+        (void)fail_errno(err, "eventfd");
+        free_loop(r);
+        return -1;
+    }
+    if (pg_listener_new(control->settings->control_db, CHANNEL, &r->listener, err)) {
+        free_loop(r);
+        return wrap(err, "listen");
+    }
+    if (start_threads(r, err))
+        return -1;
+    *ret = r;
+    return 0;
+}
+
+static bool join_until(pthread_t thread, int64_t end_ms)
+{
+    int64_t left = end_ms - clock_mono_ms();
+    struct timespec until = time_in(CLOCK_REALTIME, left > 0 ? left : 0);
+
+    return pthread_timedjoin_np(thread, NULL, &until) == 0;
+}
+
+static void raise_flag(struct reconcile *r, bool *flag)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    *flag = true;
+    (void)pthread_cond_broadcast(&r->wake);
+    (void)pthread_mutex_unlock(&r->lock);
+}
+
+bool reconcile_stop(struct reconcile *r, int64_t grace_ms)
+{
+    int64_t end = clock_mono_ms() + grace_ms;
+    uint64_t one = 1;
+    bool is_all = true;
+
+    raise_flag(r, &r->is_stopping);
+    (void)!write(r->stop_fd, &one, sizeof(one));
+    for (size_t i = 0; i < r->worker_count; i++)
+        is_all &= join_until(r->workers[i].thread, end);
+    raise_flag(r, &r->is_quiet);
+    for (size_t i = 0; i < r->helper_count; i++)
+        is_all &= join_until(r->helpers[i], end + HELPER_GRACE_MS);
+    if (is_all)
+        free_loop(r);
+    return is_all;
+}
