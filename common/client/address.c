@@ -87,8 +87,8 @@ static int unwrap(const struct sockaddr *address, uint8_t ret[16])
 
 static bool is_public4(const uint8_t bytes[4])
 {
-    uint32_t address = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 |
-                       (uint32_t)bytes[2] << 8 | bytes[3];
+    uint32_t address =
+        (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 
     for (size_t i = 0; i < ARRAY_LEN(special4); i++) {
         if (((address ^ special4[i].address) >> (32 - special4[i].bits)) == 0)

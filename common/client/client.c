@@ -16,10 +16,10 @@
 #include "common/client/transfer.h"
 
 #define DEFAULT_TIMEOUT_MS 10000
-#define TIMEOUT_MAX_MS (24 * 3600 * INT64_C(1000))
-#define METHOD_MAX_LEN 16
-#define IDLE_MAX 4
-#define IDLE_CLOSE_MS 30000
+#define TIMEOUT_MAX_MS     (24 * 3600 * INT64_C(1000))
+#define METHOD_MAX_LEN     16
+#define IDLE_MAX           4
+#define IDLE_CLOSE_MS      30000
 
 struct idle {
     CURL *handle;
@@ -174,8 +174,7 @@ static int send_and_follow(struct client *c, CURL *handle, struct arena *a,
                            struct error *err)
 {
     int64_t timeout = request->timeout_ms > 0 ? request->timeout_ms : DEFAULT_TIMEOUT_MS;
-    int64_t deadline =
-        clock_mono_ms() + (timeout < TIMEOUT_MAX_MS ? timeout : TIMEOUT_MAX_MS);
+    int64_t deadline = clock_mono_ms() + (timeout < TIMEOUT_MAX_MS ? timeout : TIMEOUT_MAX_MS);
     struct client_request hop = *request;
 
     for (int hops = 0;; hops++) {

@@ -9,11 +9,12 @@
 #include "common/base/text.h"
 
 #define URL_MAX_BYTES (16u << 10)
-#define URL_FLAGS (CURLU_PATH_AS_IS | CURLU_DISALLOW_USER)
+#define URL_FLAGS     (CURLU_PATH_AS_IS | CURLU_DISALLOW_USER)
 
 /* What goes to another origin. A custom header may well be an API key. */
-static const char *const harmless[] = { "Accept", "Accept-Language", "Content-Type", "Range",
-                                        "If-None-Match", "If-Modified-Since", "User-Agent" };
+static const char *const harmless[] = { "Accept",    "Accept-Language", "Content-Type",
+                                        "Range",     "If-None-Match",   "If-Modified-Since",
+                                        "User-Agent" };
 
 struct origin {
     char *scheme, *host, *port;

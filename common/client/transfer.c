@@ -14,8 +14,8 @@
 #include "common/base/str.h"
 #include "common/base/text.h"
 
-#define DEFAULT_BODY_MAX (1u << 20)
-#define HEADERS_MAX 256
+#define DEFAULT_BODY_MAX  (1u << 20)
+#define HEADERS_MAX       256
 #define HEADERS_MAX_BYTES (64u << 10)
 
 struct transfer {
@@ -221,8 +221,7 @@ static void set_request(CURL *h, struct transfer *t, const struct client_request
     (void)curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     (void)curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)left_ms);
     (void)curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)left_ms);
-    (void)curl_easy_setopt(h, CURLOPT_MAXFILESIZE_LARGE,
-                           (curl_off_t)(is_head ? 0 : t->body.max));
+    (void)curl_easy_setopt(h, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)(is_head ? 0 : t->body.max));
     /* HTTPGET also undoes the POST or HEAD of the handle's last use. */
     (void)curl_easy_setopt(h, CURLOPT_HTTPGET, 1L);
     (void)curl_easy_setopt(h, CURLOPT_NOBODY, is_head ? 1L : 0L);
@@ -272,8 +271,8 @@ static int fail_transfer(const struct transfer *t, CURLcode code, const char *de
 /* RFC 9110 section 9.2.2. */
 static bool is_idempotent(const char *method)
 {
-    return !method || text_eq(method, "GET") || text_eq(method, "HEAD") ||
-           text_eq(method, "PUT") || text_eq(method, "DELETE");
+    return !method || text_eq(method, "GET") || text_eq(method, "HEAD") || text_eq(method, "PUT") ||
+           text_eq(method, "DELETE");
 }
 
 /* The peer closed a kept connection at the moment of its next use. */

@@ -12,14 +12,14 @@
 #include "common/crypto/digest.h"
 
 #define STATEMENT_MAX_MS 30000
-#define ANSWER_MAX_MS (STATEMENT_MAX_MS + 5000)
+#define ANSWER_MAX_MS    (STATEMENT_MAX_MS + 5000)
 #define TIME_LIMITS                                                                                \
     "-c statement_timeout=30000 -c lock_timeout=10000"                                             \
     " -c idle_in_transaction_session_timeout=60000"
-#define NO_TIME_LIMITS "-c statement_timeout=0 -c lock_timeout=0"
+#define NO_TIME_LIMITS   "-c statement_timeout=0 -c lock_timeout=0"
 #define QUICK_REFUSAL_MS 1000
-#define PING_AFTER_MS 1000
-#define PING_MAX_MS 2000
+#define PING_AFTER_MS    1000
+#define PING_MAX_MS      2000
 
 /* PostgreSQL appendix A. The first row whose text begins the SQLSTATE decides. */
 static const struct {
@@ -37,10 +37,8 @@ static const struct {
     { "25P03", &E_UNAVAILABLE, true },  /* idle_in_transaction_session_timeout */
     { "25006", &E_UNAVAILABLE, true },  /* read_only_sql_transaction: a former primary */
     { "08P01", &E_INTERNAL, true },     /* protocol_violation */
-    { "08", &E_UNAVAILABLE, true },
-    { "53100", &E_NO_SPACE, false }, /* disk_full */
-    { "53300", &E_UNAVAILABLE, true },
-    { "53", &E_UNAVAILABLE, false },
+    { "08", &E_UNAVAILABLE, true },     { "53100", &E_NO_SPACE, false }, /* disk_full */
+    { "53300", &E_UNAVAILABLE, true },  { "53", &E_UNAVAILABLE, false },
     { "0A000", &E_INTERNAL, true }, /* also: a cached plan that a migration made stale */
 };
 
@@ -96,18 +94,12 @@ static PGconn *start(const struct conn_options *o)
     const struct {
         const char *key, *value;
     } params[] = {
-        { "connect_timeout", "2" },
-        { "tcp_user_timeout", "5000" },
-        { "keepalives", "1" },
-        { "keepalives_idle", "10" },
-        { "keepalives_interval", "2" },
-        { "keepalives_count", "3" },
-        { "gssencmode", "disable" },
-        { "application_name", app },
-        { "options", limits },
-        { "dbname", o->conninfo },
-        { "client_encoding", "UTF8" },
-        { o->dbname ? "dbname" : NULL, o->dbname },
+        { "connect_timeout", "2" },     { "tcp_user_timeout", "5000" },
+        { "keepalives", "1" },          { "keepalives_idle", "10" },
+        { "keepalives_interval", "2" }, { "keepalives_count", "3" },
+        { "gssencmode", "disable" },    { "application_name", app },
+        { "options", limits },          { "dbname", o->conninfo },
+        { "client_encoding", "UTF8" },  { o->dbname ? "dbname" : NULL, o->dbname },
     };
     const char *keys[ARRAY_LEN(params) + 1] = { NULL };
     const char *values[ARRAY_LEN(params) + 1] = { NULL };
@@ -273,8 +265,8 @@ static int flush(struct pg_conn *conn, int64_t deadline_ms, const char *what, st
     return 0;
 }
 
-static int next_result(struct pg_conn *conn, int64_t deadline_ms, const char *what,
-                       PGresult **ret, struct error *err)
+static int next_result(struct pg_conn *conn, int64_t deadline_ms, const char *what, PGresult **ret,
+                       struct error *err)
 {
     while (PQisBusy(conn->pq)) {
         if (wait_socket(conn, POLLIN, deadline_ms, what, err))
@@ -400,8 +392,8 @@ void conn_add_prepared(struct pg_conn *conn, const char *name)
 {
     if (conn->nprepared == conn->prepared_cap) {
         conn->prepared_cap = conn->prepared_cap ? conn->prepared_cap * 2 : 8;
-        conn->prepared = must_have(
-            realloc(conn->prepared, conn->prepared_cap * sizeof(*conn->prepared)));
+        conn->prepared =
+            must_have(realloc(conn->prepared, conn->prepared_cap * sizeof(*conn->prepared)));
     }
     conn->prepared[conn->nprepared++] = name_hash(name);
 }

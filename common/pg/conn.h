@@ -28,7 +28,7 @@ struct pg_conn {
     bool is_broken;
     bool has_executed; /* a caller's statement may have reached the server since acquire */
     char sqlstate[SQLSTATE_LEN + 1]; /* of the first failure since acquire or BEGIN */
-    uint64_t *prepared; /* hashes of the names of prepared statements */
+    uint64_t *prepared;              /* hashes of the names of prepared statements */
     size_t nprepared;
     size_t prepared_cap;
 };
@@ -49,8 +49,7 @@ struct conn_refusal {
 /* Connects; as long as the server says that it is starting or full, tries again until deadline_ms
  * (monotonic). ret_refusal may be NULL; it is filled on failure. */
 MUST_CHECK int conn_open(const struct conn_options *options, int64_t deadline_ms,
-                         struct pg_conn **ret, struct conn_refusal *ret_refusal,
-                         struct error *err);
+                         struct pg_conn **ret, struct conn_refusal *ret_refusal, struct error *err);
 void conn_close(struct pg_conn *conn);
 void conn_closep(struct pg_conn **conn);
 

@@ -10,8 +10,8 @@
 #include "common/base/error.h"
 #include "common/pg/conn.h"
 
-#define PAUSE_MIN_MS 100
-#define PAUSE_MAX_MS 5000
+#define PAUSE_MIN_MS   100
+#define PAUSE_MAX_MS   5000
 #define CONNECT_MAX_MS 2000
 
 struct pg_listener {

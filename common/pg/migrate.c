@@ -15,12 +15,12 @@
 #include "common/pg/pg.h"
 
 #define FILE_MAX_BYTES (4u << 20)
-#define FILES_MAX 10000
+#define FILES_MAX      10000
 #define CONNECT_MAX_MS 10000
 #define VERSION_DIGITS 4
 
 /* The key is the word "portolan" in ASCII. The lock goes with the session. */
-#define LOCK_SQL "SELECT pg_advisory_lock(8101820099073958254)"
+#define LOCK_SQL  "SELECT pg_advisory_lock(8101820099073958254)"
 #define BEGIN_SQL "BEGIN; SET LOCAL lock_timeout = '10s'"
 #define TABLE_SQL                                                                                  \
     "CREATE TABLE IF NOT EXISTS schema_migrations (version int PRIMARY KEY, name text NOT NULL,"   \
@@ -100,8 +100,8 @@ static int list_files(struct arena *a, const char *dir, struct migration **ret, 
         qsort(list, count, sizeof(*list), by_version);
     for (size_t i = 1; i < count; i++) {
         if (list[i].version == list[i - 1].version)
-            return fail_cause(err, &E_INTERNAL, "%s and %s have the same number",
-                              list[i - 1].name, list[i].name);
+            return fail_cause(err, &E_INTERNAL, "%s and %s have the same number", list[i - 1].name,
+                              list[i].name);
     }
     *ret = list;
     *ret_count = count;
@@ -120,7 +120,8 @@ static int exec(struct pg_conn *conn, const char *text, struct error *err)
 
 static int create_database(const char *conninfo, const char *dbname, struct error *err)
 {
-    struct conn_options options = { .conninfo = conninfo, .dbname = "postgres",
+    struct conn_options options = { .conninfo = conninfo,
+                                    .dbname = "postgres",
                                     .is_unbounded = true };
     _cleanup_(conn_closep) struct pg_conn *conn = NULL;
     char *name, *text;
@@ -166,8 +167,8 @@ static int64_t find_applied(const struct pg_result *applied, int version)
     return -1;
 }
 
-static int apply(struct pg_conn *conn, struct arena *a, const struct migration *m,
-                 const char *text, const char *sha256, struct error *err)
+static int apply(struct pg_conn *conn, struct arena *a, const struct migration *m, const char *text,
+                 const char *sha256, struct error *err)
 {
     _cleanup_(pg_tx_end) struct pg_tx tx = { 0 };
 

@@ -11,8 +11,8 @@
 #include "common/pg/conn.h"
 #include "common/pg/pg.h"
 
-#define DEFAULT_MAX 8
-#define DEFAULT_IDLE_CLOSE_MS 5000
+#define DEFAULT_MAX                8
+#define DEFAULT_IDLE_CLOSE_MS      5000
 #define DEFAULT_ACQUIRE_TIMEOUT_MS 5000
 
 struct pg_pool {
@@ -151,8 +151,7 @@ static int claim(struct pg_pool *pool, int64_t deadline_ms, struct pg_conn **ret
 static int open_claimed(struct pg_pool *pool, int64_t deadline_ms, struct pg_conn **ret,
                         struct error *err)
 {
-    struct conn_options options = { .conninfo = pool->conninfo,
-                                    .application = pool->application };
+    struct conn_options options = { .conninfo = pool->conninfo, .application = pool->application };
 
     if (conn_open(&options, deadline_ms, ret, NULL, err)) {
         free_places(pool, 1);

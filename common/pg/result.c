@@ -13,8 +13,8 @@
 #include "common/pg/conn.h"
 #include "common/pg/pg.h"
 
-#define EPOCH_2000_US INT64_C(946684800000000)
-#define DAY_US INT64_C(86400000000)
+#define EPOCH_2000_US   INT64_C(946684800000000)
+#define DAY_US          INT64_C(86400000000)
 #define ARRAY_ITEMS_MAX 1000000
 
 enum type_oid {
@@ -50,10 +50,10 @@ enum type_oid {
 };
 
 static const enum type_oid readable[] = {
-    T_BOOL,     T_BYTEA,   T_NAME,  T_INT8,   T_INT2,      T_INT4,        T_TEXT, T_OID,
-    T_XID,      T_JSON,    T_CIDR,  T_FLOAT8, T_UNKNOWN,   T_INET,        T_NAMES, T_INT4S,
-    T_TEXTS,    T_VARCHARS, T_INT8S, T_BPCHAR, T_VARCHAR,  T_DATE,        T_TIMESTAMP,
-    T_TIMESTAMPTZ, T_VOID, T_UUID,  T_UUIDS,  T_JSONB,     T_XID8,
+    T_BOOL,  T_BYTEA,    T_NAME,  T_INT8,   T_INT2,    T_INT4, T_TEXT,      T_OID,
+    T_XID,   T_JSON,     T_CIDR,  T_FLOAT8, T_UNKNOWN, T_INET, T_NAMES,     T_INT4S,
+    T_TEXTS, T_VARCHARS, T_INT8S, T_BPCHAR, T_VARCHAR, T_DATE, T_TIMESTAMP, T_TIMESTAMPTZ,
+    T_VOID,  T_UUID,     T_UUIDS, T_JSONB,  T_XID8,
 };
 
 struct pg_result {
@@ -203,8 +203,7 @@ static bool cell_time(const struct cell *c, int64_t *ret)
 
 static const char *uuid_text(struct arena *a, const uint8_t *b)
 {
-    return arena_printf(a,
-                        "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+    return arena_printf(a, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
                         b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11],
                         b[12], b[13], b[14], b[15]);
 }

@@ -9,7 +9,7 @@
 #include "common/pg/conn.h"
 #include "common/pg/result.h"
 
-#define ARGS_MAX 64
+#define ARGS_MAX     64
 #define NAME_MAX_LEN 63 /* the server's hash key: NAMEDATALEN - 1 */
 #define INT_TEXT_LEN 21
 
@@ -18,12 +18,14 @@ static const struct {
     const char *name;
     Oid oid;
 } types[] = {
-    { "bool", 16 },       { "bytea", 17 },         { "int8", 20 },    { "int2", 21 },
-    { "int4", 23 },       { "text", 25 },          { "json", 114 },   { "cidr", 650 },
-    { "float8", 701 },    { "inet", 869 },         { "date", 1082 },  { "timestamptz", 1184 },
-    { "uuid", 2950 },     { "jsonb", 3802 },       { "xid8", 5069 },  { "bool[]", 1000 },
-    { "bytea[]", 1001 },  { "int4[]", 1007 },      { "text[]", 1009 }, { "int8[]", 1016 },
-    { "timestamptz[]", 1185 }, { "uuid[]", 2951 }, { "jsonb[]", 3807 },
+    { "bool", 16 },     { "bytea", 17 },     { "int8", 20 },
+    { "int2", 21 },     { "int4", 23 },      { "text", 25 },
+    { "json", 114 },    { "cidr", 650 },     { "float8", 701 },
+    { "inet", 869 },    { "date", 1082 },    { "timestamptz", 1184 },
+    { "uuid", 2950 },   { "jsonb", 3802 },   { "xid8", 5069 },
+    { "bool[]", 1000 }, { "bytea[]", 1001 }, { "int4[]", 1007 },
+    { "text[]", 1009 }, { "int8[]", 1016 },  { "timestamptz[]", 1185 },
+    { "uuid[]", 2951 }, { "jsonb[]", 3807 },
 };
 
 /* Storage of one call's parameters in the shape libpq wants. */
@@ -56,8 +58,7 @@ static int stmt_types(const struct pg_stmt *stmt, Oid ret[ARGS_MAX], struct erro
         if (count == ARGS_MAX)
             return fail_cause(err, &E_INTERNAL, "%s: over %d parameters", stmt->name, ARGS_MAX);
         if (!type_oid(p, len, &ret[count]))
-            return fail_cause(err, &E_INTERNAL, "%s: unknown type '%.*s'", stmt->name, (int)len,
-                              p);
+            return fail_cause(err, &E_INTERNAL, "%s: unknown type '%.*s'", stmt->name, (int)len, p);
         count++;
         p += len;
     }
@@ -88,8 +89,8 @@ int conn_prepare(struct pg_conn *conn, const struct pg_stmt *stmt, struct error 
     count = stmt_types(stmt, oids, err);
     if (count < 0)
         return -1;
-    res = conn_await(conn, PQsendPrepare(conn->pq, stmt->name, stmt->text, count, oids),
-                     stmt->name, err);
+    res = conn_await(conn, PQsendPrepare(conn->pq, stmt->name, stmt->text, count, oids), stmt->name,
+                     err);
     if (!res)
         return -1;
     PQclear(res);

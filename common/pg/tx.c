@@ -7,7 +7,7 @@
 #include "common/pg/conn.h"
 #include "common/pg/pool.h"
 
-#define REPEATS_MAX 10
+#define REPEATS_MAX  10
 #define PAUSE_MIN_MS 4
 #define PAUSE_MAX_MS 250
 

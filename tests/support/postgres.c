@@ -17,7 +17,7 @@
 #include "common/base/error.h"
 #include "common/base/file.h"
 
-#define ARGS_MAX 64
+#define ARGS_MAX     64
 #define START_MAX_MS 30000
 #define CHILDREN_MAX 256
 
@@ -79,9 +79,8 @@ static void find_binaries(struct test_postgres *p)
 static void init(struct test_postgres *p)
 {
     char data[96];
-    char *argv[] = { "initdb", "-D",        data,           "-U", "portolan", "-A",
-                     "trust",  "-N",        "-E",           "UTF8", "--locale=C",
-                     "--no-instructions", NULL };
+    char *argv[] = { "initdb", "-D", data,   "-U",         "portolan",          "-A", "trust",
+                     "-N",     "-E", "UTF8", "--locale=C", "--no-instructions", NULL };
     int status;
 
     (void)snprintf(data, sizeof(data), "%s/data", p->dir);

@@ -13,9 +13,9 @@ void test_postgres_free(struct test_postgres *p);
 /* A keyword connection string; the text lives until the next call. */
 const char *test_postgres_conninfo(struct test_postgres *p, const char *dbname);
 
-void test_postgres_start(struct test_postgres *p); /* returns when it accepts connections */
-void test_postgres_stop(struct test_postgres *p);  /* cuts all sessions ("fast") */
-void test_postgres_kill(struct test_postgres *p);  /* as a crash ("immediate") */
+void test_postgres_start(struct test_postgres *p);  /* returns when it accepts connections */
+void test_postgres_stop(struct test_postgres *p);   /* cuts all sessions ("fast") */
+void test_postgres_kill(struct test_postgres *p);   /* as a crash ("immediate") */
 void test_postgres_freeze(struct test_postgres *p); /* every process stops, until thawed */
 void test_postgres_thaw(struct test_postgres *p);
 

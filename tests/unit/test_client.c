@@ -27,7 +27,7 @@
 /* Last: it defines a macro named fail. */
 #include <cmocka.h>
 
-#define REQUEST_MAX 65536
+#define REQUEST_MAX     65536
 #define SOCKET_PATH_MAX 64
 
 struct server {
@@ -170,8 +170,7 @@ static void start(struct server *s, struct sockaddr *address, socklen_t len)
 {
     s->listener = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (s->listener < 0 || bind(s->listener, address, len) || listen(s->listener, 16) ||
-        getsockname(s->listener, address, &len) ||
-        pthread_create(&s->thread, NULL, serve, s))
+        getsockname(s->listener, address, &len) || pthread_create(&s->thread, NULL, serve, s))
         abort();
     if (address->sa_family == AF_INET)
         s->port = ntohs(((struct sockaddr_in *)address)->sin_port);
@@ -212,7 +211,7 @@ static int teardown_servers(void **state)
 
 struct fixture {
     struct arena *a;
-    struct client *own;    /* any address */
+    struct client *own;     /* any address */
     struct client *guarded; /* public ones and 127.0.0.1 */
     struct client_response r;
     struct error err;
@@ -293,7 +292,7 @@ static void test_request(void **state)
     struct fixture *f = *state;
 
     expect_sent(f, SEND(f, .method = "PATCH", .url = url(f, "/echo/../a?b=c%2F"), .body = "b\0dy",
-                          .body_len = 4, .headers = HEADERS("X-A: 1", "X-B:")));
+                        .body_len = 4, .headers = HEADERS("X-A: 1", "X-B:")));
     assert_true(text_starts(f->r.body, "PATCH /echo/../a?b=c%2F HTTP/1.1\r\n"));
     assert_said(f, "\r\nX-A: 1\r\n", true);
     assert_said(f, "\r\nX-B:\r\n", true);
@@ -307,7 +306,7 @@ static void test_request(void **state)
     assert_said(f, "X-A", false);
     assert_said(f, "Content-Length", false);
     expect_sent(f, SEND(f, .method = "POST", .url = url(f, "/echo"),
-                          .headers = HEADERS("content-type: text/plain")));
+                        .headers = HEADERS("content-type: text/plain")));
     assert_said(f, "\r\nContent-Length: 0\r\n", true);
     assert_said(f, "\r\ncontent-type: text/plain\r\n", true);
     expect_sent(f, SEND(f, .method = "DELETE", .url = url(f, "/echo")));
@@ -371,17 +370,28 @@ static void test_policy(void **state)
         const char *host;
         bool is_allowed;
     } cases[] = {
-        { "127.0.0.1", true },          { "0x7f.1", true },
-        { "2130706433", true },         { "0x7f000001", true },
-        { "017700000001", true },       { "127.1", true },
-        { "[::ffff:7f00:1]", true },    { "[::ffff:127.0.0.1]", true },
-        { "127.0.0.2", false },         { "0x7f.2", false },
-        { "2130706434", false },        { "[::ffff:7f00:2]", false },
-        { "[::1]", false },             { "[::]", false },
-        { "0", false },                 { "0.0.0.0", false },
-        { "10.0.0.1", false },          { "169.254.169.254", false },
-        { "[fe80::1]", false },         { "[fd00::1]", false },
-        { "[64:ff9b::7f00:2]", false }, { "[2002:7f00:2::1]", false },
+        { "127.0.0.1", true },
+        { "0x7f.1", true },
+        { "2130706433", true },
+        { "0x7f000001", true },
+        { "017700000001", true },
+        { "127.1", true },
+        { "[::ffff:7f00:1]", true },
+        { "[::ffff:127.0.0.1]", true },
+        { "127.0.0.2", false },
+        { "0x7f.2", false },
+        { "2130706434", false },
+        { "[::ffff:7f00:2]", false },
+        { "[::1]", false },
+        { "[::]", false },
+        { "0", false },
+        { "0.0.0.0", false },
+        { "10.0.0.1", false },
+        { "169.254.169.254", false },
+        { "[fe80::1]", false },
+        { "[fd00::1]", false },
+        { "[64:ff9b::7f00:2]", false },
+        { "[2002:7f00:2::1]", false },
         { "[::127.0.0.1]", false },
     };
     struct fixture *f = *state;
@@ -429,8 +439,8 @@ static void test_no_proxy(void **state)
 
     assert_int_equal(setenv("http_proxy", url(f, "/"), 1), 0);
     assert_int_equal(setenv("ALL_PROXY", url(f, "/"), 1), 0);
-    assert_int_equal(send_to(f, f->guarded,
-                             (struct client_request){ .url = "http://10.0.0.1/none" }), -1);
+    assert_int_equal(
+        send_to(f, f->guarded, (struct client_request){ .url = "http://10.0.0.1/none" }), -1);
     assert_int_equal(unsetenv("http_proxy"), 0);
     assert_int_equal(unsetenv("ALL_PROXY"), 0);
     assert_ptr_equal(f->err.code, &E_FORBIDDEN);
@@ -465,12 +475,12 @@ static void test_redirects(void **state)
     assert_int_equal(f->r.status, 302);
     assert_string_equal(f->r.body, "body");
     expect_sent(f, SEND(f, .url = url(f, "/to/302//echo"), .max_redirects = 1,
-                          .headers = HEADERS("Authorization: secret", "Accept: x/y")));
+                        .headers = HEADERS("Authorization: secret", "Accept: x/y")));
     assert_said(f, "Authorization: secret", true);
-    expect_sent(f, SEND(f, .url = url(f, arena_printf(f->a, "/to/307/%s", away)),
-                          .max_redirects = 1,
-                          .headers = HEADERS("Authorization: secret", "cookie: secret",
-                                             "X-Api-Key: secret", "Accept: x/y")));
+    expect_sent(f,
+                SEND(f, .url = url(f, arena_printf(f->a, "/to/307/%s", away)), .max_redirects = 1,
+                     .headers = HEADERS("Authorization: secret", "cookie: secret",
+                                        "X-Api-Key: secret", "Accept: x/y")));
     assert_said(f, "GET /echo", true);
     assert_said(f, "secret", false);
     assert_said(f, "Accept: x/y", true);
@@ -489,14 +499,14 @@ static void test_redirect_to_internal(void **state)
     struct fixture *f = *state;
 
     for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
-        const char *to = url(f, arena_printf(f->a, "/to/302/http://%s:%d/none", hosts[i],
-                                             there.port));
+        const char *to =
+            url(f, arena_printf(f->a, "/to/302/http://%s:%d/none", hosts[i], there.port));
         int before = atomic_load(&there.connections);
 
-        assert_int_equal(send_to(f, f->guarded,
-                                 (struct client_request){ .url = to, .max_redirects = 5 }), -1);
-        assert_true(f->err.code == &E_FORBIDDEN || (strchr(hosts[i], '@') &&
-                                                    f->err.code == &E_INVALID));
+        assert_int_equal(
+            send_to(f, f->guarded, (struct client_request){ .url = to, .max_redirects = 5 }), -1);
+        assert_true(f->err.code == &E_FORBIDDEN ||
+                    (strchr(hosts[i], '@') && f->err.code == &E_INVALID));
         assert_int_equal(atomic_load(&there.connections), before);
     }
 }
@@ -533,9 +543,12 @@ static void test_redirect_rules(void **state)
     struct fixture *f = *state;
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct client_request from = { .method = cases[i].method, .url = cases[i].from,
-                                       .body = "abc", .body_len = cases[i].body_len,
-                                       .headers = HEADERS("X-Secret: 1") }, next;
+        struct client_request from = { .method = cases[i].method,
+                                       .url = cases[i].from,
+                                       .body = "abc",
+                                       .body_len = cases[i].body_len,
+                                       .headers = HEADERS("X-Secret: 1") },
+                              next;
         int rc = redirect_follow(f->a, &from, cases[i].status, cases[i].location, &next, &f->err);
 
         if (rc != (cases[i].code ? -1 : 0))
@@ -558,9 +571,9 @@ static void test_unix_socket(void **state)
 
     expect_sent(f, SEND(f, .url = "http://anything/echo", .unix_socket = local.path));
     assert_said(f, "Host: anything", true);
-    expect_sent(f, send_to(f, f->guarded,
-                             (struct client_request){ .url = "http://x/echo",
-                                                      .unix_socket = local.path }));
+    expect_sent(
+        f, send_to(f, f->guarded,
+                   (struct client_request){ .url = "http://x/echo", .unix_socket = local.path }));
     assert_int_equal(SEND(f, .url = away, .unix_socket = local.path, .max_redirects = 1), -1);
     assert_ptr_equal(f->err.code, &E_FORBIDDEN);
     /* The next request on that handle does not go there. */
@@ -576,18 +589,19 @@ static void test_limits(void **state)
         const char *path;
         const struct error_code *code;
     } cases[] = {
-        { "/endless", &E_TOO_LARGE },  { "/announced", &E_TOO_LARGE },
-        { "/headers", &E_TOO_LARGE },  { "/slow", &E_TIMEOUT },
-        { "/drip", &E_TIMEOUT },       { "/garbage", &E_UNAVAILABLE },
-        { "/cut", &E_UNAVAILABLE },    { "/close", &E_UNAVAILABLE },
+        { "/endless", &E_TOO_LARGE }, { "/announced", &E_TOO_LARGE },
+        { "/headers", &E_TOO_LARGE }, { "/slow", &E_TIMEOUT },
+        { "/drip", &E_TIMEOUT },      { "/garbage", &E_UNAVAILABLE },
+        { "/cut", &E_UNAVAILABLE },   { "/close", &E_UNAVAILABLE },
     };
     struct fixture *f = *state;
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         int64_t began = clock_mono_ms();
 
-        if (SEND(f, .url = url(f, cases[i].path), .timeout_ms = 1000,
-                 .max_body_bytes = 100000) != -1 || f->err.code != cases[i].code)
+        if (SEND(f, .url = url(f, cases[i].path), .timeout_ms = 1000, .max_body_bytes = 100000) !=
+                -1 ||
+            f->err.code != cases[i].code)
             fail_msg("%s: %s", cases[i].path, f->err.code ? f->err.code->name : "sent");
         assert_true(clock_mono_ms() - began < 3000);
     }
@@ -606,8 +620,8 @@ static void test_unreachable(void **state)
 
     assert_int_equal(bind(fd, (struct sockaddr *)&in, len), 0); /* taken, but nobody listens */
     assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
-    assert_int_equal(SEND(f, .url = arena_printf(f->a, "http://127.0.0.1:%d/",
-                                                 ntohs(in.sin_port))), -1);
+    assert_int_equal(SEND(f, .url = arena_printf(f->a, "http://127.0.0.1:%d/", ntohs(in.sin_port))),
+                     -1);
     assert_ptr_equal(f->err.code, &E_UNAVAILABLE);
     /* What is reachable but speaks no TLS. */
     assert_int_equal(SEND(f, .url = arena_printf(f->a, "https://127.0.0.1:%d/", here.port)), -1);
@@ -619,11 +633,13 @@ static void test_unreachable(void **state)
 static int start_tls(struct fixture *f, const char *dir, pid_t *ret_pid)
 {
     const char *key = arena_printf(f->a, "%s/key", dir), *cert = arena_printf(f->a, "%s/ca", dir);
-    const char *const make[] = { "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
-                                 "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1",
-                                 "-keyout", key, "-out", cert, NULL };
-    const char *const run[] = { "openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-key",
-                                key, "-cert", cert, NULL };
+    const char *const make[] = {
+        "openssl", "req",   "-x509",    "-newkey", "rsa:2048",
+        "-nodes",  "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1",
+        "-keyout", key,     "-out",     cert,      NULL
+    };
+    const char *const run[] = { "openssl", "s_server", "-accept", "127.0.0.1:0", "-www",
+                                "-key",    key,        "-cert",   cert,          NULL };
     posix_spawn_file_actions_t actions;
     extern char **environ;
     char line[256];
@@ -636,8 +652,9 @@ static int start_tls(struct fixture *f, const char *dir, pid_t *ret_pid)
     assert_int_equal(posix_spawn_file_actions_adddup2(&actions, fds[1], 1), 0);
     assert_int_equal(posix_spawn_file_actions_addclose(&actions, fds[0]), 0);
     assert_int_equal(posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0), 0);
-    assert_int_equal(posix_spawnp(ret_pid, "openssl", &actions, NULL,
-                                  (char *const *)(uintptr_t)run, environ), 0);
+    assert_int_equal(
+        posix_spawnp(ret_pid, "openssl", &actions, NULL, (char *const *)(uintptr_t)run, environ),
+        0);
     assert_int_equal(posix_spawn_file_actions_destroy(&actions), 0);
     close(fds[1]);
     out = fdopen(fds[0], "r");
@@ -685,9 +702,8 @@ static void *send_many(void *arg)
     for (int i = 0; i < 25; i++) {
         _cleanup_(arena_freep) struct arena *a = arena_new();
         const char *path = arena_printf(a, "/echo/%lx/%d", (unsigned long)pthread_self(), i);
-        struct client_request request = {
-            .url = arena_printf(a, "http://127.0.0.1:%d%s", here.port, path)
-        };
+        struct client_request request = { .url = arena_printf(a, "http://127.0.0.1:%d%s", here.port,
+                                                              path) };
         struct client_response r;
         struct error err;
 
@@ -717,13 +733,21 @@ static void test_threads(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        T(test_answer),          T(test_request),
-        T(test_malformed_requests), T(test_policy),
-        T(test_policy_without_exceptions), T(test_no_proxy),
-        T(test_connections_are_kept), T(test_stale_connections), T(test_redirects),
-        T(test_redirect_to_internal), T(test_redirect_rules),
-        T(test_unix_socket),     T(test_limits),
-        T(test_unreachable),     T(test_tls),
+        T(test_answer),
+        T(test_request),
+        T(test_malformed_requests),
+        T(test_policy),
+        T(test_policy_without_exceptions),
+        T(test_no_proxy),
+        T(test_connections_are_kept),
+        T(test_stale_connections),
+        T(test_redirects),
+        T(test_redirect_to_internal),
+        T(test_redirect_rules),
+        T(test_unix_socket),
+        T(test_limits),
+        T(test_unreachable),
+        T(test_tls),
         T(test_threads),
     };
 

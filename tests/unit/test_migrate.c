@@ -123,9 +123,11 @@ static void test_applies_in_order_and_once(void **state)
     assert_int_equal(query(f, "SELECT count(*) FROM t"), 4);
     assert_int_equal(query(f, "SELECT max(version) FROM schema_migrations"), 11);
     assert_int_equal(query(f, "SELECT count(*) FROM schema_migrations WHERE length(sha256) = 64"
-                              " AND applied_at > now() - interval '1 minute'"), 4);
+                              " AND applied_at > now() - interval '1 minute'"),
+                     4);
     assert_int_equal(query(f, "SELECT count(*) FROM pg_database WHERE datname LIKE 'Odd%'"
-                              " AND pg_encoding_to_char(encoding) = 'UTF8'"), 1);
+                              " AND pg_encoding_to_char(encoding) = 'UTF8'"),
+                     1);
 }
 
 static void test_nothing_to_do(void **state)
@@ -180,7 +182,8 @@ static void test_failed_file_leaves_nothing(void **state)
     put(f, "0003_later.sql", "CREATE TABLE later (n int);");
     expect_refused(f, "0002_bad.sql");
     assert_int_equal(query(f, "SELECT count(*) FROM pg_tables WHERE tablename IN ('half',"
-                              "'later')"), 0);
+                              "'later')"),
+                     0);
     assert_int_equal(query(f, "SELECT count(*) FROM schema_migrations"), 1);
     put(f, "0002_bad.sql", "CREATE TABLE half (n int);");
     expect_migrated(f, 2);
@@ -196,8 +199,8 @@ static void test_own_transaction_is_refused(void **state)
 
 static void test_bad_names(void **state)
 {
-    static const char *const names[] = { "1_x.sql", "00001_x.sql", "0001-x.sql", "000a_x.sql",
-                                         "0001_.sql", "x.sql" };
+    static const char *const names[] = { "1_x.sql",    "00001_x.sql", "0001-x.sql",
+                                         "000a_x.sql", "0001_.sql",   "x.sql" };
     struct fixture *f = *state;
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -263,9 +266,9 @@ static void test_copies_take_turns(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        T(test_applies_in_order_and_once), T(test_nothing_to_do),
-        T(test_changed_file_is_refused),   T(test_late_file_is_refused),
-        T(test_newer_schema_is_accepted),  T(test_failed_file_leaves_nothing),
+        T(test_applies_in_order_and_once),  T(test_nothing_to_do),
+        T(test_changed_file_is_refused),    T(test_late_file_is_refused),
+        T(test_newer_schema_is_accepted),   T(test_failed_file_leaves_nothing),
         T(test_own_transaction_is_refused), T(test_bad_names),
         T(test_copies_take_turns),
     };

@@ -74,8 +74,10 @@ static struct pg_conn *acquire(struct fixture *f)
 
 static const struct pg_stmt select_one = { "one", "SELECT 1", "" };
 static const struct pg_stmt terminate_others = {
-    "terminate", "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-                 " WHERE pid <> pg_backend_pid() AND application_name = $1", "text"
+    "terminate",
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+    " WHERE pid <> pg_backend_pid() AND application_name = $1",
+    "text"
 };
 static const struct pg_stmt count_sessions = {
     "sessions", "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", "text"
@@ -183,8 +185,8 @@ static void test_arrays(void **state)
                                          "SELECT $1::text[], $2::uuid[], $3::int8[], $4::text[],"
                                          " $5::text[]",
                                          "text[] uuid[] int8[] text[] text[]" };
-    static const char *const texts[] = { "plain", "", "NULL", "a,b", "{\"}", "back\\slash", NULL,
-                                         " space ", "\u00fc" };
+    static const char *const texts[] = { "plain",       "",   "NULL",    "a,b",   "{\"}",
+                                         "back\\slash", NULL, " space ", "\u00fc" };
     static const char *const uuids[] = { "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11" };
     static const char *const numbers[] = { "-1", "9223372036854775807" };
     struct fixture *f = *state;
@@ -247,7 +249,8 @@ static void test_codes(void **state)
     static const struct pg_stmt make = {
         "codes_make",
         "CREATE TABLE codes (k int NOT NULL CONSTRAINT codes_key UNIQUE,"
-        " v int CONSTRAINT codes_positive CHECK (v > 0))", ""
+        " v int CONSTRAINT codes_positive CHECK (v > 0))",
+        ""
     };
     static const struct pg_stmt fill = { "codes_fill", "INSERT INTO codes VALUES (1, 1), (9, 9)",
                                          "" };
@@ -276,8 +279,10 @@ static void test_misdeclared(void **state)
 {
     static const struct pg_stmt good = { "d0", "SELECT $1::text, now(), 1::int8", "text" };
     static const struct pg_stmt bad[] = {
-        { "d1", "SELECT $1::text, $2::text", "text" }, { "d2", "SELECT $1::text", "text int8" },
-        { "d3", "SELECT 1.5", "" },                    { "d4", "SELECT $1", "no_such_type" },
+        { "d1", "SELECT $1::text, $2::text", "text" },
+        { "d2", "SELECT $1::text", "text int8" },
+        { "d3", "SELECT 1.5", "" },
+        { "d4", "SELECT $1", "no_such_type" },
         { "d5", "SELECT FROM nowhere", "" },
         { "d6_a_name_that_is_longer_than_what_the_server_keeps_of_the_names_of_statements",
           "SELECT 1", "" },
@@ -557,10 +562,9 @@ static void test_statement_timeout(void **state)
 {
     static const struct pg_stmt nap = { "nap", "SELECT pg_sleep(20)", "" };
     struct fixture *f = *state;
-    struct pg_pool_config config = {
-        .conninfo = arena_printf(f->a, "%s options='-c statement_timeout=100'",
-                                 test_postgres_conninfo(server, "postgres"))
-    };
+    struct pg_pool_config config = { .conninfo =
+                                         arena_printf(f->a, "%s options='-c statement_timeout=100'",
+                                                      test_postgres_conninfo(server, "postgres")) };
     struct pg_pool *pool = pg_pool_new(&config);
     struct pg_conn *conn;
 
@@ -575,8 +579,10 @@ static void test_statement_timeout(void **state)
 static void test_default_limits(void **state)
 {
     static const struct pg_stmt show = {
-        "show", "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),"
-                " current_setting('application_name')", ""
+        "show",
+        "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),"
+        " current_setting('application_name')",
+        ""
     };
     struct fixture *f = *state;
     struct pg_conn *conn = acquire(f);
@@ -646,7 +652,8 @@ static void test_idle_close(void **state)
 {
     struct fixture *f = *state;
     struct pg_pool_config config = { .conninfo = test_postgres_conninfo(server, "postgres"),
-                                     .application = "test_idle", .idle_close_ms = 200 };
+                                     .application = "test_idle",
+                                     .idle_close_ms = 200 };
     struct pg_pool *pool = pg_pool_new(&config);
     struct pg_conn *conns[3], *observer = acquire(f);
     struct pg_result *r;
@@ -737,16 +744,28 @@ int main(void)
 {
     static const char *const settings[] = { "max_connections=12",
                                             "superuser_reserved_connections=0",
-                                            "deadlock_timeout=100ms", "shared_buffers=8MB",
-                                            NULL };
+                                            "deadlock_timeout=100ms", "shared_buffers=8MB", NULL };
     static const struct CMUnitTest tests[] = {
-        T(test_read_types),     T(test_pass_types),    T(test_arrays),
-        T(test_large_values),   T(test_codes),         T(test_misdeclared),
-        T(test_transaction),    T(test_deadlock_is_repeated), T(test_refusal_is_final),
-        T(test_recovers),       T(test_breaks_in_use), T(test_stopped_server),
-        T(test_frozen_server),  T(test_statement_timeout), T(test_default_limits),
-        T(test_busy_pool),      T(test_full_server),   T(test_idle_close),
-        T(test_counts_statements), T(test_listener),
+        T(test_read_types),
+        T(test_pass_types),
+        T(test_arrays),
+        T(test_large_values),
+        T(test_codes),
+        T(test_misdeclared),
+        T(test_transaction),
+        T(test_deadlock_is_repeated),
+        T(test_refusal_is_final),
+        T(test_recovers),
+        T(test_breaks_in_use),
+        T(test_stopped_server),
+        T(test_frozen_server),
+        T(test_statement_timeout),
+        T(test_default_limits),
+        T(test_busy_pool),
+        T(test_full_server),
+        T(test_idle_close),
+        T(test_counts_statements),
+        T(test_listener),
     };
     int failed;
 

@@ -17,7 +17,7 @@
 /* Last: it defines a macro named fail. */
 #include <cmocka.h>
 
-#define ARGV(...) ((const char *const[]){ __VA_ARGS__, NULL })
+#define ARGV(...)   ((const char *const[]){ __VA_ARGS__, NULL })
 #define SHELL(text) ARGV("sh", "-c", text)
 
 static void test_exit_and_output(void **state)
@@ -58,8 +58,9 @@ static void test_arguments_are_not_interpreted(void **state)
     int status;
 
     (void)state;
-    assert_int_equal(proc_run(a, ARGV("printf", "%s|", "$(id)", "a b", "", "'"), 5000, &status,
-                              &output, &err), 0);
+    assert_int_equal(
+        proc_run(a, ARGV("printf", "%s|", "$(id)", "a b", "", "'"), 5000, &status, &output, &err),
+        0);
     assert_string_equal(output, "$(id)|a b||'|");
 }
 
@@ -72,7 +73,8 @@ static void test_output_is_cut(void **state)
 
     (void)state;
     assert_int_equal(proc_run(a, SHELL("head -c 3000000 /dev/zero | tr '\\0' x; exit 4"), 20000,
-                              &status, &output, &err), 0);
+                              &status, &output, &err),
+                     0);
     assert_int_equal(status, 4);
     assert_int_equal(strlen(output), 64 << 10);
 }
@@ -177,8 +179,11 @@ static void test_children_inherit_nothing(void **state)
     sigemptyset(&mask);
     sigaddset(&mask, SIGTERM);
     assert_int_equal(pthread_sigmask(SIG_BLOCK, &mask, NULL), 0);
-    assert_int_equal(proc_run(a, SHELL("ls /proc/$$/fd; grep ^SigBlk /proc/self/status;"
-                                       "kill -PIPE $$"), 5000, &status, &output, &err), 0);
+    assert_int_equal(proc_run(a,
+                              SHELL("ls /proc/$$/fd; grep ^SigBlk /proc/self/status;"
+                                    "kill -PIPE $$"),
+                              5000, &status, &output, &err),
+                     0);
     assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &mask, NULL), 0);
     assert_int_equal(sigaction(SIGPIPE, &before, NULL), 0);
     close(fd);
