@@ -72,6 +72,7 @@ MUST_CHECK int conn_prepare(struct pg_conn *conn, const struct pg_stmt *stmt, st
 
 /* SQLSTATEs that a repeated transaction may escape: serialization failure, deadlock. */
 bool sqlstate_is_contention(const char *sqlstate);
+size_t stmt_param_count(const struct pg_stmt *stmt); /* as declared (run.c) */
 /* Random, from half of ms to ms. */
 int64_t conn_jitter(int64_t ms);
 /* The column types that result.c reads. */

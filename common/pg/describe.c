@@ -16,20 +16,9 @@ static bool uses_param(const char *text, int number)
     return false;
 }
 
-static int count_declared(const struct pg_stmt *stmt)
-{
-    int count = 0;
-
-    for (const char *p = stmt->types + strspn(stmt->types, " "); *p; p += strspn(p, " ")) {
-        p += strcspn(p, " ");
-        count++;
-    }
-    return count;
-}
-
 static int check(const PGresult *res, const struct pg_stmt *stmt, struct error *err)
 {
-    int declared = count_declared(stmt);
+    int declared = (int)stmt_param_count(stmt);
 
     if (PQnparams(res) != declared)
         return fail_cause(err, &E_INTERNAL, "%s: %d parameters, %d declared", stmt->name,

@@ -65,7 +65,7 @@ static int stmt_types(const struct pg_stmt *stmt, Oid ret[ARGS_MAX], struct erro
     return count;
 }
 
-static size_t count_types(const struct pg_stmt *stmt)
+size_t stmt_param_count(const struct pg_stmt *stmt)
 {
     size_t count = 0;
 
@@ -167,7 +167,7 @@ int pg_run(struct pg_conn *conn, struct arena *a, const struct pg_stmt *stmt,
     struct params params;
     PGresult *res;
 
-    if (nargs != count_types(stmt) || nargs > ARGS_MAX)
+    if (nargs != stmt_param_count(stmt) || nargs > ARGS_MAX)
         return fail_cause(err, &E_INTERNAL, "%s: %zu arguments for types '%s'", stmt->name, nargs,
                           stmt->types);
     if (conn->is_broken)
