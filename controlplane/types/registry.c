@@ -152,6 +152,25 @@ static const struct field fields[] = {
     { 0 },
 };
 
+static const struct rbac_row data_plane[] = {
+    { "pull/read", "Pull or Get images from a container registry.", false },
+    { "push/write", "Push or Write images to a container registry.", false },
+    { "artifacts/delete", "Delete artifact in a container registry.", false },
+    { "metadata/read", "Gets the metadata of a specific repository.", false },
+    { "metadata/write", "Updates the metadata of a repository.", false },
+    { "sign/write", "Push/Pull content trust metadata for a container registry.", false },
+    { "quarantine/read", "Pull or Get quarantined images from container registry.", false },
+    { "quarantine/write", "Write/Modify quarantine state of quarantined images.", false },
+    { "repositories/content/read", "Pull or get images of a repository.", true },
+    { "repositories/content/write", "Push or write images of a repository.", true },
+    { "repositories/content/delete", "Delete artifacts of a repository.", true },
+    { "repositories/metadata/read", "Gets the metadata of a repository.", true },
+    { "repositories/metadata/write", "Updates the metadata of a repository.", true },
+    { "repositories/metadata/delete", "Deletes the metadata of a repository.", true },
+    { "catalog/read", "List repositories in a container registry.", true },
+    { 0 },
+};
+
 static enum sku registry_sku(const void *decoded)
 {
     const struct registry *r = decoded;
@@ -234,6 +253,7 @@ const struct resource_type registry_type = {
     .fields = fields,
     .steps = registry_steps,
     .actions = registry_actions,
+    .data_plane = data_plane,
     .precheck = registry_precheck,
     .stamp = registry_stamp,
     .name_taken = registry_name_taken,

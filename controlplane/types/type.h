@@ -94,6 +94,13 @@ struct action {
     int (*run)(struct action_run *run, struct error *err);
 };
 
+/* An RBAC action that the data plane checks; here so that /operations tells of it. */
+struct rbac_row {
+    const char *name; /* below the type's name: "pull/read"; NULL ends the table */
+    const char *description;
+    bool is_data;
+};
+
 struct resource_type {
     const char *name; /* "Microsoft.ContainerRegistry/registries", canonical spelling */
     const char *rbac; /* what RBAC actions call it where that differs from name; NULL: name */
@@ -113,6 +120,7 @@ struct resource_type {
                                    tags, systemData */
     const struct step *steps;     /* NULL: Succeeded in the transaction of the request */
     const struct action *actions; /* may be NULL */
+    const struct rbac_row *data_plane; /* may be NULL */
     /* Before the table's own checks, on the whole desired body: refusals that have a documented code
      * of their own. May be NULL. */
     int (*precheck)(struct arena *a, const struct json_object *body, struct error *err);

@@ -1,0 +1,76 @@
+/* Actions: a checked body in, the type's own function, an answer out. */
+#include "controlplane/api/pipeline.h"
+
+#include "common/base/arena.h"
+#include "common/base/text.h"
+#include "common/json/fields.h"
+#include "common/json/json.h"
+
+#include "controlplane/api/body.h"
+#include "controlplane/api/errors.h"
+
+enum stage_result load_for_action(struct call *c, struct error *err)
+{
+    enum stage_result result;
+
+    if (c->action->is_on_subscription)
+        return STAGE_NEXT;
+    result = load_known(c, err);
+    if (result != STAGE_NEXT)
+        return result;
+    return body_decode(c->arena, c->type, c->was->body, &c->decoded, err) ? STAGE_FAILED
+                                                                          : STAGE_NEXT;
+}
+
+enum stage_result decode_action(struct call *c, struct error *err)
+{
+    struct json_object *body = NULL;
+    struct error reason;
+
+    if (!c->action->request)
+        return STAGE_NEXT;
+    if (c->req->body_len == 0)
+        return fail(err, &E_INVALID_CONTENT, "The request needs a body, and has none.");
+    if (json_parse_object(c->req->body, c->req->body_len, ARM_BODY_MAX_BYTES, &body, &reason))
+        return fail(err, reason.code == &E_TOO_LARGE ? &E_BODY_TOO_LARGE : &E_INVALID_CONTENT,
+                    "The request content was invalid and could not be deserialized: '%.900s'.",
+                    reason.message);
+    c->request = json_own(c->arena, body);
+    fields_default(c->action->request, body);
+    return fields_check(c->arena, c->action->request, body, true, &E_INVALID_PARAMETER, err)
+               ? STAGE_FAILED
+               : STAGE_NEXT;
+}
+
+enum stage_result commit_action(struct call *c, struct error *err)
+{
+    struct action_run run = {
+        .arena = c->arena,
+        .control = c->control,
+        .caller = &c->caller,
+        .api_version = c->api_version,
+        .subscription_id = c->subscription.id,
+        .resource = c->was,
+        .decoded = c->decoded,
+        .body = c->request,
+        .answer = json_own(c->arena, json_new_object()),
+    };
+
+    c->answer = run.answer;
+    if (c->was && c->was->state == STATE_DELETING)
+        return fail(err, &E_BEING_DELETED, "The resource '%s' is being deleted.", c->was->name);
+    if (c->action->run(&run, err))
+        return STAGE_FAILED;
+    c->answer = run.answer;
+    return STAGE_NEXT;
+}
+
+enum stage_result encode_action(struct call *c, struct error *err)
+{
+    (void)err;
+    if (c->answer)
+        reply_json(c, 200, c->answer);
+    else
+        http_reply_empty(c->req, 200);
+    return STAGE_ANSWERED;
+}

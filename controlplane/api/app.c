@@ -1,0 +1,88 @@
+/* The ARM application: admission before a body is read, answers where no route fits, the access
+ * log. */
+#include "controlplane/api/arm.h"
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
+
+#include "controlplane/api/call.h"
+#include "controlplane/api/endpoint.h"
+#include "controlplane/api/errors.h"
+#include "controlplane/api/routes.h"
+#include "controlplane/api/subscription_cache.h"
+
+/* Nobody gets a body read, or learns which paths exist, without a token. */
+static void admit(struct http_request *req)
+{
+    const struct endpoint *endpoint = req->route ? req->route->plane : NULL;
+    struct call *c = call_of(req);
+    struct error err;
+
+    if (endpoint && endpoint->is_open)
+        return;
+    if (!http_header(req, "Authorization") && call_authenticate(c, &err))
+        reply_failure(req, &err);
+}
+
+static void missing(struct http_request *req, bool is_method_wrong)
+{
+    struct error err;
+
+    if (is_method_wrong)
+        (void)fail(&err, &E_METHOD, "The method %s is not allowed here.", req->method);
+    else
+        (void)fail(&err, &E_NO_ROUTE, "There is nothing at the path of the request.");
+    reply_failure(req, &err);
+}
+
+static void fault(struct http_request *req, const struct error *err)
+{
+    reply_failure(req, err);
+}
+
+static void done(struct http_request *req)
+{
+    const struct call *c = req->plane;
+    struct log_line line;
+
+    log_start(&line, LOG_INFO, "request");
+    log_text(&line, "id", req->id);
+    log_text(&line, "method", req->method);
+    log_text(&line, "path", req->path);
+    log_int(&line, "status", req->status);
+    log_int(&line, "ms", (clock_mono_us() - req->started_us) / 1000);
+    log_text(&line, "from", req->peer_text);
+    log_text(&line, "caller", c && c->is_authenticated ? c->caller.object_id : NULL);
+    log_end(&line);
+}
+
+void arm_app(struct control *control, struct http_app *ret)
+{
+    struct arm *arm = calloc(1, sizeof(*arm));
+
+    if (!arm)
+        abort();
+    arm->control = control;
+    arm->subscriptions = subscription_cache_new();
+    *ret = (struct http_app){
+        .routes = arm_routes,
+        .admit = admit,
+        .missing = missing,
+        .fault = fault,
+        .done = done,
+        .ctx = arm,
+    };
+}
+
+void arm_app_done(struct http_app *app)
+{
+    struct arm *arm = app->ctx;
+
+    if (!arm)
+        return;
+    subscription_cache_free(arm->subscriptions);
+    free(arm);
+    app->ctx = NULL;
+}

@@ -1,0 +1,205 @@
+/* What every ARM request needs: its ids and headers, who calls, which version, which subscription,
+ * and the two forms of an answer. */
+#include "controlplane/api/call.h"
+
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/base/text.h"
+#include "common/json/json.h"
+
+#include "controlplane/api/errors.h"
+#include "controlplane/api/subscription_cache.h"
+#include "controlplane/types/all.h"
+
+#define JSON_TYPE "application/json; charset=utf-8"
+#define DETAILS_MAX 20
+
+/* On every answer, as ARM sends them. */
+static const struct {
+    const char *name, *value;
+} fixed_headers[] = {
+    { "cache-control", "no-cache" },
+    { "pragma", "no-cache" },
+    { "expires", "-1" },
+    { "strict-transport-security", "max-age=31536000; includeSubDomains" },
+    { "x-content-type-options", "nosniff" },
+};
+
+/* Neutral codes under the names ARM clients know. */
+static const struct {
+    const struct error_code *code;
+    const char *name;
+} arm_names[] = {
+    { &E_UNAUTHENTICATED, "AuthenticationFailed" },
+    { &E_FORBIDDEN, "AuthorizationFailed" },
+    { &E_TOO_LARGE, "RequestContentTooLarge" },
+    { &E_NO_SPACE, "InternalServerError" },
+};
+
+static const char *code_name(const struct error_code *code)
+{
+    for (size_t i = 0; i < ARRAY_LEN(arm_names); i++) {
+        if (arm_names[i].code == code)
+            return arm_names[i].name;
+    }
+    return code->name;
+}
+
+static void set_headers(struct call *c)
+{
+    struct http_request *req = c->req;
+    const char *client_id = http_header(req, "x-ms-client-request-id");
+
+    for (size_t i = 0; i < ARRAY_LEN(fixed_headers); i++)
+        http_reply_header(req, fixed_headers[i].name, fixed_headers[i].value);
+    http_reply_header(req, "x-ms-request-id", req->id);
+    http_reply_header(req, "x-ms-correlation-request-id", c->correlation_id);
+    http_reply_headerf(req, "x-ms-routing-request-id", "PORTOLAN:%s:%s",
+                       clock_rfc3339(req->arena, clock_wall_us()), req->id);
+    if (client_id && strlen(client_id) <= 128 &&
+        text_eq_nocase(http_header(req, "x-ms-return-client-request-id"), "true"))
+        http_reply_header(req, "x-ms-client-request-id", client_id);
+}
+
+struct call *call_of(struct http_request *req)
+{
+    struct call *c = req->plane;
+    const char *correlation = http_header(req, "x-ms-correlation-request-id");
+
+    if (c)
+        return c;
+    c = ARENA_NEW(req->arena, struct call);
+    c->req = req;
+    c->arena = req->arena;
+    c->arm = req->app;
+    c->control = c->arm->control;
+    c->correlation_id = correlation && uuid_is_valid(correlation) ? correlation : req->id;
+    req->plane = c;
+    set_headers(c);
+    return c;
+}
+
+int call_authenticate(struct call *c, struct error *err)
+{
+    if (c->is_authenticated)
+        return 0;
+    if (identity_authenticate(c->control, c->req, &c->caller, &c->challenge, err))
+        return -1;
+    c->is_authenticated = true;
+    return 0;
+}
+
+static char *join(struct arena *a, const char *const *items)
+{
+    struct str s;
+    char *copy;
+
+    str_init(&s, 900); /* an error message has room for no more */
+    for (size_t i = 0; items[i]; i++)
+        str_printf(&s, "%s%s", i ? "," : "", items[i]);
+    copy = str_copy(&s, a);
+    str_done(&s);
+    return copy;
+}
+
+int call_api_version(struct call *c, const char *const *versions, struct error *err)
+{
+    const char *version = http_query_nocase(c->req, "api-version");
+
+    if (!version || !version[0])
+        return fail(err, &E_API_VERSION_MISSING,
+                    "The api-version query parameter (?api-version=) is required for all "
+                    "requests.");
+    if (!type_has_version(versions, version))
+        return fail(err, &E_API_VERSION_INVALID,
+                    "The api-version '%.64s' is invalid. The supported versions are '%s'.",
+                    version, join(c->arena, versions));
+    c->api_version = text_lower(c->arena, version);
+    return 0;
+}
+
+int call_subscription(struct call *c, const char *id, struct error *err)
+{
+    int found = 0;
+
+    if (!uuid_is_valid(id))
+        return fail(err, &E_INVALID_SUBSCRIPTION,
+                    "The provided subscription identifier '%.64s' is malformed or invalid.", id);
+    found = subscription_cache_get(c->arm->subscriptions, c->control->db, c->arena, id, false,
+                                   &c->subscription, err);
+    if (found < 0)
+        return -1;
+    if (!found || !text_eq_nocase(c->subscription.tenant_id, c->caller.tenant_id))
+        return fail(err, &E_SUBSCRIPTION_NOT_FOUND, "The subscription '%s' could not be found.",
+                    id);
+    c->has_subscription = true;
+    return 0;
+}
+
+void reply_json(struct call *c, int status, const struct json_object *value)
+{
+    size_t len = 0;
+    char *text = json_print_len(c->arena, value, &len);
+
+    http_reply_bytes(c->req, status, JSON_TYPE, text, len);
+}
+
+static struct json_object *error_body(const struct error *err)
+{
+    struct json_object *body = json_new_object();
+    struct json_object *error = json_new_object();
+    struct json_object *details;
+    size_t count = 0;
+
+    json_set_text(error, "code", code_name(err->code));
+    json_set_text(error, "message", err->message);
+    if (err->target[0])
+        json_set_text(error, "target", err->target);
+    if (err->details) {
+        details = json_new_array();
+        for (const struct error_detail *d = err->details; d && count < DETAILS_MAX; d = d->next) {
+            struct json_object *detail = json_new_object();
+
+            json_set_text(detail, "code", code_name(d->code));
+            json_set_text(detail, "message", d->message);
+            if (d->target)
+                json_set_text(detail, "target", d->target);
+            json_add(details, detail);
+            count++;
+        }
+        json_set(error, "details", details);
+    }
+    json_set(body, "error", error);
+    return body;
+}
+
+void reply_failure(struct http_request *req, const struct error *err)
+{
+    struct call *c = call_of(req);
+    _cleanup_(json_putp) struct json_object *body = error_body(err);
+    struct log_line line;
+
+    if (err->code->status >= 500) {
+        log_start(&line, LOG_ERROR, "request_failed");
+        log_text(&line, "request", req->id);
+        log_text(&line, "code", err->code->name);
+        log_text(&line, "message", err->message);
+        log_text(&line, "cause", err->cause);
+        log_end(&line);
+    }
+    if (err->code->status == 401 && c->challenge)
+        http_reply_header(req, "WWW-Authenticate", c->challenge);
+    if (err->code->status == 503 || err->code->status == 429)
+        http_reply_header(req, "Retry-After", "1");
+    reply_json(c, err->code->status, body);
+}
+
+char *call_url(struct call *c, const char *path)
+{
+    return arena_printf(c->arena, "%s%s?api-version=%s", c->control->management_url, path,
+                        c->api_version);
+}

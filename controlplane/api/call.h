@@ -1,0 +1,89 @@
+/* One ARM request on its way through the pipeline: what each stage found out. Made in admit, lives
+ * in the request's arena. */
+#ifndef PORTOLAN_API_CALL_H
+#define PORTOLAN_API_CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/http/server.h"
+
+#include "controlplane/api/arm_id.h"
+#include "controlplane/control.h"
+#include "controlplane/identity/identity.h"
+#include "controlplane/store/resources.h"
+#include "controlplane/store/subscriptions.h"
+#include "controlplane/types/type.h"
+
+struct subscription_cache;
+struct verb;
+
+#define ARM_BODY_MAX_BYTES (4u << 20)
+
+/* The application's own state: app.ctx. */
+struct arm {
+    struct control *control;
+    struct subscription_cache *subscriptions;
+};
+
+struct call {
+    struct http_request *req;
+    struct arena *arena;
+    struct arm *arm;
+    struct control *control;
+    const char *correlation_id;
+    struct caller caller;
+    bool is_authenticated;
+    const char *challenge; /* for a 401 */
+    const char *api_version;
+    bool has_subscription;
+    struct subscription subscription;
+
+    struct arm_id id;
+    const struct resource_type *type;
+    const struct action *action; /* NULL unless the path ends in one */
+    const struct verb *verb;
+    const char *resource_id; /* canonical, casing as written; NULL for collections */
+    const char *key;
+
+    struct resource *was;    /* as loaded; NULL: not there */
+    struct resource *parent; /* of children */
+    void *was_decoded;
+    struct resource *row; /* as it will be written, then shown */
+    void *decoded;
+    struct json_object *request; /* without what clients cannot set */
+    struct json_object *answer;  /* of an action or a list */
+    const char *request_location;
+    struct json_object *request_tags;
+    bool has_tags;
+    bool is_unchanged;
+    bool is_gone;
+    const char *operation_id; /* opened by this request */
+};
+
+/* Stages and endpoints return this. */
+enum stage_result {
+    STAGE_FAILED = -1,
+    STAGE_NEXT = 0,
+    STAGE_ANSWERED = 1,
+    STAGE_AGAIN = 2, /* somebody else changed the row meanwhile: load again */
+};
+
+/* Made on first use; headers every answer carries are set with it. */
+struct call *call_of(struct http_request *req);
+
+/* Each fails with the documented code and sentence. */
+MUST_CHECK int call_authenticate(struct call *c, struct error *err);
+MUST_CHECK int call_api_version(struct call *c, const char *const *versions, struct error *err);
+/* Fills c->subscription; E_SUBSCRIPTION_NOT_FOUND also for another tenant's. */
+MUST_CHECK int call_subscription(struct call *c, const char *id, struct error *err);
+
+/* Answers. */
+void reply_json(struct call *c, int status, const struct json_object *value);
+void reply_failure(struct http_request *req, const struct error *err);
+/* "https://management.…" + path + "?api-version=" of this request. */
+char *call_url(struct call *c, const char *path);
+
+#endif

@@ -1,0 +1,140 @@
+/* The tables as Markdown, for docs/generated: what the code does is what the pages say. */
+#include "controlplane/api/arm.h"
+
+#include <string.h>
+
+#include "common/base/text.h"
+#include "common/json/fields.h"
+
+#include "controlplane/api/endpoint.h"
+#include "controlplane/api/pipeline.h"
+#include "controlplane/api/routes.h"
+#include "controlplane/store/resources.h"
+#include "controlplane/types/all.h"
+
+static const char *const kind_names[FIELD_KIND_MAX] = {
+    [FIELD_TEXT] = "text",      [FIELD_BOOL] = "boolean", [FIELD_INT] = "integer",
+    [FIELD_TIME] = "time",      [FIELD_TEXT_LIST] = "list of texts",
+    [FIELD_TEXT_MAP] = "map of texts", [FIELD_LIST] = "list", [FIELD_JSON] = "any",
+};
+
+static const char *mutability(const struct field *f)
+{
+    if (f->flags & FIELD_READ_ONLY)
+        return "read-only";
+    if (f->flags & FIELD_CREATE_ONLY)
+        return "create only";
+    return f->flags & FIELD_SECRET ? "write only" : "read, write";
+}
+
+static void dump_values(const struct field *f, FILE *out)
+{
+    for (size_t i = 0; f->oneof && f->oneof[i]; i++)
+        (void)fprintf(out, "%s%s", i ? ", " : "", f->oneof[i]);
+    if (!f->oneof && (f->min || f->max))
+        (void)fprintf(out, "%lld … %lld", (long long)f->min, (long long)f->max);
+}
+
+static void dump_fields(const struct field *table, const char *prefix, FILE *out)
+{
+    for (const struct field *f = table; f->path; f++) {
+        (void)fprintf(out, "| `%s%s` | %s | %s%s | %s%s%s | ", prefix, f->path,
+                      kind_names[f->kind], mutability(f),
+                      f->flags & FIELD_REQUIRED ? ", required" : "", f->def ? "`" : "",
+                      f->def ? f->def : "", f->def ? "`" : "");
+        dump_values(f, out);
+        (void)fprintf(out, " | %s | %s |\n", sku_text((enum sku)f->gate),
+                      f->since ? f->since : "");
+        if (f->of) {
+            char below[512];
+
+            (void)snprintf(below, sizeof(below), "%s%s[].", prefix, f->path);
+            dump_fields(f->of, below, out);
+        }
+    }
+}
+
+static void dump_type(const struct resource_type *t, FILE *out)
+{
+    (void)fprintf(out, "## %s\n\n%s. Name: `%s`, %zu to %zu characters.\n\n", t->name,
+                  t->description, t->pattern, t->name_min, t->name_max);
+    (void)fprintf(out, "Versions:");
+    for (const char *const *v = t->api_versions; *v; v++)
+        (void)fprintf(out, " %s", *v);
+    (void)fprintf(out, "\n\n| member | kind | access | default | values | from SKU | since |\n"
+                       "|---|---|---|---|---|---|---|\n");
+    dump_fields(t->fields, "", out);
+    if (t->steps) {
+        (void)fprintf(out, "\nSteps:");
+        for (const struct step *s = t->steps; s->name; s++)
+            (void)fprintf(out, " %s", s->name);
+        (void)fprintf(out, "\n");
+    }
+    if (t->actions) {
+        (void)fprintf(out, "\n| action | method | permission | what it does |\n|---|---|---|---|\n");
+        for (const struct action *x = t->actions; x->name; x++)
+            (void)fprintf(out, "| %s | %s | `%s` | %s |\n", x->name, x->method, x->rbac,
+                          x->description);
+    }
+    (void)fprintf(out, "\n");
+}
+
+static void dump_types(FILE *out)
+{
+    (void)fprintf(out, "# Resource types\n\n");
+    for (const struct resource_type *const *t = all_types; *t; t++)
+        dump_type(*t, out);
+}
+
+static void dump_routes(FILE *out)
+{
+    static const char *const targets[TARGET_MAX] = {
+        [TARGET_ITEM] = "a resource",
+        [TARGET_COLLECTION] = "a collection",
+        [TARGET_ACTION] = "an action",
+    };
+
+    (void)fprintf(out, "# Routes\n\n| method | path | what |\n|---|---|---|\n");
+    for (const struct http_route *r = arm_routes; r->method; r++) {
+        const struct endpoint *e = r->plane;
+
+        (void)fprintf(out, "| %s | `%s` | %s |\n", r->method, r->pattern,
+                      e ? e->description : "resources, through the pipeline");
+    }
+    (void)fprintf(out, "\nThe pipeline answers these methods:\n\n| method | on | permission |\n"
+                       "|---|---|---|\n");
+    for (const struct verb *v = verbs; v->method; v++)
+        (void)fprintf(out, "| %s | %s | %s |\n", v->method, targets[v->target],
+                      v->rbac ? v->rbac : "the action's");
+}
+
+static void dump_fsm(FILE *out)
+{
+    (void)fprintf(out, "# States of a resource\n\n```mermaid\nstateDiagram-v2\n    [*] --> %s\n",
+                  state_name(state_table[0].from));
+    for (size_t i = 0; i < state_table_len; i++)
+        (void)fprintf(out, "    %s --> %s: %s\n", state_name(state_table[i].from),
+                      state_name(state_table[i].to), state_event_name(state_table[i].event));
+    (void)fprintf(out, "    %s --> [*]\n```\n\n| from | event | to | why |\n|---|---|---|---|\n",
+                  state_name(STATE_DELETING));
+    for (size_t i = 0; i < state_table_len; i++)
+        (void)fprintf(out, "| %s | %s | %s | %s |\n", state_name(state_table[i].from),
+                      state_event_name(state_table[i].event), state_name(state_table[i].to),
+                      state_table[i].comment);
+}
+
+int dump(const char *what, FILE *out)
+{
+    static const struct {
+        const char *name;
+        void (*run)(FILE *out);
+    } dumps[] = { { "types", dump_types }, { "routes", dump_routes }, { "fsm", dump_fsm } };
+
+    for (size_t i = 0; i < ARRAY_LEN(dumps); i++) {
+        if (text_eq(what, dumps[i].name)) {
+            dumps[i].run(out);
+            return fflush(out) == 0 ? 0 : -1;
+        }
+    }
+    return -1;
+}

@@ -1,0 +1,26 @@
+/* Endpoints that are no resources (subscriptions, providers, operations …): a route's `plane` is one
+ * of these rows, and endpoint_run() takes the request through the stages they share. */
+#ifndef PORTOLAN_API_ENDPOINT_H
+#define PORTOLAN_API_ENDPOINT_H
+
+#include <stdbool.h>
+
+#include "common/base/cleanup.h"
+
+struct call;
+struct error;
+struct http_request;
+
+struct endpoint {
+    bool is_open;                  /* without a token */
+    const char *const *versions;   /* NULL: the handler looks itself */
+    int subscription;              /* 1 + the number of the parameter that names it; 0: none */
+    const char *action;            /* RBAC on the subscription; NULL: the handler checks */
+    bool is_for_any;               /* whoever may see something in the subscription may call it */
+    const char *description;
+    int (*run)(struct call *c, struct error *err); /* replies, or fails */
+};
+
+void endpoint_run(struct http_request *req);
+
+#endif

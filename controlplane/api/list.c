@@ -1,0 +1,288 @@
+/* One page of rows by key, with what the caller may see; nextLink carries the last key as an opaque
+ * $skipToken, so pages stay consistent while rows come and go. */
+#include "controlplane/api/list.h"
+
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/str.h"
+#include "common/base/text.h"
+#include "common/json/json.h"
+#include "common/pg/pg.h"
+
+#include "controlplane/api/encode.h"
+#include "controlplane/api/errors.h"
+#include "controlplane/api/filter.h"
+#include "controlplane/api/pipeline.h"
+#include "controlplane/types/all.h"
+#include "controlplane/types/versions.h"
+
+#define PAGE_MAX 1000
+#define URL_MAX_BYTES 16384
+
+struct page {
+    struct resource_filter filter;
+    struct resource *items;
+    size_t count;
+    int64_t size;
+    bool has_more;
+    bool is_partial; /* the caller may see some rows only */
+};
+
+static int query(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct page *page = ctx;
+
+    return resource_list(conn, a, &page->filter, &page->items, &page->count, err);
+}
+
+static int read_paging(struct call *c, struct page *page, struct error *err)
+{
+    const char *top = http_query_nocase(c->req, "$top");
+    const char *token = http_query_nocase(c->req, "$skipToken");
+    uint64_t size = PAGE_MAX;
+    size_t len = 0;
+
+    if (top && (!text_parse_u64(top, &size) || size == 0))
+        return fail(err, &E_INVALID_TOP, "Invalid $top '%.40s' specified in the query string.",
+                    top);
+    page->size = (int64_t)(size > PAGE_MAX ? PAGE_MAX : size);
+    page->filter.limit = page->size + 1; /* one more tells whether there is a next page */
+    if (!token || !token[0])
+        return 0;
+    if (strlen(token) <= 2 * ARM_ID_MAX_BYTES)
+        page->filter.after_key =
+            (const char *)text_unbase64(c->arena, token, strlen(token), &len);
+    if (!page->filter.after_key || strlen(page->filter.after_key) != len ||
+        !text_is_utf8(page->filter.after_key, len))
+        return fail(err, &E_INVALID_SKIP_TOKEN, "The $skipToken is not one of this service's.");
+    return 0;
+}
+
+/* All, or some rows only, or the refusal. */
+static int check_access(struct call *c, struct page *page, const char *action, const char *scope,
+                        struct error *err)
+{
+    int any;
+
+    if (access_check(c->control, c->arena, &c->caller, action, scope, err) == 0)
+        return 0;
+    if (err->code != &E_AUTHORIZATION_FAILED)
+        return -1;
+    any = access_any(c->control, c->arena, &c->caller, scope, err);
+    if (any < 0)
+        return -1;
+    page->is_partial = any > 0;
+    if (any == 0)
+        return access_check(c->control, c->arena, &c->caller, action, scope, err);
+    return 0;
+}
+
+/* 1 to show, 0 to leave out. */
+static int may_see(struct call *c, const struct page *page, const struct resource_type *type,
+                   const struct resource *r, struct error *err)
+{
+    if (!page->is_partial)
+        return 1;
+    if (access_check(c->control, c->arena, &c->caller,
+                     arena_printf(c->arena, "%s/read", type_rbac(type)), r->id, err) == 0)
+        return 1;
+    return err->code == &E_AUTHORIZATION_FAILED ? 0 : -1;
+}
+
+static void add_param(struct call *c, struct str *url, const char *name)
+{
+    const char *value = http_query_nocase(c->req, name);
+
+    if (value && value[0])
+        str_printf(url, "&%s=%s", name, text_percent_encode(c->arena, value));
+}
+
+static int add_next_link(struct call *c, const struct page *page, struct json_object *body,
+                         struct error *err)
+{
+    const char *last;
+    struct str url;
+    int rc;
+
+    if (!page->has_more)
+        return 0;
+    last = page->items[page->count - 1].key;
+    str_init(&url, URL_MAX_BYTES);
+    str_puts(&url, call_url(c, c->req->path));
+    add_param(c, &url, "$filter");
+    add_param(c, &url, "$top");
+    add_param(c, &url, "$expand");
+    str_printf(&url, "&$skipToken=%s", text_base64url(c->arena, last, strlen(last)));
+    rc = str_check(&url, err);
+    if (rc == 0)
+        json_set_text(body, "nextLink", url.data);
+    str_done(&url);
+    return rc;
+}
+
+static int load_page(struct call *c, struct page *page, struct error *err)
+{
+    if (pg_with(c->control->db, c->arena, query, page, err))
+        return -1;
+    page->has_more = (int64_t)page->count > page->size;
+    if (page->has_more)
+        page->count = (size_t)page->size;
+    return 0;
+}
+
+typedef struct json_object *shape_fn(struct call *c, const struct resource_type *type,
+                                     struct resource *r);
+
+static struct json_object *whole(struct call *c, const struct resource_type *type,
+                                 struct resource *r)
+{
+    return resource_encode(c->arena, c->control, type, c->api_version, r);
+}
+
+static void move(struct json_object *from, const char *key, struct json_object *to)
+{
+    struct json_object *value = json_at(from, key);
+
+    if (value)
+        json_set(to, key, json_get(value));
+}
+
+/* What /resources tells of each: the envelope, and with $expand its times and state. */
+static struct json_object *brief(struct call *c, const struct resource_type *type,
+                                 struct resource *r)
+{
+    static const char *const members[] = { "id",       "name", "type", "sku", "kind", "location",
+                                           "identity", "tags" };
+    const char *expand = http_query_nocase(c->req, "$expand");
+    /* The newest version shows every member there is to pick from. */
+    _cleanup_(json_putp) struct json_object *all =
+        resource_encode(c->arena, c->control, type, type->api_versions[0], r);
+    struct json_object *out = json_new_object();
+
+    for (size_t i = 0; i < ARRAY_LEN(members); i++)
+        move(all, members[i], out);
+    if (expand && strcasestr(expand, "createdTime"))
+        json_set_text(out, "createdTime", r->created_at);
+    if (expand && strcasestr(expand, "changedTime"))
+        json_set_text(out, "changedTime", r->updated_at);
+    if (expand && strcasestr(expand, "provisioningState"))
+        json_set_text(out, "provisioningState", state_name(r->state));
+    return out;
+}
+
+static int reply_page(struct call *c, struct page *page, shape_fn *shape, struct error *err)
+{
+    struct json_object *body = json_own(c->arena, json_new_object());
+    struct json_object *value = json_new_array();
+
+    json_set(body, "value", value);
+    for (size_t i = 0; i < page->count; i++) {
+        const struct resource_type *type = type_find(page->items[i].type_key);
+        int seen = type ? may_see(c, page, type, &page->items[i], err) : 0;
+
+        if (seen < 0)
+            return -1;
+        if (seen)
+            json_add(value, shape(c, type, &page->items[i]));
+    }
+    if (add_next_link(c, page, body, err))
+        return -1;
+    reply_json(c, 200, body);
+    return 0;
+}
+
+enum stage_result encode_list(struct call *c, struct error *err)
+{
+    struct page page = {
+        .filter = {
+            .subscription_id = c->subscription.id,
+            .group_key = c->id.group ? text_lower(c->arena, c->id.group) : NULL,
+            .type_key = text_lower(c->arena, c->type->name),
+            .parent_uid = c->parent ? c->parent->uid : NULL,
+        },
+    };
+    const char *filter = http_query_nocase(c->req, "$filter");
+    const char *scope = c->resource_id ? c->resource_id
+                        : c->id.group  ? arm_id_group(c->arena, &c->id)
+                                       : arm_id_subscription(c->arena, &c->id);
+
+    /* Groups are found by tag; nothing else has a filter of its own. */
+    if (filter && filter[0] && c->type->scope == SCOPE_SUBSCRIPTION &&
+        filter_parse(c->arena, filter, &page.filter, err))
+        return STAGE_FAILED;
+    if (read_paging(c, &page, err) ||
+        check_access(c, &page, arena_printf(c->arena, "%s/read", type_rbac(c->type)), scope, err) ||
+        load_page(c, &page, err) || reply_page(c, &page, whole, err))
+        return STAGE_FAILED;
+    return STAGE_ANSWERED;
+}
+
+static int list_all(struct call *c, struct page *page, const char *scope, struct error *err)
+{
+    const char *filter = http_query_nocase(c->req, "$filter");
+
+    page->filter.subscription_id = c->subscription.id;
+    page->filter.is_top_level_only = true;
+    if (filter && filter[0] && filter_parse(c->arena, filter, &page->filter, err))
+        return -1;
+    /* A child's type is asked for by name only. */
+    if (page->filter.type_key)
+        page->filter.is_top_level_only = false;
+    if (read_paging(c, page, err) ||
+        check_access(c, page, "Microsoft.Resources/subscriptions/resources/read", scope, err) ||
+        load_page(c, page, err))
+        return -1;
+    return reply_page(c, page, brief, err);
+}
+
+static int run_subscription(struct call *c, struct error *err)
+{
+    struct page page = { 0 };
+
+    return list_all(c, &page, arena_printf(c->arena, "/subscriptions/%s", c->subscription.id),
+                    err);
+}
+
+struct group_query {
+    const char *key;
+    int found;
+};
+
+static int find_group(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct group_query *q = ctx;
+    struct resource *group = NULL;
+
+    q->found = resource_by_key(conn, a, q->key, false, &group, err);
+    return q->found < 0 ? -1 : 0;
+}
+
+static int run_group(struct call *c, struct error *err)
+{
+    const char *name = c->req->params[1];
+    const char *scope = arena_printf(c->arena, "/subscriptions/%s/resourceGroups/%s",
+                                     c->subscription.id, name);
+    struct group_query group = { .key = text_lower(c->arena, scope) };
+    struct page page = { .filter = { .group_key = text_lower(c->arena, name) } };
+
+    if (pg_with(c->control->db, c->arena, find_group, &group, err))
+        return -1;
+    if (!group.found)
+        return fail(err, &E_GROUP_NOT_FOUND, "Resource group '%.100s' could not be found.", name);
+    return list_all(c, &page, scope, err);
+}
+
+const struct endpoint subscription_resources = {
+    .versions = resources_versions,
+    .subscription = 1,
+    .description = "Resources of a subscription",
+    .run = run_subscription,
+};
+
+const struct endpoint group_resources = {
+    .versions = resources_versions,
+    .subscription = 1,
+    .description = "Resources of a resource group",
+    .run = run_group,
+};

@@ -1,0 +1,321 @@
+/* /providers and what is below it: see the header. */
+#include "controlplane/api/providers.h"
+
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/text.h"
+#include "common/json/json.h"
+#include "common/pg/pg.h"
+
+#include "controlplane/api/call.h"
+#include "controlplane/api/errors.h"
+#include "controlplane/api/subscription_cache.h"
+#include "controlplane/provision/region.h"
+#include "controlplane/types/all.h"
+#include "controlplane/types/versions.h"
+
+/* Types without a resource table, which clients look up versions of all the same. */
+static const struct {
+    const char *provider, *type;
+} plain_types[] = {
+    { "Microsoft.Resources", "tenants" },
+    { "Microsoft.Resources", "providers" },
+    { "Microsoft.Resources", "subscriptions" },
+    { "Microsoft.Resources", "subscriptions/resourceGroups" },
+    { "Microsoft.Resources", "subscriptions/locations" },
+    { "Microsoft.Resources", "subscriptions/providers" },
+    { "Microsoft.Resources", "resources" },
+    { "Microsoft.ContainerRegistry", "operations" },
+    { "Microsoft.ContainerRegistry", "locations" },
+    { "Microsoft.ContainerRegistry", "locations/operationResults" },
+};
+
+static const char *provider_of(struct arena *a, const struct resource_type *t)
+{
+    return arena_strndup(a, t->name, strcspn(t->name, "/"));
+}
+
+/* The n-th namespace, in the order of the types; NULL past the last. */
+static const char *provider_at(struct arena *a, size_t n)
+{
+    for (size_t i = 0; all_types[i]; i++) {
+        const char *name = provider_of(a, all_types[i]);
+        bool is_first = true;
+
+        for (size_t j = 0; j < i; j++)
+            is_first = is_first && !text_eq(name, provider_of(a, all_types[j]));
+        if (is_first && n-- == 0)
+            return name;
+    }
+    return NULL;
+}
+
+/* Canonical spelling; fails for an unknown one. */
+static const char *find_provider(struct call *c, const char *name, struct error *err)
+{
+    const char *known;
+
+    for (size_t i = 0; (known = provider_at(c->arena, i)) != NULL; i++) {
+        if (text_eq_nocase(known, name))
+            return known;
+    }
+    (void)fail(err, &E_INVALID_NAMESPACE, "The resource namespace '%.100s' is invalid.", name);
+    return NULL;
+}
+
+static void add_type(struct call *c, struct json_object *list, const char *name,
+                     const char *const *versions, bool has_locations)
+{
+    struct json_object *entry = json_new_object();
+    struct json_object *locations = json_new_array();
+    struct json_object *list_of_versions = json_new_array();
+
+    for (const struct region *r = c->control->regions; has_locations && r && r->name; r++)
+        json_add_text(locations, r->display_name);
+    for (; *versions; versions++)
+        json_add_text(list_of_versions, *versions);
+    json_set_text(entry, "resourceType", name);
+    json_set(entry, "locations", locations);
+    json_set(entry, "apiVersions", list_of_versions);
+    json_set_text(entry, "capabilities", has_locations ? "SupportsTags, SupportsLocation" : "None");
+    json_add(list, entry);
+}
+
+static struct json_object *types_of(struct call *c, const char *provider)
+{
+    struct json_object *list = json_new_array();
+    const char *const *versions = resources_versions;
+
+    for (const struct resource_type *const *t = all_types; *t; t++) {
+        const char *name = strchr((*t)->name, '/') + 1;
+
+        if (!text_eq(provider_of(c->arena, *t), provider))
+            continue;
+        versions = (*t)->api_versions;
+        add_type(c, list, name, versions, (*t)->is_tracked);
+        for (const struct action *x = (*t)->actions; x && x->name; x++)
+            add_type(c, list,
+                     x->is_on_subscription ? x->name
+                                           : arena_printf(c->arena, "%s/%s", name, x->name),
+                     versions, false);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(plain_types); i++) {
+        if (text_eq(plain_types[i].provider, provider))
+            add_type(c, list, plain_types[i].type, versions, false);
+    }
+    return list;
+}
+
+static struct json_object *show(struct call *c, const char *provider)
+{
+    struct json_object *out = json_new_object();
+    bool is_registered =
+        !c->has_subscription || subscription_is_registered(&c->subscription, provider);
+
+    if (c->has_subscription)
+        json_set_text(out, "id", arena_printf(c->arena, "/subscriptions/%s/providers/%s",
+                                              c->subscription.id, provider));
+    else
+        json_set_text(out, "id", arena_printf(c->arena, "/providers/%s", provider));
+    json_set_text(out, "namespace", provider);
+    json_set_text(out, "registrationPolicy",
+                  text_eq(provider, "Microsoft.Resources") ? "RegistrationFree"
+                                                           : "RegistrationRequired");
+    if (c->has_subscription)
+        json_set_text(out, "registrationState", is_registered ? "Registered" : "NotRegistered");
+    json_set(out, "resourceTypes", types_of(c, provider));
+    return out;
+}
+
+static int run_list(struct call *c, struct error *err)
+{
+    struct json_object *body = json_own(c->arena, json_new_object());
+    struct json_object *value = json_new_array();
+    const char *provider;
+
+    (void)err;
+    for (size_t i = 0; (provider = provider_at(c->arena, i)) != NULL; i++)
+        json_add(value, show(c, provider));
+    json_set(body, "value", value);
+    reply_json(c, 200, body);
+    return 0;
+}
+
+static int reply_provider(struct call *c, const char *name, struct error *err)
+{
+    const char *provider = find_provider(c, name, err);
+
+    if (!provider)
+        return -1;
+    reply_json(c, 200, json_own(c->arena, show(c, provider)));
+    return 0;
+}
+
+static int run_show(struct call *c, struct error *err)
+{
+    return reply_provider(c, c->req->params[1], err);
+}
+
+static int run_tenant_show(struct call *c, struct error *err)
+{
+    return reply_provider(c, c->req->params[0], err);
+}
+
+struct registration {
+    const char *subscription_id;
+    const char *provider_key;
+    bool is_registered;
+};
+
+static int query_set(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    const struct registration *r = ctx;
+
+    return provider_set(conn, a, r->subscription_id, r->provider_key, r->is_registered, err);
+}
+
+static int set_registration(struct call *c, bool is_registered, struct error *err)
+{
+    const char *provider = find_provider(c, c->req->params[1], err);
+    struct registration r = { .subscription_id = c->subscription.id,
+                              .is_registered = is_registered };
+
+    if (!provider)
+        return -1;
+    /* "Microsoft.X/register/action" is the provider's own right, so it cannot stand in the row. */
+    if (access_check(c->control, c->arena, &c->caller,
+                     arena_printf(c->arena, "%s/%s/action", provider,
+                                  is_registered ? "register" : "unregister"),
+                     arena_printf(c->arena, "/subscriptions/%s", c->subscription.id), err))
+        return -1;
+    if (!is_registered && text_eq(provider, "Microsoft.Resources"))
+        return fail(err, &E_BAD_REQUEST, "The namespace '%s' cannot be unregistered.", provider);
+    r.provider_key = text_lower(c->arena, provider);
+    if (pg_with(c->control->db, c->arena, query_set, &r, err) ||
+        subscription_cache_get(c->arm->subscriptions, c->control->db, c->arena, r.subscription_id,
+                               true, &c->subscription, err) < 0)
+        return -1;
+    reply_json(c, 200, json_own(c->arena, show(c, provider)));
+    return 0;
+}
+
+static int run_register(struct call *c, struct error *err)
+{
+    return set_registration(c, true, err);
+}
+
+static int run_unregister(struct call *c, struct error *err)
+{
+    return set_registration(c, false, err);
+}
+
+static void add_operation(struct json_object *list, const char *provider, const char *resource,
+                          const char *name, const char *description, bool is_data)
+{
+    struct json_object *entry = json_new_object();
+    struct json_object *display = json_new_object();
+
+    json_set_text(entry, "name", name);
+    json_set_bool(entry, "isDataAction", is_data);
+    json_set_text(display, "provider", provider);
+    json_set_text(display, "resource", resource);
+    json_set_text(display, "operation", description);
+    json_set_text(display, "description", description);
+    json_set(entry, "display", display);
+    json_add(list, entry);
+}
+
+static const char *full_name(struct call *c, const struct resource_type *t, const char *rbac)
+{
+    const char *dot = strchr(rbac, '.');
+    const char *slash = strchr(rbac, '/');
+
+    if (dot && slash && dot < slash)
+        return rbac;
+    return arena_printf(c->arena, "%s/%s", type_rbac(t), rbac);
+}
+
+static void add_type_operations(struct call *c, struct json_object *list, const char *provider,
+                                const struct resource_type *t)
+{
+    static const struct {
+        const char *rbac, *text;
+    } verbs[] = { { "read", "Gets" }, { "write", "Creates or updates" }, { "delete", "Deletes" } };
+
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        add_operation(list, provider, t->description, full_name(c, t, verbs[i].rbac),
+                      arena_printf(c->arena, "%s: %s.", t->description, verbs[i].text), false);
+    for (const struct action *x = t->actions; x && x->name; x++)
+        add_operation(list, provider, t->description, full_name(c, t, x->rbac), x->description,
+                      false);
+    for (const struct rbac_row *x = t->data_plane; x && x->name; x++)
+        add_operation(list, provider, t->description, full_name(c, t, x->name), x->description,
+                      x->is_data);
+}
+
+static int run_operations(struct call *c, struct error *err)
+{
+    const char *provider = find_provider(c, c->req->params[0], err);
+    struct json_object *body, *value;
+
+    if (!provider)
+        return -1;
+    for (const struct resource_type *const *t = all_types; *t; t++) {
+        if (text_eq(provider_of(c->arena, *t), provider)) {
+            if (call_api_version(c, (*t)->api_versions, err))
+                return -1;
+            break;
+        }
+    }
+    body = json_own(c->arena, json_new_object());
+    value = json_new_array();
+    for (const struct resource_type *const *t = all_types; *t; t++) {
+        if (text_eq(provider_of(c->arena, *t), provider))
+            add_type_operations(c, value, provider, *t);
+    }
+    json_set(body, "value", value);
+    reply_json(c, 200, body);
+    return 0;
+}
+
+#define MAY_READ                                                                                   \
+    .subscription = 1, .action = "Microsoft.Resources/subscriptions/providers/read",               \
+    .is_for_any = true, .versions = resources_versions
+
+const struct endpoint tenant_providers_list = {
+    .versions = resources_versions,
+    .description = "Provider namespaces",
+    .run = run_list,
+};
+const struct endpoint tenant_provider_show = {
+    .versions = resources_versions,
+    .description = "A provider namespace",
+    .run = run_tenant_show,
+};
+const struct endpoint providers_list = {
+    MAY_READ,
+    .description = "Provider namespaces as a subscription uses them",
+    .run = run_list,
+};
+const struct endpoint provider_show = {
+    MAY_READ,
+    .description = "A provider namespace as a subscription uses it",
+    .run = run_show,
+};
+const struct endpoint provider_register = {
+    .versions = resources_versions,
+    .subscription = 1,
+    .description = "Registers a provider namespace",
+    .run = run_register,
+};
+const struct endpoint provider_unregister = {
+    .versions = resources_versions,
+    .subscription = 1,
+    .description = "Unregisters a provider namespace",
+    .run = run_unregister,
+};
+const struct endpoint provider_operations = {
+    .description = "Operations that roles can allow",
+    .run = run_operations,
+};

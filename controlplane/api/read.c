@@ -1,0 +1,118 @@
+/* Loading resources and showing them. */
+#include "controlplane/api/pipeline.h"
+
+#include "common/base/arena.h"
+#include "common/base/text.h"
+#include "common/json/json.h"
+#include "common/pg/pg.h"
+
+#include "controlplane/api/encode.h"
+#include "controlplane/api/errors.h"
+
+struct query {
+    const char *key;
+    struct resource *row;
+    int found;
+};
+
+static int query(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct query *q = ctx;
+
+    q->found = resource_by_key(conn, a, q->key, false, &q->row, err);
+    return q->found < 0 ? -1 : 0;
+}
+
+/* 1/0/-1 */
+static int find(struct call *c, const char *key, struct resource **ret, struct error *err)
+{
+    struct query q = { .key = key };
+
+    if (pg_with(c->control->db, c->arena, query, &q, err))
+        return -1;
+    *ret = q.row;
+    return q.found;
+}
+
+/* What stands above is missing, or it itself is: clients tell these apart. */
+static int fail_missing(struct call *c, struct error *err)
+{
+    struct resource *row = NULL;
+    int found;
+
+    if (c->id.is_group)
+        return fail_group_missing(c, err);
+    found = find(c, text_lower(c->arena, arm_id_group(c->arena, &c->id)), &row, err);
+    if (found < 0)
+        return -1;
+    if (found == 0)
+        return fail_group_missing(c, err);
+    return fail(err, &E_RESOURCE_NOT_FOUND, "The resource %s could not be found.",
+                c->id.names[c->id.depth - (arm_id_is_collection(&c->id) ? 2 : 1)]);
+}
+
+static int load_parent(struct call *c, size_t depth, struct error *err)
+{
+    int found;
+
+    if (!c->type->parent)
+        return 0;
+    found = find(c, arm_id_key(c->arena, &c->id, depth), &c->parent, err);
+    if (found < 0)
+        return -1;
+    return found ? 0 : fail_parent_missing(c, err);
+}
+
+enum stage_result load_item(struct call *c, struct error *err)
+{
+    int found = find(c, c->key, &c->was, err);
+
+    if (found < 0)
+        return STAGE_FAILED;
+    if (found == 0)
+        c->was = NULL;
+    /* Writes need the parent's SKU; a read of what is there does not. */
+    if (c->type->parent && c->verb->decode && load_parent(c, c->id.depth - 1, err))
+        return STAGE_FAILED;
+    return STAGE_NEXT;
+}
+
+enum stage_result load_known(struct call *c, struct error *err)
+{
+    enum stage_result result = load_item(c, err);
+
+    if (result != STAGE_NEXT || c->was)
+        return result;
+    return (enum stage_result)fail_missing(c, err);
+}
+
+enum stage_result load_above(struct call *c, struct error *err)
+{
+    struct resource *group = NULL;
+    int found;
+
+    if (c->type->parent)
+        return load_parent(c, c->id.depth - 1, err) ? STAGE_FAILED : STAGE_NEXT;
+    if (!c->id.group)
+        return STAGE_NEXT;
+    found = find(c, text_lower(c->arena, arm_id_group(c->arena, &c->id)), &group, err);
+    if (found < 0)
+        return STAGE_FAILED;
+    return found ? STAGE_NEXT : (enum stage_result)fail_group_missing(c, err);
+}
+
+enum stage_result encode_item(struct call *c, struct error *err)
+{
+    (void)err;
+    reply_json(c, 200,
+               json_own(c->arena, resource_encode(c->arena, c->control, c->type, c->api_version,
+                                                  c->was)));
+    return STAGE_ANSWERED;
+}
+
+enum stage_result encode_presence(struct call *c, struct error *err)
+{
+    (void)err;
+    http_reply_empty(c->req, c->was ? 204 : 404);
+    return STAGE_ANSWERED;
+}

@@ -1,0 +1,47 @@
+/* The management API's routes. What is no resource has a row of its own; resources of every type
+ * share the last rows, and the pipeline finds type and verb from the path. */
+#include "controlplane/api/routes.h"
+
+#include "controlplane/api/call.h"
+#include "controlplane/api/list.h"
+#include "controlplane/api/lro.h"
+#include "controlplane/api/metadata.h"
+#include "controlplane/api/pipeline.h"
+#include "controlplane/api/providers.h"
+#include "controlplane/api/subscriptions.h"
+
+#define SUB "/subscriptions/{subscription}"
+#define GROUP SUB "/resourceGroups/{group}"
+#define ENDPOINT(m, p, e)                                                                          \
+    { .method = m, .pattern = p, .run = endpoint_run, .plane = &(e), .is_nocase = true }
+#define RESOURCES(m, b, cap)                                                                       \
+    { .method = m, .pattern = "/subscriptions/{rest*}", .body = b, .max_body = cap,                \
+      .run = pipeline_run, .is_nocase = true }
+
+const struct http_route arm_routes[] = {
+    ENDPOINT("GET", "/metadata/endpoints", metadata_endpoints),
+    ENDPOINT("GET", "/tenants", tenants_list),
+    ENDPOINT("GET", "/providers", tenant_providers_list),
+    ENDPOINT("GET", "/providers/{provider}", tenant_provider_show),
+    ENDPOINT("GET", "/providers/{provider}/operations", provider_operations),
+    ENDPOINT("GET", "/subscriptions", subscriptions_list),
+    ENDPOINT("GET", SUB, subscription_show),
+    ENDPOINT("GET", SUB "/locations", locations_list),
+    ENDPOINT("GET", SUB "/providers", providers_list),
+    ENDPOINT("GET", SUB "/providers/{provider}", provider_show),
+    ENDPOINT("POST", SUB "/providers/{provider}/register", provider_register),
+    ENDPOINT("POST", SUB "/providers/{provider}/unregister", provider_unregister),
+    ENDPOINT("GET", SUB "/resources", subscription_resources),
+    ENDPOINT("GET", GROUP "/resources", group_resources),
+    ENDPOINT("GET", SUB "/operationresults/{operation}", group_result),
+    ENDPOINT("GET", SUB "/providers/{provider}/locations/{location}/operationResults/{operation}",
+             operation_result),
+    ENDPOINT("GET", SUB "/{resource*}/operationStatuses/{operation}", operation_status),
+    RESOURCES("GET", HTTP_BODY_NONE, 0),
+    RESOURCES("HEAD", HTTP_BODY_NONE, 0),
+    RESOURCES("DELETE", HTTP_BODY_NONE, 0),
+    RESOURCES("PUT", HTTP_BODY_BUFFER, ARM_BODY_MAX_BYTES),
+    RESOURCES("PATCH", HTTP_BODY_BUFFER, ARM_BODY_MAX_BYTES),
+    RESOURCES("POST", HTTP_BODY_BUFFER, ARM_BODY_MAX_BYTES),
+    { 0 },
+};

@@ -1,0 +1,407 @@
+/* PUT and PATCH: the new desired state, then one transaction that writes it, opens its operation and
+ * wakes the reconcile loops. */
+#include "controlplane/api/pipeline.h"
+
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/str.h"
+#include "common/base/text.h"
+#include "common/json/json.h"
+#include "common/pg/pg.h"
+
+#include "controlplane/api/body.h"
+#include "controlplane/api/encode.h"
+#include "controlplane/api/errors.h"
+#include "controlplane/api/lro.h"
+#include "controlplane/provision/region.h"
+#include "controlplane/store/operations.h"
+#include "controlplane/types/all.h"
+
+#define WARNING_MAX_BYTES 4096
+
+/* "2026-11-20T22:52:13.1234567+00:00", as systemData writes times. */
+static char *system_time(struct arena *a)
+{
+    char *z = clock_arm(a, clock_wall_us());
+
+    return arena_printf(a, "%.*s+00:00", (int)(strlen(z) - 1), z);
+}
+
+static struct json_object *system_data(struct call *c, const char *time)
+{
+    struct json_object *data = c->was && c->was->system_data
+                                   ? json_copy(c->was->system_data)
+                                   : json_new_object();
+
+    if (!c->was) {
+        json_set_text(data, "createdBy", c->caller.name);
+        json_set_text(data, "createdByType", c->caller.kind);
+        json_set_text(data, "createdAt", time);
+    }
+    json_set_text(data, "lastModifiedBy", c->caller.name);
+    json_set_text(data, "lastModifiedByType", c->caller.kind);
+    json_set_text(data, "lastModifiedAt", time);
+    return json_own(c->arena, data);
+}
+
+/* RFC 7234 5.5: 299, miscellaneous persistent warning. Names come from the client, so only what a
+ * header may hold is echoed. */
+static void warn_unknown(struct call *c, const struct body_request *body)
+{
+    struct str s;
+
+    if (body->unknown_count == 0)
+        return;
+    str_init(&s, WARNING_MAX_BYTES - 2);
+    str_puts(&s, "299 - \"Unknown members were ignored: ");
+    for (size_t i = 0; i < body->unknown_count; i++) {
+        str_puts(&s, i ? ", " : "");
+        for (const char *p = body->unknown[i]; *p; p++)
+            str_putc(&s, *p < 0x20 || *p > 0x7e || *p == '"' || *p == '\\' ? '?' : *p);
+    }
+    http_reply_headerf(c->req, "Warning", "%s\"", s.data);
+    str_done(&s);
+}
+
+static int fail_location(struct call *c, const char *location, struct error *err)
+{
+    struct str places;
+    int rc;
+
+    str_init(&places, 600);
+    for (const struct region *r = c->control->regions; r && r->name; r++)
+        str_printf(&places, "%s%s", places.len ? "," : "", r->name);
+    rc = fail_at(err, &E_LOCATION_NOT_AVAILABLE, "location",
+                 "The provided location '%.60s' is not available for resource type '%s'. List of "
+                 "available regions for the resource type is '%s'.",
+                 location, c->type->name, places.data);
+    str_done(&places);
+    return rc;
+}
+
+/* *ret: the normalised location; NULL for types without one. */
+static int decide_location(struct call *c, const char *asked, bool is_required, const char **ret,
+                           struct error *err)
+{
+    const struct region *region;
+
+    *ret = c->was ? c->was->location : NULL;
+    if (!c->type->is_tracked)
+        return 0;
+    if (!asked || !asked[0]) {
+        if (!is_required)
+            return 0;
+        return fail_at(err, &E_LOCATION_REQUIRED, "location",
+                       "The location property is required for this definition.");
+    }
+    if (strlen(asked) > 64 || !(region = region_find(c->control->regions, asked)))
+        return fail_location(c, asked, err);
+    if (c->was && !text_eq(region->name, c->was->location))
+        return fail_at(err, &E_LOCATION_CHANGED, "location",
+                       "The resource '%s' already exists in location '%s'%s%s%s. A resource with "
+                       "the same name cannot be created in location '%s'. Please select a new "
+                       "resource name.",
+                       c->was->name, c->was->location, c->id.is_group ? "" : " in resource group '",
+                       c->id.is_group ? "" : c->id.group, c->id.is_group ? "" : "'",
+                       region->name);
+    *ret = region->name;
+    return 0;
+}
+
+/* The SKU a child is gated by: that of the nearest ancestor whose type has one. */
+static int parent_sku(struct call *c, enum sku *ret, struct error *err)
+{
+    const struct resource_type *parent = c->type->parent;
+    void *decoded = NULL;
+
+    *ret = SKU_NONE;
+    if (!parent || !parent->sku)
+        return 0;
+    if (body_decode(c->arena, parent, c->parent->body, &decoded, err))
+        return -1;
+    *ret = parent->sku(decoded);
+    return 0;
+}
+
+static struct resource *make_row(struct call *c, const char *location)
+{
+    struct resource *row = ARENA_NEW(c->arena, struct resource);
+    char uid[UUID_TEXT_LEN + 1];
+
+    if (c->was) {
+        *row = *c->was;
+        return row;
+    }
+    uuid_new(uid);
+    *row = (struct resource){
+        .uid = arena_strdup(c->arena, uid),
+        .key = c->key,
+        .id = c->resource_id,
+        .type_key = text_lower(c->arena, c->type->name),
+        .name = c->id.names[c->id.depth - 1],
+        .subscription_id = c->subscription.id,
+        .group_key = c->id.group ? text_lower(c->arena, c->id.group) : NULL,
+        .parent_uid = c->parent ? c->parent->uid : NULL,
+        .location = location,
+        .global_name = c->type->is_name_global
+                           ? text_lower(c->arena, c->id.names[c->id.depth - 1])
+                           : NULL,
+        .tags = json_own(c->arena, json_new_object()),
+        .status = json_own(c->arena, json_new_object()),
+        .generation = 1,
+    };
+    return row;
+}
+
+static enum stage_result decode_write(struct call *c, bool is_patch, struct error *err)
+{
+    struct body_request body;
+    struct body_change change = {
+        .type = c->type,
+        .api_version = c->api_version,
+        .was = c->was ? c->was->body : NULL,
+        .is_patch = is_patch,
+        .time = system_time(c->arena),
+    };
+    const char *location = NULL;
+    struct json_object *desired = NULL;
+
+    if (!c->was && type_name_check(c->type, c->id.names[c->id.depth - 1], err))
+        return STAGE_FAILED;
+    if (body_read(c->arena, c->type, c->api_version, c->req->body, c->req->body_len, &body, err) ||
+        decide_location(c, body.location, !is_patch, &location, err) ||
+        parent_sku(c, &change.parent_sku, err))
+        return STAGE_FAILED;
+    change.request = body.members;
+    if (body_desired(c->arena, &change, &desired, &c->decoded, err))
+        return STAGE_FAILED;
+    c->row = make_row(c, location);
+    c->row->body = desired;
+    if (body.has_tags)
+        c->row->tags = body.tags;
+    else if (!is_patch)
+        c->row->tags = json_own(c->arena, json_new_object());
+    c->is_unchanged = c->was && json_equal(c->was->body, c->row->body) &&
+                      json_equal(c->was->tags, c->row->tags);
+    c->row->system_data = system_data(c, change.time);
+    warn_unknown(c, &body);
+    return STAGE_NEXT;
+}
+
+enum stage_result decode_put(struct call *c, struct error *err)
+{
+    return decode_write(c, false, err);
+}
+
+enum stage_result decode_patch(struct call *c, struct error *err)
+{
+    return decode_write(c, true, err);
+}
+
+/* The transaction's own view; fn may run several times. */
+struct write {
+    struct call *call;
+    bool is_lro;
+    bool is_raced;
+};
+
+static bool is_lro(const struct call *c)
+{
+    unsigned flag = text_eq(c->verb->method, "PATCH") ? LRO_PATCH : LRO_PUT;
+
+    return (c->type->lro & flag) != 0;
+}
+
+/* The group and the parent stay, and stay undeleted, until this transaction is over. */
+static int hold_above(struct pg_conn *conn, struct call *c, struct error *err)
+{
+    struct resource *above = NULL;
+    int found;
+
+    if (c->type->scope == SCOPE_SUBSCRIPTION)
+        return 0;
+    found = resource_share(conn, c->arena, text_lower(c->arena, arm_id_group(c->arena, &c->id)),
+                           &above, err);
+    if (found < 0)
+        return -1;
+    if (found == 0)
+        return fail_group_missing(c, err);
+    if (above->state == STATE_DELETING)
+        return fail(err, &E_GROUP_BEING_DELETED,
+                    "The resource group '%s' is in deprovisioning state and cannot perform this "
+                    "operation.",
+                    above->name);
+    if (!c->type->parent)
+        return 0;
+    found = resource_share(conn, c->arena, c->parent->key, &above, err);
+    if (found < 0)
+        return -1;
+    if (found == 0 || !text_eq(above->uid, c->parent->uid))
+        return fail_parent_missing(c, err);
+    if (above->state == STATE_DELETING)
+        return fail(err, &E_BEING_DELETED, "The resource '%s' is being deleted.", above->name);
+    return 0;
+}
+
+static int put_row(struct pg_conn *conn, struct write *w, struct error *err)
+{
+    struct call *c = w->call;
+
+    if (!c->was) {
+        if (resource_insert(conn, c->arena, c->row, w->is_lro, err))
+            return -1;
+        return c->type->admit ? c->type->admit(conn, c->arena, c->row, c->decoded, err) : 0;
+    }
+    return c->is_unchanged ? 0 : resource_update(conn, c->arena, c->row, w->is_lro, err);
+}
+
+static int log_event(struct pg_conn *conn, struct call *c, const struct resource *r,
+                     const char *what, bool is_open, struct error *err)
+{
+    struct event event = {
+        .operation_name = arena_printf(c->arena, "%s/%s", type_rbac(c->type), what),
+        .status = is_open ? "Accepted" : "Succeeded",
+        .correlation_id = c->correlation_id,
+        .operation_id = c->operation_id,
+        .client_address = c->req->peer_text,
+    };
+
+    return event_add(conn, c->arena, &c->caller, r, &event, err);
+}
+
+/* Whether the row is still what decode worked from; takes its lock. */
+static int is_as_loaded(struct pg_conn *conn, struct call *c, struct resource **ret_now,
+                        struct error *err)
+{
+    struct resource *now = NULL;
+    int found = resource_by_key(conn, c->arena, c->key, true, &now, err);
+
+    if (found < 0)
+        return -1;
+    *ret_now = found ? now : NULL;
+    if (!found || !c->was)
+        return !found && !c->was;
+    return text_eq(now->uid, c->was->uid) && now->generation == c->was->generation;
+}
+
+static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct write *w = ctx;
+    struct call *c = w->call;
+    struct resource *now = NULL;
+    int same;
+
+    w->is_raced = false;
+    c->operation_id = NULL;
+    if (hold_above(conn, c, err))
+        return -1;
+    same = is_as_loaded(conn, c, &now, err);
+    if (same < 0)
+        return -1;
+    if (!same) {
+        w->is_raced = true;
+        return 0;
+    }
+    if (now && now->state == STATE_DELETING)
+        return fail(err, c->id.is_group ? &E_GROUP_BEING_DELETED : &E_BEING_DELETED,
+                    "The resource '%s' is being deleted; try again once it is gone.", now->name);
+    if (now && c->is_unchanged && now->state == STATE_SUCCEEDED) {
+        c->row->state = now->state;
+        return 0;
+    }
+    /* The same wish again for what failed is worth another try. */
+    if (c->is_unchanged && (now->state == STATE_FAILED || now->state == STATE_CANCELED))
+        c->is_unchanged = false;
+    if (put_row(conn, w, err))
+        return -1;
+    c->row->state = !w->is_lro ? STATE_SUCCEEDED : c->was ? STATE_UPDATING : STATE_CREATING;
+    if (c->is_unchanged)
+        c->row->state = now->state;
+    if (w->is_lro && operation_open(conn, a, &c->caller, c->row, c->verb->method,
+                                    state_name(c->row->state), c->correlation_id,
+                                    &c->operation_id, err))
+        return -1;
+    if (log_event(conn, c, c->row, "write", w->is_lro, err))
+        return -1;
+    return c->type->steps ? work_notify(conn, a, err) : 0;
+}
+
+enum stage_result commit_write(struct call *c, struct error *err)
+{
+    struct write w = { .call = c, .is_lro = is_lro(c) };
+
+    if (pg_transact(c->control->db, c->arena, write_row, &w, err) == 0)
+        return w.is_raced ? STAGE_AGAIN : STAGE_NEXT;
+    if (err->code != &E_CONFLICT)
+        return STAGE_FAILED;
+    if (text_eq(err->target, "resources_key_key"))
+        return STAGE_AGAIN;
+    if (text_eq(err->target, "resources_global_name"))
+        return (enum stage_result)c->type->name_taken(c->row, err);
+    return STAGE_FAILED;
+}
+
+enum stage_result encode_write(struct call *c, struct error *err)
+{
+    (void)err;
+    if (c->operation_id)
+        lro_status_header(c, c->row, c->operation_id);
+    reply_json(c, c->was ? 200 : 201,
+               json_own(c->arena, resource_encode(c->arena, c->control, c->type, c->api_version,
+                                                  c->row)));
+    return STAGE_ANSWERED;
+}
+
+static int delete_row(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct call *c = ctx;
+    struct resource *now = NULL;
+    int64_t below = 0;
+    int found = resource_by_uid(conn, a, c->was->uid, true, &now, err);
+
+    c->operation_id = NULL;
+    c->is_gone = found == 0;
+    if (found <= 0)
+        return found;
+    if (resource_start_delete(conn, a, now->uid, err) < 0 ||
+        resource_start_delete_below(conn, a, now->uid, &below, err))
+        return -1;
+    if (!(c->type->lro & LRO_DELETE)) {
+        if (c->type->admit && c->type->admit(conn, a, now, NULL, err))
+            return -1;
+        if (log_event(conn, c, now, "delete", false, err))
+            return -1;
+        return resource_remove(conn, a, now->uid, err);
+    }
+    if (operation_open(conn, a, &c->caller, now, "DELETE", state_name(STATE_DELETING),
+                       c->correlation_id, &c->operation_id, err) ||
+        log_event(conn, c, now, "delete", true, err))
+        return -1;
+    return work_notify(conn, a, err);
+}
+
+enum stage_result commit_delete(struct call *c, struct error *err)
+{
+    if (!c->was) {
+        /* Of groups clients expect to hear that there is none. */
+        if (c->id.is_group)
+            return (enum stage_result)fail_group_missing(c, err);
+        c->is_gone = true;
+        return STAGE_NEXT;
+    }
+    return pg_transact(c->control->db, c->arena, delete_row, c, err) ? STAGE_FAILED : STAGE_NEXT;
+}
+
+enum stage_result encode_delete(struct call *c, struct error *err)
+{
+    (void)err;
+    if (c->operation_id) {
+        lro_location_header(c, c->was, c->operation_id);
+        http_reply_empty(c->req, 202);
+    } else {
+        http_reply_empty(c->req, c->is_gone ? 204 : 200);
+    }
+    return STAGE_ANSWERED;
+}
