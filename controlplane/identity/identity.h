@@ -32,7 +32,8 @@ extern const struct error_code E_EXPIRED_TOKEN;              /* 401 ExpiredAuthe
 extern const struct error_code E_INVALID_TOKEN_TENANT;       /* 401 InvalidAuthenticationTokenTenant */
 extern const struct error_code E_AUTHORIZATION_FAILED;       /* 403 AuthorizationFailed */
 
-/* Opens the directory: loads (or, under a lock, makes) signing keys. */
+/* Opens the directory: loads (or, under a lock, makes) signing keys, and sets control->tenant_id to
+ * the installation's tenant (until the directory is closed). Comes after directory_init(). */
 MUST_CHECK int directory_open(struct control *control, struct directory **ret, struct error *err);
 void directory_close(struct directory *d);
 /* First start: tenant, subscription, first service principal (Owner of the subscription) as the
@@ -63,7 +64,10 @@ MUST_CHECK int directory_public_keys(struct control *control, struct arena *a,
                                      struct directory_key_row **ret, size_t *ret_count,
                                      struct error *err);
 /* Effective permissions on a registry, per principal: a list of {principal_id, actions[],
- * notActions[], dataActions[], notDataActions[]} made from every assignment at or above its id. */
+ * notActions[], dataActions[], notDataActions[], condition?} made from every assignment at or above
+ * its id, in a fixed order; one entry per assignment, because what a role withholds another may
+ * grant. An entry with a condition grants nothing unless the condition is understood and holds.
+ * Disabled principals are left out. */
 MUST_CHECK int access_grants(struct control *control, struct arena *a, const char *registry_id,
                              struct json_object **ret, struct error *err);
 
