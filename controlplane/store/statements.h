@@ -3,7 +3,7 @@
 #ifndef PORTOLAN_STORE_STATEMENTS_H
 #define PORTOLAN_STORE_STATEMENTS_H
 
-struct pg_stmt;
+#include "common/pg/pg.h"
 
 extern const struct pg_stmt state_statements[];
 extern const struct pg_stmt resources_statements[];
