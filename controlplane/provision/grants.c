@@ -9,11 +9,10 @@
 #include "common/json/json.h"
 
 #define REGISTRIES "Microsoft.ContainerRegistry/registries/"
-#define CATALOG (1u << 5)
 
 /* In the order they are written. */
 static const char *const action_names[] = { "pull", "push", "delete", "metadata_read",
-                                            "metadata_write" };
+                                            "metadata_write", "deleted_read", "deleted_restore" };
 
 enum {
     PULL = 1u << 0,
@@ -21,7 +20,10 @@ enum {
     DELETE = 1u << 2,
     METADATA_READ = 1u << 3,
     METADATA_WRITE = 1u << 4,
-    ALL_ACTIONS = PULL | PUSH | DELETE | METADATA_READ | METADATA_WRITE,
+    DELETED_READ = 1u << 5,
+    DELETED_RESTORE = 1u << 6,
+    ALL_ACTIONS = (1u << 7) - 1,
+    CATALOG = 1u << 7,
 };
 
 /* LegacyRegistryPermissions: whoever may pull may also list the catalog. */
@@ -32,6 +34,8 @@ static const struct rule {
     { REGISTRIES "pull/read", PULL | METADATA_READ | CATALOG },
     { REGISTRIES "push/write", PUSH | METADATA_WRITE },
     { REGISTRIES "artifacts/delete", DELETE },
+    { REGISTRIES "deleted/read", DELETED_READ },
+    { REGISTRIES "deleted/restore/action", DELETED_RESTORE },
     { NULL, 0 },
 };
 
@@ -79,7 +83,8 @@ static bool any_matches(const struct json_object *patterns, const char *action)
     return false;
 }
 
-/* An exclusion belongs to its own assignment: it takes nothing away from another one. */
+/* An exclusion belongs to its own assignment: it takes nothing away from another one. A condition
+ * narrows an assignment in a way that permissions do not express, so it gives nothing here. */
 static unsigned entry_gives(const struct json_object *entry, bool is_abac)
 {
     const struct json_object *allowed = json_at(entry, is_abac ? "dataActions" : "actions");
@@ -87,10 +92,23 @@ static unsigned entry_gives(const struct json_object *entry, bool is_abac)
                                                  is_abac ? "notDataActions" : "notActions");
     unsigned gives = 0;
 
+    if (json_text(entry, "condition"))
+        return 0;
     for (const struct rule *r = is_abac ? abac_rules : legacy_rules; r->action; r++)
         if (any_matches(allowed, r->action) && !any_matches(excluded, r->action))
             gives |= r->gives;
     return gives;
+}
+
+static void add_registry_row(struct json_object *list, const char *name)
+{
+    struct json_object *row = json_new_object(), *actions = json_new_array();
+
+    json_add_text(actions, "*");
+    json_set_text(row, "type", "registry");
+    json_set_text(row, "name", name);
+    json_set(row, "actions", actions);
+    json_add(list, row);
 }
 
 static struct json_object *permissions_of(unsigned gives)
@@ -109,15 +127,10 @@ static struct json_object *permissions_of(unsigned gives)
     } else {
         json_put(actions);
     }
-    if (gives & CATALOG) {
-        row = json_new_object();
-        json_set_text(row, "type", "registry");
-        json_set_text(row, "name", "catalog");
-        actions = json_new_array();
-        json_add_text(actions, "*");
-        json_set(row, "actions", actions);
-        json_add(list, row);
-    }
+    if (gives & CATALOG)
+        add_registry_row(list, "catalog");
+    if (gives & DELETED_READ)
+        add_registry_row(list, "deleted_catalog");
     return list;
 }
 

@@ -3,9 +3,9 @@
  * The permission shape is the one both planes agree on, in credentials.permissions and
  * grants.permissions: a list of
  *   {"type": "repository", "name": <name>, "actions": ["pull", …]}
- *   {"type": "registry", "name": "catalog", "actions": ["*"]}
+ *   {"type": "registry", "name": "catalog" or "deleted_catalog", "actions": ["*"]}
  * where <name> is a repository, "*" for all, or a prefix that ends in slash and star; with the
- * actions pull, push, delete, metadata_read, metadata_write. */
+ * actions pull, push, delete, metadata_read, metadata_write, deleted_read, deleted_restore. */
 #ifndef PORTOLAN_PROVISION_GRANTS_H
 #define PORTOLAN_PROVISION_GRANTS_H
 

@@ -31,11 +31,17 @@ static const char *const secret_names[SECRET_COUNT] = {
     [SECRET_DATA_KEY] = REGISTRY_DATA_KEY,
 };
 
+/* In the clear, with a NUL behind; cleansed when the arena is reset. The data key is bytes. */
+struct clear {
+    char *bytes;
+    size_t len;
+};
+
 struct publication {
     struct step_run *run;
     const struct registry *desired;
     struct published_registry row; /* keys are wrapped when needed */
-    char *secrets[SECRET_COUNT];   /* in the clear; cleansed with the arena's end of pass */
+    struct clear secrets[SECRET_COUNT];
     struct json_object *grants;
     struct published_key *keys;
     size_t key_count;
@@ -45,7 +51,30 @@ struct publication {
 
 static void cleanse(void *secret)
 {
-    secret_cleanse(secret, strlen(secret));
+    struct clear *c = secret;
+
+    secret_cleanse(c->bytes, c->len);
+}
+
+/* Takes over what was unwrapped. */
+static int keep_secret(struct publication *p, size_t secret, uint8_t *bytes, size_t len,
+                       struct error *err)
+{
+    struct arena *a = p->run->arena;
+    struct clear *c = ARENA_NEW(a, struct clear);
+
+    if (secret == SECRET_DATA_KEY) {
+        c->bytes = (char *)text_unbase64(a, (const char *)bytes, len, &c->len);
+        if (!c->bytes)
+            return fail_cause(err, &E_INTERNAL, "the data key is not base64");
+    } else {
+        c->bytes = arena_strndup(a, (const char *)bytes, len);
+        c->len = len;
+    }
+    secret_cleanse(bytes, len);
+    arena_defer(a, cleanse, c);
+    p->secrets[secret] = *c;
+    return 0;
 }
 
 static int load_secrets(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -67,9 +96,8 @@ static int load_secrets(struct pg_conn *conn, struct arena *a, void *ctx, struct
                           resource_secret_context(a, uid, secret_names[i]), wrapped, &bytes, &len,
                           err))
             return wrap(err, "secret %s of %s", secret_names[i], uid);
-        p->secrets[i] = arena_strndup(a, (const char *)bytes, len);
-        secret_cleanse(bytes, len);
-        arena_defer(a, cleanse, p->secrets[i]);
+        if (keep_secret(p, i, bytes, len, err))
+            return -1;
     }
     return 0;
 }
@@ -82,20 +110,18 @@ static void add_texts(struct json_object *list, const char *const *items)
 
 /* Whose directory tokens /oauth2/exchange takes. The policy azureADAuthenticationAsArm, disabled,
  * refuses tokens made for the resource manager. */
-static struct json_object *directory_settings(struct control *control, struct arena *a,
-                                              const struct registry *desired)
+static void set_directory(struct json_object *settings, struct control *control, struct arena *a,
+                          const struct registry *desired)
 {
-    struct json_object *ret = json_new_object();
     struct json_object *issuers = json_new_array(), *audiences = json_new_array();
 
     json_add_text(issuers, directory_issuer(a, control, control->tenant_id));
     add_texts(audiences, directory_audience_names(a, control, AUDIENCE_REGISTRY));
     if (!text_eq(desired->arm_audience_status, "disabled"))
         add_texts(audiences, directory_audience_names(a, control, AUDIENCE_MANAGEMENT));
-    json_set_text(ret, "tenantId", control->tenant_id);
-    json_set(ret, "issuers", issuers);
-    json_set(ret, "audiences", audiences);
-    return ret;
+    json_set_text(settings, "tenantId", control->tenant_id);
+    json_set(settings, "issuers", issuers);
+    json_set(settings, "audiences", audiences);
 }
 
 static void copy_member(struct json_object *to, const char *key, const struct json_object *body,
@@ -116,7 +142,6 @@ struct json_object *publish_settings(struct control *control, struct arena *a,
 
     json_set_text(s, "name", r->name);
     json_set_text(s, "resourceId", r->id);
-    json_set_text(s, "tenantId", control->tenant_id);
     json_set_text(s, "location", r->location);
     json_set_text(s, "region", region->name);
     json_set_text(s, "loginServer", registry_login_server(a, control, r->name));
@@ -133,7 +158,7 @@ struct json_object *publish_settings(struct control *control, struct arena *a,
                                    control->settings->domain));
     copy_member(s, "networkRuleSet", r->body, "properties.networkRuleSet");
     copy_member(s, "policies", r->body, "properties.policies");
-    json_set(s, "directory", directory_settings(control, a, desired));
+    set_directory(s, control, a, desired);
     return s;
 }
 
@@ -144,7 +169,7 @@ static int load_directory(struct publication *p, struct error *err)
     struct directory_key_row *rows;
     struct json_object *entries, *kids = json_new_array();
 
-    json_put_at(p->row.settings, "directory.keys", kids);
+    json_set(p->row.settings, "directoryKeys", kids);
     if (directory_public_keys(control, a, &rows, &p->key_count, err))
         return wrap(err, "directory keys");
     p->keys = arena_array(a, p->key_count + 1, sizeof(*p->keys));
@@ -168,26 +193,28 @@ static char *key_context(struct arena *a, const struct publication *p, size_t se
     return arena_printf(a, "registry/%s/%s", p->row.id, secret_names[secret]);
 }
 
+/* The signing key as PEM, the data key as bytes. */
 static char *wrap_key(struct arena *a, const struct publication *p, size_t secret)
 {
     return secret_wrap(a, &p->run->control->service_key, key_context(a, p, secret),
-                       p->secrets[secret], strlen(p->secrets[secret]));
+                       p->secrets[secret].bytes, p->secrets[secret].len);
 }
 
 /* True when what is wrapped there is our key; anything unreadable is to be replaced. */
 static bool is_same_key(struct arena *a, const struct publication *p, size_t secret,
                         const char *wrapped)
 {
+    const struct clear *ours = &p->secrets[secret];
     struct error ignored;
-    uint8_t *bytes;
-    size_t len;
+    uint8_t *theirs;
     bool is_same;
+    size_t len;
 
-    if (secret_unwrap(a, &p->run->control->service_key, key_context(a, p, secret), wrapped, &bytes,
-                      &len, &ignored))
+    if (secret_unwrap(a, &p->run->control->service_key, key_context(a, p, secret), wrapped,
+                      &theirs, &len, &ignored))
         return false;
-    is_same = len == strlen(p->secrets[secret]) && secret_equal(bytes, p->secrets[secret], len);
-    secret_cleanse(bytes, len);
+    is_same = len == ours->len && secret_equal(theirs, ours->bytes, len);
+    secret_cleanse(theirs, len);
     return is_same;
 }
 
@@ -239,7 +266,7 @@ static int sync_admin(struct pg_conn *conn, struct arena *a, struct publication 
 
         if (p->desired->is_admin_enabled && text_eq(now[i].username, p->row.name) &&
             text_eq(now[i].password_name, secret_names[s]) &&
-            secret_verify(now[i].hash, p->secrets[s]) && json_equal(now[i].permissions, all)) {
+            secret_verify(now[i].hash, p->secrets[s].bytes) && json_equal(now[i].permissions, all)) {
             is_there[s] = true;
             continue;
         }
@@ -254,7 +281,7 @@ static int sync_admin(struct pg_conn *conn, struct arena *a, struct publication 
         if (is_there[s])
             continue;
         changed = 1;
-        c.hash = secret_hash_generated(a, p->secrets[s]);
+        c.hash = secret_hash_generated(a, p->secrets[s].bytes);
         if (published_credential_put(conn, a, p->row.id, "admin", &c, err))
             return wrap(err, "write credential");
     }
@@ -280,10 +307,11 @@ static int write_projection(struct pg_conn *conn, struct arena *a, void *ctx, st
     struct publication *p = ctx;
     struct published_registry now;
     int found = published_lock(conn, a, p->row.id, &now, err);
+    bool is_new = found == 0;
     int row, admin, grants;
     int64_t keys;
 
-    if (found == 0) {
+    if (is_new) {
         if (insert_row(conn, a, p, err))
             return -1;
         found = published_lock(conn, a, p->row.id, &now, err);
@@ -300,7 +328,7 @@ static int write_projection(struct pg_conn *conn, struct arena *a, void *ctx, st
         return -1;
     if (published_keys_replace(conn, a, p->keys, p->key_count, &keys, err))
         return wrap(err, "directory keys");
-    if (row || admin || grants || keys > 0)
+    if (!is_new && (row || admin || grants || keys > 0))
         return published_bump(conn, a, p->row.id, err);
     return 0;
 }

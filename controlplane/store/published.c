@@ -34,6 +34,7 @@ enum {
     S_DROP_REPOSITORIES,
     S_DROP_BLOB_ALIASES,
     S_DROP_BLOBS,
+    S_DROP_REVIEWS,
     S_DROP_TOMBSTONES,
     S_DROP_GRANTS,
     S_DROP_CREDENTIALS,
@@ -134,6 +135,9 @@ const struct pg_stmt published_statements[] = {
     [S_DROP_BLOB_ALIASES] = { "published_drop_blob_aliases", DROP("blob_aliases", OF_REGISTRY),
                               "uuid int8" },
     [S_DROP_BLOBS] = { "published_drop_blobs", DROP("blobs", OF_REGISTRY), "uuid int8" },
+    /* Queued by triggers of the deletes before. */
+    [S_DROP_REVIEWS] = { "published_drop_reviews", DROP("blob_reviews", OF_REGISTRY),
+                         "uuid int8" },
     [S_DROP_TOMBSTONES] = { "published_drop_tombstones", DROP("tombstones", OF_REGISTRY),
                             "uuid int8" },
     [S_DROP_GRANTS] = { "published_drop_grants", DROP("grants", OF_REGISTRY), "uuid int8" },
