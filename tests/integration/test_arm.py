@@ -32,7 +32,7 @@ def test_metadata_has_the_three_shapes(instance):
                                params={"api-version": "2022-09-01"}).json()
     assert new["resourceManager"].rstrip("/") == instance.management
     assert new["suffixes"]["acrLoginServer"].lstrip(".") == f"cr.{instance.domain}:{instance.port}"
-    for member in ("name", "microsoftGraphResourceId", "suffixes", "portal", "batch"):
+    for member in ("name", "microsoftGraphResourceId", "suffixes", "portal"):
         assert member in new
 
 
