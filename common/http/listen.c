@@ -109,7 +109,7 @@ static int open_tcp(struct http_listener *l, const char *where, struct error *er
     struct sockaddr_storage bound = { 0 };
     socklen_t bound_len = sizeof bound;
     struct addrinfo *found;
-    const char *port;
+    const char *port = NULL;
     uint64_t number;
     char host[64];
     int rc;

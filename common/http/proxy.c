@@ -124,7 +124,7 @@ int http_proxy_parse(const uint8_t *bytes, size_t len, struct http_proxy_header 
                      struct error *err)
 {
     struct http_proxy_header h = { 0 };
-    size_t told, at = HTTP_PROXY_FIXED;
+    size_t told = 0, at = HTTP_PROXY_FIXED;
     int taken;
 
     if (len < HTTP_PROXY_FIXED)

@@ -14,7 +14,8 @@
  *   5. the handler has called exactly one http_reply_*(); the event thread sends it.
  *   6. app->done(req) once, after the last byte or a broken connection.
  * A client that breaks off in the middle of a stream gets ->abort instead of ->end, also on a
- * worker. */
+ * worker; done then follows on that worker, where http_header() finds nothing any more. So it does
+ * when a client leaves while a source is being read. */
 #ifndef PORTOLAN_HTTP_SERVER_H
 #define PORTOLAN_HTTP_SERVER_H
 
@@ -138,7 +139,9 @@ const char *http_form(struct http_request *req, const char *name);
 size_t http_form_all(struct http_request *req, const char *name, const char ***ret);
 
 /* Replies. Headers set before the reply call are sent with it. One reply per request; a second one
- * is a bug and aborts in debug builds. Header values with CR or LF are dropped and logged. */
+ * is a bug and aborts in debug builds. Header values with CR or LF are dropped and logged. A
+ * Content-Length header counts with http_reply_empty() for HEAD and 304 only, where it tells the
+ * length of the body that GET would have; all other lengths are the server's. */
 void http_reply_header(struct http_request *req, const char *name, const char *value);
 void http_reply_headerf(struct http_request *req, const char *name, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

@@ -114,7 +114,7 @@ int http_target_parse(struct arena *a, const char *raw, size_t len, struct http_
 {
     struct http_target t = { .query = "" };
     const char *end = raw + len, *path = raw, *mark;
-    size_t scheme, path_len;
+    size_t scheme, path_len = 0;
     char *decoded;
 
     if (len > HTTP_TARGET_MAX)
