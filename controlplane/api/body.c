@@ -216,7 +216,35 @@ static int check_table(struct arena *a, const struct body_change *c, struct json
     return fields_check(a, c->type->fields, body, true, &E_INVALID_PARAMETER, err);
 }
 
-/* The checks come before anything is laid into the body, so that what must be objects are. */
+/* A copy with nothing but what the table knows, in lists as well: unknown members are named to the
+ * client and never stored. Nulls with a meaning are kept. */
+static struct json_object *pick(const struct field *table, const struct json_object *from)
+{
+    struct json_object *out = json_new_object();
+
+    for (const struct field *f = table; f->path; f++) {
+        struct json_object *value = json_at(from, f->path);
+        struct json_object *items;
+
+        if (!value) {
+            if ((f->flags & FIELD_NULLABLE) && json_has(from, f->path))
+                json_put_at(out, f->path, NULL);
+            continue;
+        }
+        if (f->kind != FIELD_LIST) {
+            json_put_at(out, f->path, json_get(value));
+            continue;
+        }
+        items = json_new_array();
+        for (size_t i = 0; i < json_count(value); i++)
+            json_add(items, pick(f->of, json_item(value, i)));
+        json_put_at(out, f->path, items);
+    }
+    return out;
+}
+
+/* The checks come before anything is picked from the body or laid into it, so that what must be
+ * objects are. */
 static int merge(struct arena *a, const struct body_change *c, struct json_object **ret,
                  struct error *err)
 {
@@ -227,6 +255,7 @@ static int merge(struct arena *a, const struct body_change *c, struct json_objec
     fields_default(c->type->fields, body);
     if (check_table(a, c, body, err))
         return -1;
+    body = json_own(a, pick(c->type->fields, body));
     if (!c->is_patch)
         preserve(c, body);
     fields_strip(c->type->fields, body, FIELD_READ_ONLY);

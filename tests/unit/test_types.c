@@ -274,8 +274,8 @@ static void test_rules(void **state)
     LIVE({ .body = PROPS("Premium", "\"networkRuleSet\":{\"ipRules\":[{\"value\":\"10.0.0.0/8\"},"
                                     "{\"value\":\"1.2.3.4\",\"action\":\"allow\"}]}"),
            .target = "properties.networkRuleSet.ipRules",
-           .value = "[{\"value\":\"10.0.0.0/8\",\"action\":\"Allow\"},"
-                    "{\"value\":\"1.2.3.4\",\"action\":\"Allow\"}]" },
+           .value = "[{\"action\":\"Allow\",\"value\":\"10.0.0.0/8\"},"
+                    "{\"action\":\"Allow\",\"value\":\"1.2.3.4\"}]" },
          { .body = PROPS("Premium", "\"networkRuleSet\":{\"ipRules\":[{\"value\":\"1.2.3.4/33\"}]}"),
            .code = &E_INVALID_PARAMETER, .target = "properties.networkRuleSet.ipRules" },
          { .body = PROPS("Premium", "\"networkRuleSet\":{\"ipRules\":[{\"value\":\"::1/64-long\"}]}"),
@@ -310,6 +310,17 @@ static void test_unknown(void **state)
     assert_string_equal(request.unknown[2], "properties.roleAssignmentMode");
     assert_string_equal(request.location, "eastus");
     arena_free(a);
+    /* Never stored, in lists neither. */
+    LIVE({ .body = "{\"sku\":{\"name\":\"Premium\",\"size\":1},\"colour\":1}",
+           .target = "sku", .value = "{\"name\":\"Premium\"}" },
+         { .is_patch = true, .body = "{\"colour\":{\"deep\":2}}", .target = "colour",
+           .value = "null" },
+         { .body = PROPS("Premium", "\"networkRuleSet\":{\"ipRules\":[{\"value\":\"1.2.3.4\","
+                                    "\"colour\":1}]}"),
+           .target = "properties.networkRuleSet.ipRules",
+           .value = "[{\"action\":\"Allow\",\"value\":\"1.2.3.4\"}]" },
+         { .is_patch = true, .body = "{\"sku\":{\"size\":1}}", .target = "sku",
+           .value = "{\"name\":\"Premium\"}" });
 }
 
 static struct json_object *parse(struct arena *a, const char *text)
