@@ -112,7 +112,7 @@ static int parse_provider(struct path *p, struct arm_id *id, struct error *err)
 
 int arm_id_parse(struct arena *a, const char *path, struct arm_id *ret, struct error *err)
 {
-    struct path p;
+    struct path p = { 0 };
     struct arm_id id = { 0 };
 
     if (split(a, path, &p, err) || parse_subscription(&p, &id, err))

@@ -13,8 +13,9 @@
 #include "controlplane/provision/region.h"
 #include "controlplane/types/all.h"
 
-/* How often a write is tried again when others change the same row at the same time. */
-#define ATTEMPTS_MAX 5
+/* How often a write is tried again when others change the same row at the same time: one of them wins
+ * each round, so this is how many may. */
+#define ATTEMPTS_MAX 32
 
 const struct verb verbs[] = {
     { "GET", TARGET_ITEM, "read", "read", load_known, NULL, NULL, encode_item },
