@@ -14,6 +14,9 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 
+/* The reply's headers are built in what the request's leave of the connection's memory. */
+#define HEAD_MAX ((size_t)24 << 10)
+
 struct head {
     struct http_exchange *ex;
     const char *at;  /* next byte that is not accounted for; NULL: layout unknown */
@@ -148,6 +151,9 @@ int http_frame_check(struct http_exchange *ex, const char *method, const char *v
         h.at = method;
         h.end = method + size->header_size;
     }
+    if (size && size->header_size > HEAD_MAX)
+        return fail(err, &E_INVALID, "The head of the request is longer than %zu bytes.",
+                    HEAD_MAX);
     if (!is_token(method, strlen(method)) || (h.at && !step_request_line(&h, method, version)))
         return fail(err, &E_INVALID, "The request line is malformed.");
     (void)MHD_get_connection_values_n(ex->connection, MHD_HEADER_KIND, on_line, &h);
