@@ -1,0 +1,1 @@
+"""What the pull benchmark is made of: the servers it starts, the content, the load."""

@@ -1,0 +1,76 @@
+"""Listings of many rows: the rows come by SQL, the pages are asked for over HTTP."""
+
+import re
+import time
+
+from pulling.load import Client, Image, digest_of, quantile
+
+SCOPE = "repository:{}:pull,metadata_read"
+
+
+def fill(postgres, plane, tags, referrers, repositories):
+    """Returns (what, {page: (scope, path)})."""
+    image = Image("bench/tags", "first", (512, 1024))
+    image.put_into(plane)
+    subject = digest_of(image.manifest)
+    of = (f"(select r.id from repositories r where r.registry_id = '{plane.registry_id}' "
+          "and r.name = 'bench/tags')")
+    postgres.sql("bench", f"""
+        set session_replication_role = replica;
+        insert into tags (repository_id, name, manifest_id, clock, origin)
+        select {of}, 'tag-' || lpad(i::text, 7, '0'),
+               (select id from manifests where repository_id = {of} limit 1), i, 'bench'
+        from generate_series(1, {tags}) i;
+        insert into repositories (registry_id, name)
+        select '{plane.registry_id}', 'many/repository-' || lpad(i::text, 6, '0')
+        from generate_series(1, {repositories}) i;
+        with row as (
+            insert into manifests (repository_id, digest, media_type, artifact_type, subject,
+                                   payload, image_size, clock, origin)
+            select {of}, '\\x01'::bytea || sha256(('referrer ' || i)::bytea),
+                   'application/vnd.oci.image.manifest.v1+json', 'application/vnd.bench',
+                   '\\x01'::bytea || decode('{subject.removeprefix("sha256:")}', 'hex'),
+                   convert_to(repeat('x', 400), 'UTF8'), 400, i, 'bench'
+            from generate_series(1, {referrers}) i returning id) select 1 from row limit 1;
+        set session_replication_role = default;
+        vacuum analyze;""")
+    scope = SCOPE.format("bench/tags")
+    catalog = "registry:catalog:*"
+    names = "many/repository-{:06d}"
+    return [
+        (f"tags, 100 of {tags:,}", {
+            "first": (scope, "/v2/bench/tags/tags/list?n=100"),
+            "middle": (scope, f"/v2/bench/tags/tags/list?n=100&last=tag-{tags // 2:07d}"),
+            "last": (scope, f"/v2/bench/tags/tags/list?n=100&last=tag-{tags - 101:07d}")}),
+        (f"referrers of a subject with {referrers:,}", {
+            name: (scope, path) for name, path in
+            linked(plane, scope, f"/v2/bench/tags/referrers/{subject}").items()}),
+        (f"catalog, 100 of {repositories:,}", {
+            "first": (catalog, "/v2/_catalog?n=100"),
+            "middle": (catalog, "/v2/_catalog?n=100&last=" + names.format(repositories // 2)),
+            "last": (catalog, "/v2/_catalog?n=100&last=" + names.format(repositories - 101))}),
+    ]
+
+
+def linked(plane, scope, path):
+    """First, middle and last page of a list that is followed by its Link headers."""
+    client, paths = Client(plane, scope), []
+    while path:
+        paths.append(path)
+        reply, _ = client.call("GET", path)
+        link = re.match(r'<([^>]+)>;\s*rel="?next', reply.getheader("Link") or "")
+        path = link.group(1) if link else None
+    return {"first": paths[0], "middle": paths[len(paths) // 2], "last": paths[-1]}
+
+
+def pages(plane, wanted, samples):
+    """{page: (p50, p99)} in milliseconds, one request at a time, the pages by turns."""
+    took = {page: [] for page in wanted}
+    clients = {page: Client(plane, scope) for page, (scope, _) in wanted.items()}
+    for _ in range(samples):
+        for page, (_, path) in wanted.items():
+            begun = time.perf_counter()
+            clients[page].call("GET", path)
+            took[page].append(1000 * (time.perf_counter() - begun))
+    return {page: (round(quantile(v, 0.5), 2), round(quantile(v, 0.99), 2))
+            for page, v in took.items()}
