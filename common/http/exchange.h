@@ -77,7 +77,6 @@ struct http_exchange {
     enum http_phase phase;
     bool is_prepared;
     bool is_known; /* the plane has seen it: done is due */
-    bool is_final; /* the end of the body was reached */
 
     const char *uri; /* in the connection's memory, while is_prepared is false */
     size_t uri_len;

@@ -115,13 +115,15 @@ static void test_kept_out(void **state)
         { "no header", RAW(REQUEST) },
         { "version 1", RAW("PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\n" REQUEST) },
         { "no secret", RAW(SIGNATURE "\x21\x11\x00\x0c" V4 REQUEST) },
-        { "wrong secret", RAW(SIGNATURE "\x21\x11\x00\x1c" V4 "\x05\x00\x0dhush-husH/l42" REQUEST) },
+        { "wrong secret",
+          RAW(SIGNATURE "\x21\x11\x00\x1c" V4 "\x05\x00\x0dhush-husH/l42" REQUEST) },
         { "half a secret", RAW(SIGNATURE "\x21\x11\x00\x13" V4 "\x05\x00\x04hush" REQUEST) },
         { "local without secret", RAW(SIGNATURE "\x20\x00\x00\x00" REQUEST) },
         { "link id with a line end",
           RAW(SIGNATURE "\x21\x11\x00\x1c" V4 "\x05\x00\x0dhush-hush/a\r\n" REQUEST) },
         { "too long", RAW(SIGNATURE "\x21\x11\xff\xff" V4 REQUEST) },
-        { "TLV over the end", RAW(SIGNATURE "\x21\x11\x00\x1c" V4 "\x05\x00\x0ehush-hush/l42" REQUEST) },
+        { "TLV over the end",
+          RAW(SIGNATURE "\x21\x11\x00\x1c" V4 "\x05\x00\x0ehush-hush/l42" REQUEST) },
         { "two headers", RAW(GOOD GOOD REQUEST) },
     };
 
