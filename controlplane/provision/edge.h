@@ -17,7 +17,7 @@ struct edge_driver {
     int (*ensure)(struct control *control, struct arena *a, const char *host, const char *address,
                   int port, struct error *err);
     int (*remove)(struct control *control, struct arena *a, const char *host, struct error *err);
-    /* Every host there is an entry for. */
+    /* Every host there is an entry for; debris of interrupted writes is cleared on the way. */
     int (*list)(struct control *control, struct arena *a, char ***ret_hosts, size_t *ret_count,
                 struct error *err);
 };

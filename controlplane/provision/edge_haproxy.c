@@ -4,6 +4,7 @@
  * edge change together. HAProxy must name the maps by the same absolute paths. */
 #include "controlplane/provision/edge.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -273,12 +274,31 @@ static int haproxy_remove(struct control *control, struct arena *a, const char *
     return set_entry(control, a, MAP_PORTS, host, NULL, err);
 }
 
+/* Temporary files of a writer that was killed. The lock is held, so nobody is writing. */
+static int clear_debris(struct control *control, struct error *err)
+{
+    _cleanup_(closedirp) DIR *dir = opendir(control->settings->edge_dir);
+    struct dirent *entry;
+
+    if (!dir)
+        return errno == ENOENT ? 0 : fail_errno(err, "open edge-dir");
+    while ((entry = readdir(dir)))
+        for (size_t map = 0; map < MAP_COUNT; map++)
+            if (entry->d_name[0] == '.' && text_starts(entry->d_name + 1, map_names[map]) &&
+                unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
+                return fail_errno(err, "unlink %s", entry->d_name);
+    return 0;
+}
+
 static int haproxy_list(struct control *control, struct arena *a, char ***ret_hosts,
                         size_t *ret_count, struct error *err)
 {
     char *texts[MAP_COUNT];
     size_t lines = 0, count = 0;
+    _cleanup_(closep) int lock = lock_maps(control, a, err);
 
+    if (lock < 0 || clear_debris(control, err))
+        return -1;
     for (int map = 0; map < MAP_COUNT; map++) {
         if (read_map(a, map_path(control, a, map), &texts[map], err))
             return -1;

@@ -22,7 +22,7 @@
 #define DEFINITION_MAX_BYTES 65536
 #define STOP_MS 20000 /* longer than the definition's timeout-kill */
 #define TIMEOUT_KILL "10000\n"
-#define DEBRIS_AGE_S 3600
+#define DEBRIS_AGE_S 300
 #define SVWAIT_TIMED_OUT 99
 #define NAMES_MAX 100000
 
@@ -145,25 +145,27 @@ static int build_aside(struct arena *a, const char *dir, const struct service *s
     return file_fsync_dir(dir, err);
 }
 
-/* 1 defined by us, 0 when somebody else was faster. */
+static char *aside_path(struct arena *a, const struct paths *p)
+{
+    return arena_printf(a, "%s/.new-%s", p->services, strrchr(p->definition, '/') + 1);
+}
+
+/* 1 defined by us, 0 when somebody else was faster. What an interrupted attempt left is in the way
+ * and goes first. */
 static int define(struct arena *a, const struct paths *p, const struct service *service,
                   struct error *err)
 {
-    char id[UUID_TEXT_LEN + 1];
-    struct error ignored;
-    char *aside;
+    char *aside = aside_path(a, p);
     int rc = 1;
 
-    uuid_new(id);
-    aside = arena_printf(a, "%s/.new-%s", p->services, id);
-    if (build_aside(a, aside, service, err)) {
-        (void)!file_remove_tree(aside, &ignored);
+    if (file_remove_tree(aside, err) || build_aside(a, aside, service, err))
         return -1;
-    }
     if (rename(aside, p->definition) < 0) {
-        rc = errno == EEXIST || errno == ENOTEMPTY ? 0 : fail_errno(err, "rename %s", aside);
-        (void)!file_remove_tree(aside, &ignored);
-        return rc;
+        if (errno != EEXIST && errno != ENOTEMPTY)
+            return fail_errno(err, "rename %s", aside);
+        if (file_remove_tree(aside, err))
+            return -1;
+        rc = 0;
     }
     return file_fsync_dir(p->services, err) ? -1 : rc;
 }
@@ -347,6 +349,8 @@ static int s6_remove(struct control *control, struct arena *a, const char *name,
         return -1;
     if (stop(a, &p, was_linked, err))
         return wrap(err, "stop service");
+    if (file_remove_tree(aside_path(a, &p), err))
+        return -1;
     return file_remove_tree(p.definition, err);
 }
 

@@ -20,7 +20,7 @@ struct json_object;
 struct pg_conn;
 struct resource;
 
-#define LEASE_MS 15000      /* length of a claim; heartbeats extend it */
+#define LEASE_MS 10000      /* length of a claim; heartbeats extend it */
 #define DRIFT_MS 60000      /* settled rows are observed again this often (± 20 %) */
 
 /* Claims the most overdue due row (FOR UPDATE SKIP LOCKED): not_before passed, no live lease, and

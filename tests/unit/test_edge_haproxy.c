@@ -184,6 +184,12 @@ static void test_files_only(void **state)
                         "one.cr.test 127.0.0.1\ntwo.cr.test 127.0.0.1\n");
     must(haproxy_driver.list(&f->control, f->a, &hosts, &count, &f->err), &f->err);
     assert_int_equal(count, 4);
+    /* Listing clears what a killed writer left, and nothing else. */
+    must(file_replace(in_dir(f, ".hosts.map.Xy12Zw"), "", 0, 0600, &f->err), &f->err);
+    must(file_replace(in_dir(f, ".other"), "", 0, 0600, &f->err), &f->err);
+    must(haproxy_driver.list(&f->control, f->a, &hosts, &count, &f->err), &f->err);
+    assert_false(file_exists(in_dir(f, ".hosts.map.Xy12Zw")));
+    assert_true(file_exists(in_dir(f, ".other")));
     must(haproxy_driver.remove(&f->control, f->a, "one.cr.test", &f->err), &f->err);
     must(haproxy_driver.remove(&f->control, f->a, "one.cr.test", &f->err), &f->err);
     assert_string_equal(map_text(f, "hosts.map"), "two.cr.test 127.0.0.1\n");

@@ -244,6 +244,23 @@ static void test_interrupted_change(void **state)
     remove_service(f);
 }
 
+/* A control plane that died while it built a definition aside. */
+static void test_interrupted_definition(void **state)
+{
+    struct fixture *f = *state;
+    char *aside = arena_printf(f->a, "%s/services/.new-%s", f->dir, NAME);
+
+    start_svscan(f);
+    must(file_mkdirs(arena_printf(f->a, "%s/data", aside), 0700, &f->err), &f->err);
+    ensure(f, f->program, "a = 1\n");
+    assert_false(file_exists(aside));
+    assert_int_equal(health(f, 5000), SERVICE_READY);
+    must(file_mkdirs(arena_printf(f->a, "%s/data", aside), 0700, &f->err), &f->err);
+    remove_service(f);
+    assert_false(file_exists(aside));
+    assert_nothing_left(f);
+}
+
 static void test_not_ready(void **state)
 {
     struct fixture *f = *state;
@@ -370,6 +387,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kill_is_repaired, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_change_restarts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_interrupted_change, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_interrupted_definition, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_not_ready, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slow_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_parts_missing, set_up, tear_down),
