@@ -64,12 +64,13 @@ static bool is_owner(const struct session *s, const struct identity *id)
     return s->kind == id->kind && strcmp(s->name, id->name) == 0;
 }
 
+/* id NULL: whoever's it is. */
 static struct session *find(const struct uploads *t, const char *session, const char *repository,
                             const struct identity *id)
 {
     for (struct session *s = t->first; s; s = s->next) {
         if (strcmp(s->upload.id, session) == 0)
-            return strcmp(s->repository, repository) == 0 && is_owner(s, id) ? s : NULL;
+            return strcmp(s->repository, repository) == 0 && (!id || is_owner(s, id)) ? s : NULL;
     }
     return NULL;
 }
@@ -96,7 +97,7 @@ int upload_start(struct uploads *t, const char *repository, const struct identit
         abort();
     uuid_new(s->upload.id);
     s->upload.writer = writer;
-    s->upload.started_s = clock_wall_s();
+    s->upload.started_s = s->upload.used_s = clock_wall_s();
     s->repository = strdup(repository);
     s->kind = id->kind;
     s->name = strdup(id->name);
@@ -149,6 +150,7 @@ void upload_release(struct uploads *t, struct upload *u)
     (void)pthread_mutex_lock(&t->lock);
     s->is_held = false;
     s->used_ms = clock_mono_ms();
+    s->upload.used_s = clock_wall_s();
     (void)pthread_mutex_unlock(&t->lock);
 }
 
@@ -173,14 +175,17 @@ void upload_end(struct uploads *t, struct upload *u)
     session_free(s);
 }
 
-int64_t upload_started_s(struct uploads *t, const char *session, const char *repository,
-                         const struct identity *id)
+bool upload_times(struct uploads *t, const char *session, const char *repository,
+                  int64_t *ret_started_s, int64_t *ret_used_s)
 {
     (void)pthread_mutex_lock(&t->lock);
-    const struct session *s = find(t, session, repository, id);
-    int64_t started_s = s ? s->upload.started_s : 0;
+    const struct session *s = find(t, session, repository, NULL);
+    if (s) {
+        *ret_started_s = s->upload.started_s;
+        *ret_used_s = s->upload.used_s;
+    }
     (void)pthread_mutex_unlock(&t->lock);
-    return started_s;
+    return s != NULL;
 }
 
 unsigned uploads_sweep(struct uploads *t)

@@ -22,7 +22,7 @@ struct identity;
 struct upload {
     char id[37];
     struct blob_writer *writer;
-    int64_t started_s; /* wall clock */
+    int64_t started_s, used_s; /* wall clock */
 };
 
 struct uploads;
@@ -38,9 +38,9 @@ MUST_CHECK int upload_hold(struct uploads *t, const char *session, const char *r
                            const struct identity *id, struct upload **ret, struct error *err);
 void upload_release(struct uploads *t, struct upload *u); /* for the next request */
 void upload_end(struct uploads *t, struct upload *u);     /* of a held one: gone with its bytes */
-/* When the session began, if it is this identity's and repository's; 0 otherwise. */
-int64_t upload_started_s(struct uploads *t, const char *session, const char *repository,
-                         const struct identity *id);
+/* When a session of the repository began and was last used; false when there is none such. */
+bool upload_times(struct uploads *t, const char *session, const char *repository,
+                  int64_t *ret_started_s, int64_t *ret_used_s);
 /* Ends sessions idle for longer than UPLOAD_IDLE_MS; returns how many remain. */
 unsigned uploads_sweep(struct uploads *t);
 

@@ -80,7 +80,7 @@ struct content_cache *content_cache_new(size_t max_bytes)
 
 /* --- manifests, counted ------------------------------------------------------------------------ */
 
-static struct shared_manifest *manifest_new(const struct manifest_found *found)
+struct cached_manifest *cached_manifest_new(const struct manifest_found *found)
 {
     size_t type_len = strlen(found->media_type) + 1;
     struct shared_manifest *m = calloc(1, sizeof(*m) + found->payload_len + type_len);
@@ -94,7 +94,7 @@ static struct shared_manifest *manifest_new(const struct manifest_found *found)
                                             .media_type = m->data + found->payload_len,
                                             .payload = m->data,
                                             .payload_len = found->payload_len };
-    return m;
+    return &m->manifest;
 }
 
 void cached_manifest_release(void *manifest)
@@ -242,26 +242,25 @@ struct cached_manifest *content_cache_manifest(struct content_cache *c, const ch
 }
 
 void content_cache_put_manifest(struct content_cache *c, uint64_t stamp, const char *repository,
-                                const char *reference, const struct manifest_found *found)
+                                const char *reference, struct cached_manifest *manifest)
 {
+    struct shared_manifest *shared = (struct shared_manifest *)manifest;
     char own[DIGEST_TEXT_MAX];
 
-    if (found->payload_len > CACHED_MANIFEST_MAX)
+    if (manifest->payload_len > CACHED_MANIFEST_MAX)
         return;
-    digest_text(&found->digest, own);
-    struct shared_manifest *m = manifest_new(found);
+    digest_text(&manifest->digest, own);
     (void)pthread_mutex_lock(&c->lock);
     if (stamp == *stamp_of(c, repository)) {
-        /* A tag shares the bytes of its digest's entry, which carries their weight. */
+        /* A tag shares the bytes of its digest's entry. Each counts them in full: either may stay
+         * when the other goes. */
         const struct entry *by_digest = find(c, KIND_MANIFEST, repository, own);
-        bool is_alias = strcmp(own, reference) != 0;
-        struct shared_manifest *shared = is_alias && by_digest ? by_digest->manifest : m;
+        if (by_digest && strcmp(own, reference) != 0)
+            shared = by_digest->manifest;
         atomic_fetch_add(&shared->refs, 1);
-        insert(c, KIND_MANIFEST, repository, reference, shared == m ? m->bytes : 0)->manifest =
-            shared;
+        insert(c, KIND_MANIFEST, repository, reference, shared->bytes)->manifest = shared;
     }
     (void)pthread_mutex_unlock(&c->lock);
-    cached_manifest_release(m);
 }
 
 bool content_cache_blob(struct content_cache *c, const char *repository, const char *digest,

@@ -33,12 +33,14 @@ struct content_cache *content_cache_new(size_t max_bytes);
 void content_cache_free(struct content_cache *c);
 uint64_t content_cache_stamp(struct content_cache *c, const char *repository);
 
+struct cached_manifest *cached_manifest_new(const struct manifest_found *found);
+void cached_manifest_release(void *manifest); /* struct cached_manifest; NULL is accepted */
 /* reference: a tag, or a digest as text. NULL when not known; else the caller releases it. */
 struct cached_manifest *content_cache_manifest(struct content_cache *c, const char *repository,
                                                const char *reference);
-void cached_manifest_release(void *manifest); /* struct cached_manifest; NULL is accepted */
+/* Takes a reference of its own; one over CACHED_MANIFEST_MAX is not kept. */
 void content_cache_put_manifest(struct content_cache *c, uint64_t stamp, const char *repository,
-                                const char *reference, const struct manifest_found *found);
+                                const char *reference, struct cached_manifest *manifest);
 bool content_cache_blob(struct content_cache *c, const char *repository, const char *digest,
                         struct blob_ref *ret);
 void content_cache_put_blob(struct content_cache *c, uint64_t stamp, const char *repository,

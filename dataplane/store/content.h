@@ -98,6 +98,8 @@ struct manifest_write {
     int64_t image_size;
     const struct digest *blobs; /* that must be in the repository */
     size_t blob_count;
+    const struct digest *optional; /* blobs that are linked if they are in the repository */
+    size_t optional_count;
     const struct digest *children; /* manifests, or blobs, that must be in the repository */
     size_t child_count;
     const char *const *tags;

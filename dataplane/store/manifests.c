@@ -220,8 +220,9 @@ static int hold_references(struct pg_conn *conn, struct arena *a, const struct w
     size_t count = 0;
     struct pg_result *r = NULL;
     bool *has_child = arena_array(a, w->child_count + 1, sizeof(*has_child));
-    struct digest *wanted = arena_array(a, w->child_count + w->blob_count + 1, sizeof(*wanted));
-    bool *has_blob = arena_array(a, w->child_count + w->blob_count + 1, sizeof(*has_blob));
+    size_t room = w->child_count + w->blob_count + w->optional_count + 1;
+    struct digest *wanted = arena_array(a, room, sizeof(*wanted));
+    bool *has_blob = arena_array(a, room, sizeof(*has_blob));
     struct error_detail *missing = NULL, **tail = &missing;
 
     if (w->child_count > 0) {
@@ -237,13 +238,16 @@ static int hold_references(struct pg_conn *conn, struct arena *a, const struct w
         if (!has_child[i])
             wanted[count++] = w->children[i];
     }
+    size_t required = count;
+    for (size_t i = 0; i < w->optional_count; i++)
+        wanted[count++] = w->optional[i];
     if (count > 0) {
         if (PG_RUN(conn, a, &manifest_statements[BLOBS], &r, err, pg_text(job->s->registry_id),
                    pg_int(repository), pg_texts(hex_list(a, wanted, count), count)) != 0)
             return -1;
         take_ids(a, r, blobs, has_blob);
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < required; i++) {
         if (!has_blob[i])
             note_missing(a, &wanted[i], &tail);
     }

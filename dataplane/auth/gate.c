@@ -1,0 +1,364 @@
+/* The gate: sign-in and authorisation of every request, on the event thread when all that is needed
+ * is in memory, else on a worker before the handler. 401 and 403 are answered here, in ACR's form. */
+#include "dataplane/call.h"
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "common/crypto/token.h"
+#include "common/json/json.h"
+#include "dataplane/auth/bearer.h"
+#include "dataplane/auth/gate.h"
+#include "dataplane/oci/reference.h"
+#include "dataplane/oci/reply.h"
+#include "dataplane/oci/upload.h"
+#include "dataplane/plane.h"
+#include "dataplane/store/snapshot.h"
+
+#define BASIC_MAX 20000 /* of the decoded pair: a token may be the password */
+
+static const struct data_route *route_of(const struct http_request *req)
+{
+    return req->route->plane;
+}
+
+/* --- refusals ---------------------------------------------------------------------------------- */
+
+static struct json_object *challenge_detail(const struct http_request *req,
+                                            const struct data_route *route)
+{
+    struct json_object *detail = NULL, *one = NULL;
+
+    if (route->access == ACCESS_ANY)
+        return NULL;
+    detail = json_new_array();
+    one = json_new_object();
+    json_set_text(one, "Type", route->access == ACCESS_CATALOG ? "registry" : "repository");
+    json_set_text(one, "Name", route->access == ACCESS_CATALOG ? "catalog" : req->params[0]);
+    json_set_text(one, "Action",
+                  route->access == ACCESS_CATALOG ? "*" : scope_action_name(route->actions));
+    json_add(detail, one);
+    return detail;
+}
+
+/* The scope a client should ask for; NULL for /v2/, where az reads none. */
+static const char *challenge_scope(const struct http_request *req, const struct data_route *route)
+{
+    if (route->access == ACCESS_CATALOG)
+        return scope_text(req->arena, SCOPE_CATALOG, "", ACT_ALL);
+    if (route->access == ACCESS_ANY || !repository_name_is_valid(req->params[0]))
+        return NULL;
+    return scope_text(req->arena, SCOPE_REPOSITORY, req->params[0], route->actions);
+}
+
+/* error: NULL, "invalid_token" or "insufficient_scope" (RFC 6750 section 3.1). No space follows a
+ * comma: az splits at the first space. */
+static void refuse(struct http_request *req, const char *rule, const char *error)
+{
+    struct call *call = call_of(req);
+    const struct data_route *route = route_of(req);
+    const char *server = call->snapshot->login_server, *scope = challenge_scope(req, route);
+
+    call->rule = rule;
+    http_reply_headerf(req, "WWW-Authenticate",
+                       "Bearer realm=\"%s://%s/oauth2/token\",service=\"%s\"%s%s%s%s%s%s",
+                       call->plane->settings->realm_scheme, server, server,
+                       scope ? ",scope=\"" : "", scope ? scope : "", scope ? "\"" : "",
+                       error ? ",error=\"" : "", error ? error : "", error ? "\"" : "");
+    reply_error_detail(req, &E_UNAUTHORIZED,
+                       "authentication required, visit https://aka.ms/acr/authorization for more "
+                       "information.",
+                       challenge_detail(req, route));
+}
+
+static void deny(struct http_request *req, const char *rule)
+{
+    call_of(req)->rule = rule;
+    reply_error_detail(req, &E_DENIED, "requested access to the resource is denied",
+                       challenge_detail(req, route_of(req)));
+}
+
+/* --- signing in -------------------------------------------------------------------------------- */
+
+bool gate_basic(struct http_request *req, const char **ret_user, const char **ret_password)
+{
+    const char *header = http_header(req, "Authorization");
+    size_t len = 0;
+
+    if (!header || !text_starts_nocase(header, "Basic "))
+        return false;
+    const char *encoded = header + 6 + strspn(header + 6, " ");
+    char *pair = (char *)text_unbase64(req->arena, encoded, strnlen(encoded, BASIC_MAX * 2), &len);
+    char *colon = pair && len < BASIC_MAX && strlen(pair) == len ? strchr(pair, ':') : NULL;
+    if (!colon)
+        return false;
+    *colon = '\0';
+    *ret_user = pair;
+    *ret_password = colon + 1;
+    return true;
+}
+
+static void use_bearer(struct call *call, struct bearer *bearer)
+{
+    call->bearer = bearer;
+    call->identity = bearer->facts.identity;
+    call->granted = &bearer->facts.access;
+    call->allowed = bearer->allowed;
+}
+
+/* A token that was good while the upload went on (long uploads outlive tokens). Whether the session
+ * is this identity's is checked when it is held. */
+static bool use_expired(struct http_request *req, const char *token)
+{
+    struct call *call = call_of(req);
+    struct token_facts *facts = ARENA_NEW(req->arena, struct token_facts);
+    struct error ignored = { 0 };
+    int64_t times[2];
+
+    if (!req->params[1] ||
+        !upload_times(call->plane->uploads, req->params[1], req->params[0], &times[0], &times[1]))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+        if (identity_token_read(call->snapshot, req->arena, call->plane->settings->registry_id,
+                                token, times[i], facts, &ignored) != 0 ||
+            facts->kind != TOKEN_ACCESS)
+            continue;
+        call->identity = facts->identity;
+        call->granted = &facts->access;
+        call->allowed = identity_permissions(call->snapshot, &facts->identity);
+        return call->allowed != NULL;
+    }
+    return false;
+}
+
+static bool sign_in_bearer(struct http_request *req, const char *token)
+{
+    struct call *call = call_of(req);
+    struct bearer *bearer = NULL;
+    struct error err = { 0 };
+
+    if (bearer_check(call->plane->bearers, call->snapshot, call->plane->settings->registry_id,
+                     token, &bearer, &err) == 0) {
+        use_bearer(call, bearer);
+        return true;
+    }
+    if (err.code == &E_TOKEN_EXPIRED && route_of(req)->access == ACCESS_SESSION &&
+        use_expired(req, token))
+        return true;
+    refuse(req, "token", "invalid_token");
+    return false;
+}
+
+static bool sign_in_basic(struct http_request *req)
+{
+    struct call *call = call_of(req);
+    const char *user = NULL, *password = NULL;
+
+    if (gate_basic(req, &user, &password) &&
+        identity_sign_in(call->snapshot, req->arena, user, password, &call->identity) == 1) {
+        call->allowed = identity_permissions(call->snapshot, &call->identity);
+        if (call->allowed)
+            return true;
+    }
+    refuse(req, "password", NULL);
+    return false;
+}
+
+static const char *bearer_text(const struct http_request *req)
+{
+    const char *header = http_header(req, "Authorization");
+
+    if (!header || !text_starts_nocase(header, "Bearer "))
+        return NULL;
+    return header + 7 + strspn(header + 7, " ");
+}
+
+/* --- authorising ------------------------------------------------------------------------------- */
+
+static bool is_allowed(const struct call *call, enum scope_kind kind, const char *name,
+                       unsigned actions)
+{
+    return (!call->granted || scopes_allow(call->granted, kind, name, actions)) &&
+           scopes_allow(call->allowed, kind, name, actions);
+}
+
+bool call_may(const struct call *call, const char *repository, unsigned actions)
+{
+    return call->allowed && scopes_allow(call->allowed, SCOPE_REPOSITORY, repository, actions);
+}
+
+static bool authorise(struct http_request *req)
+{
+    const struct call *call = call_of(req);
+    const struct data_route *route = route_of(req);
+    bool is_ok = route->access == ACCESS_ANY;
+
+    if (route->access == ACCESS_CATALOG)
+        is_ok = is_allowed(call, SCOPE_CATALOG, "", ACT_ALL);
+    else if (route->access != ACCESS_ANY)
+        is_ok = is_allowed(call, SCOPE_REPOSITORY, req->params[0], route->actions);
+    if (is_ok)
+        return true;
+    /* A password's owner would only be given the same again; a token may be had with more scope. */
+    if (!call->granted)
+        deny(req, "permission");
+    else
+        refuse(req, "scope", "insufficient_scope");
+    return false;
+}
+
+/* On a worker: everything. False when it has replied. */
+static bool check(struct http_request *req)
+{
+    const char *token = bearer_text(req);
+
+    if (token ? !sign_in_bearer(req, token) : !sign_in_basic(req))
+        return false;
+    return authorise(req);
+}
+
+/* On the event thread: what memory answers; the rest is left pending. */
+static void check_quickly(struct http_request *req)
+{
+    struct call *call = call_of(req);
+    const char *token = bearer_text(req);
+    struct bearer *bearer = token ? bearer_find(call->plane->bearers, call->snapshot, token) : NULL;
+
+    if (bearer) {
+        use_bearer(call, bearer);
+        (void)authorise(req);
+        return;
+    }
+    /* A body that is collected whole is not collected for strangers. */
+    if (token && req->route->body == HTTP_BODY_BUFFER) {
+        (void)check(req);
+        return;
+    }
+    call->is_pending = true;
+}
+
+/* --- where the server calls -------------------------------------------------------------------- */
+
+static void reply_gone(struct http_request *req)
+{
+    struct error err = { 0 };
+
+    call_of(req)->rule = "unpublished";
+    (void)fail(&err, &E_UNAVAILABLE, "the registry is not available now");
+    reply_error(req, &err);
+}
+
+void gate_admit(struct http_request *req)
+{
+    struct data_plane *plane = req->app;
+    struct call *call = ARENA_NEW(req->arena, struct call);
+    bool is_fresh = false;
+
+    call->plane = plane;
+    req->plane = call;
+    reply_headers(req);
+    housekeeper_note_request(plane->housekeeper);
+    call->snapshot = snapshots_get(plane->snapshots, &is_fresh);
+    if (!req->route)
+        return;
+    if (is_fresh && !call->snapshot) {
+        reply_gone(req);
+        return;
+    }
+    if (call->snapshot && route_of(req)->access != ACCESS_OPEN &&
+        !http_header(req, "Authorization")) {
+        refuse(req, "anonymous", NULL);
+        return;
+    }
+    if (!is_fresh)
+        call->is_pending = true;
+    else if (route_of(req)->access != ACCESS_OPEN)
+        check_quickly(req);
+}
+
+/* What admit left over. False when it has replied. */
+static bool settle(struct http_request *req)
+{
+    struct call *call = call_of(req);
+    struct error err = { 0 };
+    bool is_fresh = true;
+
+    if (!call->is_pending)
+        return true;
+    call->is_pending = false;
+    snapshot_unref(call->snapshot);
+    call->snapshot = snapshots_get(call->plane->snapshots, &is_fresh);
+    if (!is_fresh) {
+        int status = snapshots_refresh(call->plane->snapshots, &err);
+        snapshot_unref(call->snapshot);
+        call->snapshot = status == 0 ? snapshots_get(call->plane->snapshots, &is_fresh) : NULL;
+    }
+    if (!call->snapshot) {
+        reply_gone(req);
+        return false;
+    }
+    return route_of(req)->access == ACCESS_OPEN || check(req);
+}
+
+enum http_verdict gate_fast(struct http_request *req)
+{
+    const struct data_route *route = route_of(req);
+
+    if (call_of(req)->is_pending || !route->fast)
+        return HTTP_NEEDS_WORKER;
+    return route->fast(req);
+}
+
+void gate_run(struct http_request *req)
+{
+    if (settle(req))
+        route_of(req)->run(req);
+}
+
+static void gate_begin(struct http_request *req)
+{
+    if (settle(req))
+        route_of(req)->sink->begin(req);
+}
+
+static void gate_data(struct http_request *req, const void *bytes, size_t len)
+{
+    route_of(req)->sink->data(req, bytes, len);
+}
+
+static void gate_end(struct http_request *req)
+{
+    route_of(req)->sink->end(req);
+}
+
+static void gate_abort(struct http_request *req)
+{
+    route_of(req)->sink->abort(req);
+}
+
+const struct http_sink gate_sink = { .begin = gate_begin, .data = gate_data, .end = gate_end,
+                                     .abort = gate_abort };
+
+void gate_done(struct http_request *req)
+{
+    struct call *call = call_of(req);
+    struct log_line line;
+
+    log_start(&line, LOG_INFO, "request");
+    log_text(&line, "id", req->id);
+    log_text(&line, "method", req->method);
+    log_text(&line, "path", req->path ? req->path : req->target);
+    log_int(&line, "status", req->status);
+    log_int(&line, "bytes", (int64_t)req->sent_bytes);
+    log_int(&line, "us", clock_mono_us() - req->started_us);
+    log_text(&line, "peer", req->peer_text);
+    log_text(&line, "identity", call ? call->identity.name : NULL);
+    log_text(&line, "rule", call ? call->rule : NULL);
+    log_end(&line);
+    if (!call)
+        return;
+    bearer_unref(call->bearer);
+    snapshot_unref(call->snapshot);
+}

@@ -1,0 +1,210 @@
+/* The background thread. While requests come it compares the projection a few times a second; when
+ * they stop it gives back what it can and sleeps until a request wakes it or the next duty is due.
+ * A request costs it one store, and one wake-up after a pause. */
+#include "dataplane/plane.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+#include "dataplane/auth/bearer.h"
+#include "dataplane/oci/upload.h"
+#include "dataplane/rules/collect.h"
+#include "dataplane/store/cache.h"
+#include "dataplane/store/snapshot.h"
+
+#define COMPARE_MS      400
+#define QUIET_MS        5000  /* without requests: give back */
+#define STACK_BYTES     ((size_t)256 * 1024)
+#define IDLE_CACHE      ((size_t)256 * 1024)
+#define HOUR_MS         ((int64_t)3600 * 1000)
+#define NEVER           INT64_MAX
+
+struct housekeeper {
+    struct data_plane *plane;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    _Atomic int64_t request_ms; /* of the latest request */
+    _Atomic int64_t collect_ms; /* when collection is due; NEVER: nothing known to collect */
+    _Atomic bool is_asleep, is_stopping;
+    int64_t sweep_ms; /* when idle uploads are looked for */
+    bool is_tidy;
+};
+
+static int64_t collect_pause_ms(const struct housekeeper *h)
+{
+    int64_t delay_ms = h->plane->settings->collect_delay_s * 1000;
+    int64_t pause_ms = delay_ms < HOUR_MS ? delay_ms : HOUR_MS;
+
+    return pause_ms > 500 ? pause_ms : 500;
+}
+
+static void compare(struct housekeeper *h)
+{
+    struct error err = { 0 };
+
+    /* In an outage the snapshot's holder has said so; anything else is said here. */
+    if (snapshots_refresh(h->plane->snapshots, &err) != 0 && err.code != &E_UNAVAILABLE &&
+        err.code != &E_NOT_FOUND)
+        log_failure(LOG_ERROR, "projection", &err);
+}
+
+static void collect(struct housekeeper *h, int64_t now)
+{
+    const struct data_plane *plane = h->plane;
+    struct error err = { 0 };
+    bool is_waiting = true;
+
+    if (now < atomic_load(&h->collect_ms))
+        return;
+    atomic_store(&h->collect_ms, NEVER);
+    if (collect_run(&plane->store, plane->cache, plane->settings->collect_delay_s, &is_waiting,
+                    &err) != 0)
+        log_failure(LOG_WARN, "collect", &err);
+    if (is_waiting)
+        atomic_store(&h->collect_ms, clock_mono_ms() + collect_pause_ms(h));
+    h->is_tidy = false;
+}
+
+static void sweep(struct housekeeper *h, int64_t now)
+{
+    if (now < h->sweep_ms)
+        return;
+    h->sweep_ms = uploads_sweep(h->plane->uploads) > 0 ? now + HOUR_MS : NEVER;
+}
+
+/* Memory follows load: nobody asks now, so little is kept. */
+static void tidy(struct housekeeper *h)
+{
+    if (h->is_tidy)
+        return;
+    bearer_cache_clear(h->plane->bearers);
+    content_cache_trim(h->plane->cache, IDLE_CACHE);
+    pg_pool_tidy(h->plane->db);
+    (void)malloc_trim(0);
+    h->is_tidy = true;
+}
+
+static void sleep_until(struct housekeeper *h, int64_t until_ms)
+{
+    struct timespec at = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+
+    (void)pthread_mutex_lock(&h->lock);
+    if (!atomic_load(&h->is_stopping)) {
+        if (until_ms == NEVER)
+            (void)pthread_cond_wait(&h->wake, &h->lock);
+        else
+            (void)pthread_cond_timedwait(&h->wake, &h->lock, &at);
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+/* Sleeps without a request in sight. The flag is set before the last look, and a request is noted
+ * before the flag is read, so none is missed. */
+static void sleep_idle(struct housekeeper *h, int64_t seen_ms)
+{
+    int64_t due = atomic_load(&h->collect_ms);
+
+    (void)pthread_mutex_lock(&h->lock);
+    atomic_store(&h->is_asleep, true);
+    bool is_news = atomic_load(&h->request_ms) != seen_ms || atomic_load(&h->collect_ms) != due;
+    (void)pthread_mutex_unlock(&h->lock);
+    if (!is_news)
+        sleep_until(h, due < h->sweep_ms ? due : h->sweep_ms);
+    atomic_store(&h->is_asleep, false);
+}
+
+static void *housekeep(void *arg)
+{
+    struct housekeeper *h = arg;
+    int64_t compared_for = 0;
+
+    while (!atomic_load(&h->is_stopping)) {
+        int64_t now = clock_mono_ms(), seen = atomic_load(&h->request_ms);
+        collect(h, now);
+        sweep(h, now);
+        if (now - seen < QUIET_MS) {
+            h->is_tidy = false;
+            if (h->sweep_ms == NEVER)
+                h->sweep_ms = now + HOUR_MS;
+            if (seen != compared_for)
+                compare(h);
+            compared_for = seen;
+            sleep_until(h, now + COMPARE_MS);
+            continue;
+        }
+        /* Connections become idle enough to close a little after the last use. */
+        tidy(h);
+        sleep_idle(h, seen);
+    }
+    return NULL;
+}
+
+static void wake(struct housekeeper *h)
+{
+    (void)pthread_mutex_lock(&h->lock);
+    (void)pthread_cond_signal(&h->wake);
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+struct housekeeper *housekeeper_start(struct data_plane *plane)
+{
+    struct housekeeper *h = calloc(1, sizeof(*h));
+    pthread_condattr_t cond;
+    pthread_attr_t attr;
+    if (!h)
+        abort();
+    h->plane = plane;
+    (void)pthread_mutex_init(&h->lock, NULL);
+    (void)pthread_condattr_init(&cond);
+    (void)pthread_condattr_setclock(&cond, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&h->wake, &cond);
+    (void)pthread_condattr_destroy(&cond);
+    atomic_init(&h->request_ms, clock_mono_ms());
+    /* What an earlier process left in the queue. */
+    atomic_init(&h->collect_ms, clock_mono_ms() + collect_pause_ms(h));
+    h->sweep_ms = NEVER;
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+    if (pthread_create(&h->thread, &attr, housekeep, h) != 0)
+        abort();
+    (void)pthread_attr_destroy(&attr);
+    return h;
+}
+
+void housekeeper_stop(struct housekeeper *h)
+{
+    if (!h)
+        return;
+    (void)pthread_mutex_lock(&h->lock);
+    atomic_store(&h->is_stopping, true);
+    (void)pthread_cond_signal(&h->wake);
+    (void)pthread_mutex_unlock(&h->lock);
+    (void)pthread_join(h->thread, NULL);
+    (void)pthread_cond_destroy(&h->wake);
+    (void)pthread_mutex_destroy(&h->lock);
+    free(h);
+}
+
+void housekeeper_note_request(struct housekeeper *h)
+{
+    atomic_store(&h->request_ms, clock_mono_ms());
+    if (atomic_load(&h->is_asleep))
+        wake(h);
+}
+
+void housekeeper_note_garbage(struct housekeeper *h)
+{
+    int64_t never = NEVER;
+
+    /* An earlier appointment stands; when it is kept, another is made while reviews remain. */
+    if (atomic_compare_exchange_strong(&h->collect_ms, &never,
+                                       clock_mono_ms() + collect_pause_ms(h)) &&
+        atomic_load(&h->is_asleep))
+        wake(h);
+}

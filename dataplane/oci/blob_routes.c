@@ -1,0 +1,173 @@
+/* GET, HEAD and DELETE of blobs, and the root of the API (OCI dist-spec end-1, end-2, end-10). */
+#include "dataplane/oci/routes.h"
+
+#include <inttypes.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/http/range.h"
+#include "dataplane/call.h"
+#include "dataplane/oci/content.h"
+#include "dataplane/oci/reply.h"
+#include "dataplane/plane.h"
+
+#define BLOB_TYPE "application/octet-stream"
+
+struct open_blob {
+    const struct blob_driver *driver;
+    struct blob_reader *reader;
+    uint64_t offset; /* of the range */
+};
+
+enum http_verdict oci_root(struct http_request *req)
+{
+    http_reply_bytes(req, 200, "application/json; charset=utf-8", "{}", 2);
+    return HTTP_ANSWERED;
+}
+
+void oci_root_run(struct http_request *req)
+{
+    (void)oci_root(req);
+}
+
+static bool read_digest(struct http_request *req, struct digest *ret)
+{
+    if (digest_parse(req->params[1], ret))
+        return true;
+    reply_error_detail(req, &E_DIGEST_INVALID, "provided digest did not match the grammar", NULL);
+    return false;
+}
+
+static void blob_headers(struct http_request *req)
+{
+    http_reply_header(req, "Docker-Content-Digest", req->params[1]);
+    http_reply_headerf(req, "ETag", "\"%s\"", req->params[1]);
+    http_reply_header(req, "Accept-Ranges", "bytes");
+    http_reply_header(req, "Cache-Control", "private, max-age=31536000, immutable");
+}
+
+static void reply_head(struct http_request *req, uint64_t size)
+{
+    blob_headers(req);
+    http_reply_header(req, "Content-Type", BLOB_TYPE);
+    http_reply_headerf(req, "Content-Length", "%" PRIu64, size);
+    http_reply_empty(req, 200);
+}
+
+enum http_verdict oci_blob_head_fast(struct http_request *req)
+{
+    struct blob_ref ref;
+
+    /* Only valid names and digests are ever in the cache. */
+    if (!content_cache_blob(call_of(req)->plane->cache, req->params[0], req->params[1], &ref))
+        return HTTP_NEEDS_WORKER;
+    reply_head(req, ref.size);
+    return HTTP_ANSWERED;
+}
+
+static ssize_t source_read(void *ctx, uint64_t offset, void *buf, size_t cap, struct error *err)
+{
+    struct open_blob *open = ctx;
+
+    return open->driver->read(open->reader, open->offset + offset, buf, cap, err);
+}
+
+static void source_close(void *ctx)
+{
+    struct open_blob *open = ctx;
+
+    open->driver->release(open->reader);
+    free(open);
+}
+
+static const struct http_source blob_source = { .read = source_read, .close = source_close };
+
+static void reply_content(struct http_request *req, const struct blob_driver *driver,
+                          struct blob_reader *reader, int status, uint64_t offset, uint64_t len)
+{
+    int fd = driver->plain_fd(reader);
+
+    blob_headers(req);
+    if (fd >= 0) {
+        driver->release(reader);
+        http_reply_fd(req, status, BLOB_TYPE, fd, offset, len);
+        return;
+    }
+    struct open_blob *open = calloc(1, sizeof(*open));
+    if (!open)
+        abort();
+    *open = (struct open_blob){ .driver = driver, .reader = reader, .offset = offset };
+    http_reply_source(req, status, BLOB_TYPE, len, &blob_source, open);
+}
+
+static void send_blob(struct http_request *req, const struct blob_ref *ref)
+{
+    struct blob_store *store = call_of(req)->plane->blobs;
+    struct blob_reader *reader = NULL;
+    struct error err = { 0 };
+    uint64_t offset = 0, len = ref->size;
+    enum range_verdict verdict = range_parse(http_header(req, "Range"), ref->size, &offset, &len);
+
+    if (verdict == RANGE_UNSATISFIABLE) {
+        http_reply_headerf(req, "Content-Range", "bytes */%" PRIu64, ref->size);
+        reply_error_detail(req, &E_RANGE_INVALID, "the range is not within the blob", NULL);
+        return;
+    }
+    if (verdict == RANGE_NONE) {
+        offset = 0;
+        len = ref->size;
+    }
+    int status = store->driver->get(store, ref, &reader, &err);
+    if (status == 0)
+        (void)fail_cause(&err, &E_INTERNAL, "a blob the database names is not in the store");
+    if (status != 1) {
+        reply_error(req, &err);
+        return;
+    }
+    if (verdict == RANGE_PART)
+        http_reply_headerf(req, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, offset,
+                           offset + len - 1, ref->size);
+    reply_content(req, store->driver, reader, verdict == RANGE_PART ? 206 : 200, offset, len);
+}
+
+void oci_blob_get(struct http_request *req)
+{
+    const char *repository = reply_repository(req);
+    struct digest digest;
+    struct blob_ref ref;
+    struct error err = { 0 };
+
+    if (!repository || !read_digest(req, &digest))
+        return;
+    int status = content_blob(call_of(req), req->arena, repository, &digest, &ref, &err);
+    if (status == 0)
+        (void)fail_at(&err, &E_BLOB_UNKNOWN, req->params[1], "blob unknown to registry");
+    if (status != 1)
+        reply_error(req, &err);
+    else if (text_eq(req->method, "HEAD"))
+        reply_head(req, ref.size);
+    else
+        send_blob(req, &ref);
+}
+
+void oci_blob_delete(struct http_request *req)
+{
+    struct data_plane *plane = call_of(req)->plane;
+    const char *repository = reply_repository(req);
+    struct digest digest;
+    struct error err = { 0 };
+
+    if (!repository || !read_digest(req, &digest))
+        return;
+    int status = blob_unlink(&plane->store, req->arena, repository, &digest, &err);
+    /* All of it: another name of the same digest may be known too. */
+    content_cache_forget(plane->cache, repository);
+    if (status != 0) {
+        reply_error(req, &err);
+        return;
+    }
+    housekeeper_note_garbage(plane->housekeeper);
+    http_reply_header(req, "Docker-Content-Digest", req->params[1]);
+    http_reply_empty(req, 202);
+}

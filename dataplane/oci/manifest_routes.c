@@ -1,0 +1,298 @@
+/* GET, HEAD, PUT and DELETE of manifests (OCI dist-spec end-3, end-7, end-9). */
+#include "dataplane/oci/routes.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/base/str.h"
+#include "common/base/text.h"
+#include "dataplane/call.h"
+#include "dataplane/oci/content.h"
+#include "dataplane/oci/manifest.h"
+#include "dataplane/oci/reference.h"
+#include "dataplane/oci/reply.h"
+#include "dataplane/plane.h"
+
+#define TAGS_MAX         100 /* of one PUT */
+#define CONFIG_MAX_BYTES ((int64_t)1024 * 1024)
+
+/* --- reading ----------------------------------------------------------------------------------- */
+
+static bool is_not_modified(const struct http_request *req, const char *digest)
+{
+    const char *held = http_header(req, "If-None-Match");
+    const char *at = held ? strstr(held, digest) : NULL;
+    size_t len = strlen(digest);
+
+    return (held && text_eq(held, "*")) || (at && at > held && at[-1] == '"' && at[len] == '"');
+}
+
+/* Takes the manifest over. */
+static void reply_manifest(struct http_request *req, struct cached_manifest *m)
+{
+    char own[DIGEST_TEXT_MAX];
+    const char *digest = own;
+
+    /* Asked for by digest, the answer names the digest asked for, whatever its algorithm. */
+    if (strchr(req->params[1], ':'))
+        digest = req->params[1];
+    else
+        digest_text(&m->digest, own);
+    http_reply_header(req, "Docker-Content-Digest", digest);
+    http_reply_headerf(req, "ETag", "\"%s\"", digest);
+    http_reply_header(req, "Vary", "Accept");
+    if (is_not_modified(req, digest)) {
+        cached_manifest_release(m);
+        http_reply_empty(req, 304);
+        return;
+    }
+    http_reply_shared(req, 200, m->media_type, m->payload, m->payload_len, cached_manifest_release,
+                      m);
+}
+
+enum http_verdict oci_manifest_fast(struct http_request *req)
+{
+    struct cached_manifest *m =
+        content_cache_manifest(call_of(req)->plane->cache, req->params[0], req->params[1]);
+
+    if (!m)
+        return HTTP_NEEDS_WORKER;
+    reply_manifest(req, m);
+    return HTTP_ANSWERED;
+}
+
+static enum reference_kind read_reference(struct http_request *req, struct digest *ret)
+{
+    enum reference_kind kind = reference_parse(req->params[1], ret);
+
+    if (kind != REFERENCE_INVALID)
+        return kind;
+    if (strchr(req->params[1], ':'))
+        reply_error_detail(req, &E_DIGEST_INVALID, "provided digest did not match the grammar",
+                           NULL);
+    else
+        reply_error_detail(req, &E_TAG_INVALID, "manifest tag did not match the grammar", NULL);
+    return kind;
+}
+
+static void fail_unknown(struct error *err, const char *reference)
+{
+    if (strchr(reference, ':'))
+        (void)fail_at(err, &E_MANIFEST_UNKNOWN, reference, "manifest unknown");
+    else
+        (void)fail_at(err, &E_MANIFEST_UNKNOWN, reference, "manifest tagged by \"%s\" is not found",
+                      reference);
+}
+
+void oci_manifest_get(struct http_request *req)
+{
+    const char *repository = reply_repository(req);
+    struct cached_manifest *m = NULL;
+    struct digest digest;
+    struct error err = { 0 };
+
+    if (!repository || read_reference(req, &digest) == REFERENCE_INVALID)
+        return;
+    int status = content_manifest(call_of(req), req->arena, repository, req->params[1], &m, &err);
+    if (status == 0)
+        fail_unknown(&err, req->params[1]);
+    if (status != 1)
+        reply_error(req, &err);
+    else
+        reply_manifest(req, m);
+}
+
+/* --- writing ----------------------------------------------------------------------------------- */
+
+/* The request's digests: the one it is known by, and sha256. False when it has replied. */
+static bool compare_digest(struct http_request *req, enum reference_kind kind,
+                           struct manifest_write *w)
+{
+    struct digest named = w->digest;
+    struct error err = { 0 };
+
+    digest_of(DIGEST_SHA256, req->body, req->body_len, &w->sha256);
+    w->digest = w->sha256;
+    if (kind == REFERENCE_DIGEST)
+        digest_of(named.algorithm, req->body, req->body_len, &w->digest);
+    if (kind != REFERENCE_DIGEST || digest_equal(&named, &w->digest))
+        return true;
+    (void)fail_at(&err, &E_DIGEST_INVALID, req->params[1],
+                  "provided digest did not match uploaded content");
+    reply_error(req, &err);
+    return false;
+}
+
+static void add_tag(struct manifest_write *w, const char **tags, const char *tag)
+{
+    for (size_t i = 0; i < w->tag_count; i++) {
+        if (text_eq(tags[i], tag))
+            return;
+    }
+    tags[w->tag_count++] = tag;
+}
+
+/* The tag of the path, or the ?tag= parameters of a push by digest (OCI dist-spec, development). */
+static bool read_tags(struct http_request *req, enum reference_kind kind, struct manifest_write *w)
+{
+    const char **asked = NULL, **tags = NULL;
+    size_t count = http_query_all(req, "tag", &asked);
+    static const struct error_code too_many = { "TAG_INVALID", 414 };
+
+    if (count > TAGS_MAX) {
+        reply_error_detail(req, &too_many, "too many tags", NULL);
+        return false;
+    }
+    tags = arena_array(req->arena, count + 1, sizeof(*tags));
+    if (kind == REFERENCE_TAG)
+        add_tag(w, tags, req->params[1]);
+    for (size_t i = 0; i < count && kind == REFERENCE_DIGEST; i++) {
+        if (!tag_is_valid(asked[i])) {
+            reply_error_detail(req, &E_TAG_INVALID, "manifest tag did not match the grammar",
+                               NULL);
+            return false;
+        }
+        add_tag(w, tags, asked[i]);
+    }
+    w->tags = tags;
+    return true;
+}
+
+/* What az shows of an image stands in its configuration. Only a convenience: a configuration that
+ * is absent or odd changes nothing. */
+static void read_platform(struct http_request *req, const struct manifest *m,
+                          struct manifest_write *w)
+{
+    struct blob_store *store = call_of(req)->plane->blobs;
+    struct image_platform platform = { 0 };
+    struct blob_reader *reader = NULL;
+    struct blob_ref ref;
+    struct error ignored = { 0 };
+
+    if (!m->has_config || !m->config_media_type ||
+        (!text_eq(m->config_media_type, "application/vnd.oci.image.config.v1+json") &&
+         !text_eq(m->config_media_type, "application/vnd.docker.container.image.v1+json")))
+        return;
+    if (content_blob(call_of(req), req->arena, w->repository, &m->config, &ref, &ignored) != 1 ||
+        ref.size == 0 || ref.size > CONFIG_MAX_BYTES ||
+        store->driver->get(store, &ref, &reader, &ignored) != 1)
+        return;
+    char *text = arena_alloc(req->arena, (size_t)ref.size + 1);
+    ssize_t n = store->driver->read(reader, 0, text, (size_t)ref.size, &ignored);
+    if (n == (ssize_t)ref.size)
+        image_config_decode(req->arena, text, (size_t)n, &platform);
+    store->driver->release(reader);
+    w->architecture = platform.architecture;
+    w->os = platform.os;
+}
+
+static void fill_write(const struct http_request *req, const struct manifest *m,
+                       struct manifest_write *w)
+{
+    w->media_type = m->media_type;
+    w->artifact_type = m->artifact_type;
+    w->config_media_type = m->config_media_type;
+    w->annotations = m->annotations;
+    w->subject = m->has_subject ? &m->subject : NULL;
+    w->payload = req->body;
+    w->payload_len = req->body_len;
+    w->image_size = m->image_size;
+    w->blobs = m->blobs.items;
+    w->blob_count = m->blobs.count;
+    w->optional = m->optional.items;
+    w->optional_count = m->optional.count;
+    w->children = m->children.items;
+    w->child_count = m->children.count;
+}
+
+static void reply_stored(struct http_request *req, const struct manifest *m,
+                         const struct manifest_write *w)
+{
+    char text[DIGEST_TEXT_MAX];
+    _cleanup_(str_done) struct str tags;
+
+    digest_text(&w->digest, text);
+    http_reply_headerf(req, "Location", "/v2/%s/manifests/%s", w->repository, text);
+    http_reply_header(req, "Docker-Content-Digest", text);
+    if (m->has_subject) {
+        digest_text(&m->subject, text);
+        http_reply_header(req, "OCI-Subject", text);
+    }
+    str_init(&tags, TAGS_MAX * (TAG_MAX + 2));
+    for (size_t i = 0; i < w->tag_count; i++)
+        str_printf(&tags, "%s%s", i ? ", " : "", w->tags[i]);
+    if (strchr(req->params[1], ':') && w->tag_count > 0)
+        http_reply_header(req, "OCI-Tag", tags.data);
+    http_reply_empty(req, 201);
+}
+
+/* Also when the outcome is unknown: then nothing may be remembered. */
+static void forget_written(struct content_cache *cache, const struct manifest_write *w)
+{
+    char text[DIGEST_TEXT_MAX];
+
+    for (size_t i = 0; i < w->tag_count; i++)
+        content_cache_forget_one(cache, w->repository, w->tags[i]);
+    digest_text(&w->digest, text);
+    content_cache_forget_one(cache, w->repository, text);
+}
+
+void oci_manifest_put(struct http_request *req)
+{
+    struct data_plane *plane = call_of(req)->plane;
+    struct manifest_write w = { .repository = reply_repository(req) };
+    struct manifest m;
+    struct error err = { 0 };
+
+    if (!w.repository)
+        return;
+    enum reference_kind kind = read_reference(req, &w.digest);
+    if (kind == REFERENCE_INVALID || !compare_digest(req, kind, &w) || !read_tags(req, kind, &w))
+        return;
+    if (manifest_decode(req->arena, http_header(req, "Content-Type"), req->body, req->body_len,
+                        &m, &err) != 0) {
+        reply_error(req, &err);
+        return;
+    }
+    fill_write(req, &m, &w);
+    read_platform(req, &m, &w);
+    int status = manifest_store(&plane->store, req->arena, &w, &err);
+    forget_written(plane->cache, &w);
+    if (status != 0)
+        reply_error(req, &err);
+    else
+        reply_stored(req, &m, &w);
+}
+
+/* --- deleting ---------------------------------------------------------------------------------- */
+
+void oci_manifest_delete(struct http_request *req)
+{
+    struct data_plane *plane = call_of(req)->plane;
+    const char *repository = reply_repository(req);
+    struct digest digest;
+    struct error err = { 0 };
+    int status = 0;
+
+    if (!repository)
+        return;
+    enum reference_kind kind = read_reference(req, &digest);
+    if (kind == REFERENCE_INVALID)
+        return;
+    if (kind == REFERENCE_DIGEST) {
+        status = manifest_remove(&plane->store, req->arena, repository, &digest, &err);
+        content_cache_forget(plane->cache, repository);
+        housekeeper_note_garbage(plane->housekeeper);
+    } else {
+        status = tag_remove(&plane->store, req->arena, repository, req->params[1], &err);
+        content_cache_forget_one(plane->cache, repository, req->params[1]);
+    }
+    if (status == 0)
+        fail_unknown(&err, req->params[1]);
+    if (status != 1)
+        reply_error(req, &err);
+    else
+        http_reply_empty(req, 202);
+}
