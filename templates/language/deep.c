@@ -30,34 +30,27 @@ static int deep_array(struct env *env, const struct value *v, const struct value
     return 0;
 }
 
-/* A key may be an expression too (userAssignedIdentities). */
-static int deep_key(struct env *env, const struct member *m, const char **ret, size_t *ret_len,
-                    struct error *err)
+int evaluate_key(struct env *env, const struct member *m, const struct value **ret,
+                 struct error *err)
 {
-    *ret = m->key;
-    *ret_len = m->key_len;
+    *ret = NULL;
     if (m->key[0] != '[' || m->key[m->key_len - 1] != ']')
         return 0;
     struct expr_cell cell = { 0 };
     struct value text = { .kind = VALUE_TEXT, .text = m->key, .count = m->key_len, .at = m->key_at,
                           .cell = &cell };
-    const struct value *r;
-    if (evaluate_value(env, &text, &r, err) < 0)
+    if (evaluate_value(env, &text, ret, err) < 0)
         return -1;
-    if (r == &text)
-        return 0;
-    if (r->kind == VALUE_DEFERRED) { /* stays an expression */
-        *ret = arena_printf(env->engine->arena, "[%s]", r->text);
-        *ret_len = r->count + 2;
+    if (*ret == &text) {
+        *ret = NULL;
         return 0;
     }
-    if (r->kind != VALUE_TEXT)
-        return fail(err, &E_TEMPLATE_EXPRESSION,
-                    "The property name '%s' is not valid. Expected 'String'. Actual '%s'."
-                    SEE_EXPRESSIONS, m->key, value_kind_name(r));
-    *ret = r->text;
-    *ret_len = r->count;
-    return 0;
+    if ((*ret)->kind == VALUE_TEXT || (*ret)->kind == VALUE_DEFERRED)
+        return 0;
+    engine_blame(env->engine, env->file ? env->file->source : NULL, m->key_at);
+    return fail(err, &E_TEMPLATE_EXPRESSION,
+                "The property name '%s' is not valid. Expected 'String'. Actual '%s'."
+                SEE_EXPRESSIONS, m->key, value_kind_name(*ret));
 }
 
 static bool is_copy_list(const struct env *env, const struct member *m)
@@ -81,6 +74,22 @@ static int expand_copies(struct env *env, const struct value *list, struct objec
     return 0;
 }
 
+/* m with a new value, and with what its key became. */
+static void push_member(struct object_builder *b, const struct member *m, const struct value *key,
+                        const struct value *v)
+{
+    bool is_code = key && key->kind == VALUE_DEFERRED;
+    const char *text = !key ? m->key : key->text;
+    size_t len = !key ? m->key_len : key->count;
+    if (is_code) {
+        text = arena_printf(b->arena, "[%s]", key->text);
+        len += 2;
+    }
+    object_push(b, text, len, v);
+    b->members[b->count - 1].key_at = m->key_at;
+    b->members[b->count - 1].is_code = is_code || (!key && m->is_code);
+}
+
 static int deep_object(struct env *env, const struct value *v, const struct value **ret,
                        struct error *err)
 {
@@ -89,14 +98,12 @@ static int deep_object(struct env *env, const struct value *v, const struct valu
     bool is_changed = false;
     for (size_t i = 0; i < v->count; i++) {
         const struct member *m = &v->members[i];
-        const struct value *r = m->value;
-        const char *key = m->key;
-        size_t key_len = m->key_len;
+        const struct value *r = m->value, *key = NULL;
         bool is_copy = is_copy_list(env, m);
-        if (!is_copy && (deep_key(env, m, &key, &key_len, err) < 0 ||
+        if (!is_copy && (evaluate_key(env, m, &key, err) < 0 ||
                          evaluate_deep(env, m->value, &r, err) < 0))
             return -1;
-        if (!is_changed && !is_copy && r == m->value && key == m->key)
+        if (!is_changed && !is_copy && r == m->value && !key)
             continue;
         if (!is_changed) {
             object_start(&b, a, v->count);
@@ -106,10 +113,8 @@ static int deep_object(struct env *env, const struct value *v, const struct valu
         }
         if (is_copy && expand_copies(env, m->value, &b, err) < 0)
             return -1;
-        if (!is_copy) {
-            object_push(&b, key, key_len, r);
-            b.members[b.count - 1].key_at = m->key_at;
-        }
+        if (!is_copy)
+            push_member(&b, m, key, r);
     }
     *ret = is_changed ? value_at(a, object_end(&b), v->at) : v;
     return 0;

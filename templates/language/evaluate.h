@@ -29,6 +29,11 @@ MUST_CHECK int evaluate_int_now(struct env *env, const struct value *v, const ch
                                 long long *ret, struct error *err);
 MUST_CHECK int evaluate_bool_now(struct env *env, const struct value *v, const char *what,
                                  int *ret, struct error *err);
+/* An object key that is an expression (userAssignedIdentities): *ret is its text or deferred, or
+ * NULL when the key stays as it is. */
+struct member;
+MUST_CHECK int evaluate_key(struct env *env, const struct member *m, const struct value **ret,
+                            struct error *err);
 /* One step of property or index access on a value that is known. */
 MUST_CHECK int evaluate_access(struct env *env, const struct value *base, const struct value *key,
                                int is_safe, const struct value **ret, struct error *err);

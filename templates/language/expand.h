@@ -27,6 +27,10 @@ MUST_CHECK int expand_nested(struct plan_builder *b, struct env *env, size_t nod
                              const struct value *properties, const struct value **ret,
                              struct error *err);
 
+/* The findings of template_lint(). */
+MUST_CHECK int lint_file(struct template_file *f, struct template_finding **ret,
+                         struct error *err);
+
 /* Where a resource is evaluated: its frames and what it may call. */
 struct env builder_env(struct plan_builder *b, size_t node, unsigned allow);
 /* Once all nodes are there: the table that builder_find() looks in. */

@@ -41,12 +41,28 @@ static void add(struct plan_builder *b, enum name_kind kind, const char *name, s
     *head = ++b->entry_count;
 }
 
+/* "ns/a/x/b/y" without a scope; and resource groups by the id that resourceId() gives them. */
+static void add_other_spellings(struct plan_builder *b, const struct plan_node *n, size_t node)
+{
+    static const char provider[] = "/providers/";
+    const char *relative = NULL;
+    for (const char *p = strstr(n->id, provider); p; p = strstr(p + 1, provider))
+        relative = p + sizeof(provider) - 1;
+    add(b, NAME_TYPED, relative, node);
+    const char *group = strstr(n->id, "/resourceGroups/");
+    if (!text_eq_nocase(n->type, "Microsoft.Resources/resourceGroups") || !group)
+        return;
+    add(b, NAME_ID, arena_printf(b->file->home.engine->arena,
+                                 "%.*s/providers/Microsoft.Resources%s", (int)(group - n->id),
+                                 n->id, group), node);
+}
+
 void builder_index(struct plan_builder *b)
 {
     struct arena *a = b->file->home.engine->arena;
-    b->head_count = b->count * 5 + 7;
+    b->head_count = b->count * 7 + 7;
     b->heads = arena_array(a, b->head_count, sizeof(*b->heads));
-    b->entries = arena_array(a, b->count * 5 + 1, sizeof(*b->entries));
+    b->entries = arena_array(a, b->count * 7 + 1, sizeof(*b->entries));
     for (size_t i = 0; i < b->count; i++) {
         const struct plan_node *n = b->builds[i].node;
         add(b, NAME_ID, n->id, i);
@@ -54,6 +70,7 @@ void builder_index(struct plan_builder *b)
         add(b, NAME_SHORT, n->name, i);
         add(b, NAME_TYPED, arena_printf(a, "%s/%s", n->type, n->name), i);
         add(b, NAME_LOOP, n->loop, i);
+        add_other_spellings(b, n, i);
     }
 }
 

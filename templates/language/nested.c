@@ -24,6 +24,20 @@ static const struct value *code_text(struct arena *a, const char *text, size_t l
 }
 
 /* An evaluated value as template text again: what is left are expressions, literals are escaped. */
+static const struct value *to_template(struct arena *a, const struct value *v);
+
+static struct member to_template_member(struct arena *a, struct member m)
+{
+    m.value = to_template(a, m.value);
+    bool is_code = m.is_code;
+    m.is_code = false;
+    if (!is_code && m.key_len >= 2 && m.key[0] == '[' && m.key[m.key_len - 1] == ']') {
+        m.key = arena_printf(a, "[%s", m.key);
+        m.key_len++;
+    }
+    return m;
+}
+
 static const struct value *to_template(struct arena *a, const struct value *v)
 {
     if (v->kind == VALUE_DEFERRED) {
@@ -44,7 +58,7 @@ static const struct value *to_template(struct arena *a, const struct value *v)
     if (v->kind == VALUE_OBJECT && v->count) {
         struct member *members = arena_memdup(a, v->members, v->count * sizeof(*members));
         for (size_t i = 0; i < v->count; i++)
-            members[i].value = to_template(a, members[i].value);
+            members[i] = to_template_member(a, members[i]);
         return value_at(a, value_object(a, members, v->count), v->at);
     }
     return v;
@@ -115,25 +129,40 @@ static bool is_parents(const struct member *m)
     return false;
 }
 
+static int substitute_key(struct env *env, const struct member *m, struct member *ret,
+                          struct error *err)
+{
+    const struct value *key;
+    *ret = *m;
+    if (evaluate_key(env, m, &key, err) < 0)
+        return -1;
+    if (!key)
+        return 0;
+    key = to_template(env->engine->arena, key);
+    ret->key = key->text;
+    ret->key_len = key->count;
+    return 0;
+}
+
 static int substitute_member(struct env *env, const struct value *object, const struct member *m,
-                             const struct value **ret, struct error *err)
+                             struct member *ret, struct error *err)
 {
     bool is_list = text_same_nocase(m->key, m->key_len, "resources", 9);
     bool is_copy = text_same_nocase(m->key, m->key_len, "copy", 4);
+    if (substitute_key(env, m, ret, err) < 0)
+        return -1;
     if (is_list)
-        return substitute_list(env, m->value, ret, err);
+        return substitute_list(env, m->value, &ret->value, err);
     if (is_copy && m->value->kind == VALUE_ARRAY)
-        return substitute_copies(env, m->value, ret, err);
+        return substitute_copies(env, m->value, &ret->value, err);
     if (!text_same_nocase(m->key, m->key_len, "template", 8) || m->value->kind != VALUE_OBJECT)
-        return substitute(env, m->value, ret, err);
+        return substitute(env, m->value, &ret->value, err);
     /* A template inside the template: outer again, unless it says inner. */
     const struct value *scope = value_get(value_get(object, "expressionEvaluationOptions"),
                                           "scope");
-    if (text_eq_nocase(value_string(scope), "inner")) {
-        *ret = m->value;
+    if (text_eq_nocase(value_string(scope), "inner"))
         return 0;
-    }
-    return substitute(env, m->value, ret, err);
+    return substitute(env, m->value, &ret->value, err);
 }
 
 static int substitute(struct env *env, const struct value *v, const struct value **ret,
@@ -166,9 +195,7 @@ static int substitute(struct env *env, const struct value *v, const struct value
         for (size_t i = 0; i < v->count && rc == 0; i++) {
             if (is_template && is_parents(&v->members[i]))
                 continue;
-            members[count] = v->members[i];
-            rc = substitute_member(env, v, &v->members[i], &members[count].value, err);
-            count++;
+            rc = substitute_member(env, v, &v->members[i], &members[count++], err);
         }
         if (rc == 0)
             *ret = value_at(a, value_object(a, members, count), v->at);
@@ -239,8 +266,11 @@ static int expand_inside(struct plan_builder *b, size_t node, const struct value
     return rc;
 }
 
+/* A template that an expression makes has its own scope whatever is said. */
 static bool is_inner(struct plan_builder *b, const struct value *properties)
 {
+    if (value_is(value_get(properties, "template"), VALUE_TEXT))
+        return true;
     const struct value *scope = value_get(value_get(properties, "expressionEvaluationOptions"),
                                           "scope");
     const char *text = value_string(scope);

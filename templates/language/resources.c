@@ -214,41 +214,43 @@ static const char *node_symbol(struct arena *a, const struct declared *d)
     return arena_printf(a, "%s[%lld]", d->symbol, (long long)d->index);
 }
 
-static int expand_one(struct plan_builder *b, const struct declared *d, struct error *err)
+struct identity {
+    const char *type, *name, *version, *location, *prefix;
+};
+
+static int read_identity(struct plan_builder *b, struct env *env, const struct declared *d,
+                         struct identity *ret, struct error *err)
 {
-    struct env env = declared_env(b, d);
-    struct arena *a = env.engine->arena;
-    const struct value *condition = value_get(d->decl, "condition");
-    const struct value *existing = value_get(d->decl, "existing");
-    const char *type = NULL, *name = NULL, *version, *location, *prefix;
-    int is_wanted = 1;
-    if (condition &&
-        evaluate_bool_now(&env, condition, "the property 'condition'", &is_wanted, err) < 0)
+    if (read_names(b, env, d, &ret->type, &ret->name, err) < 0 ||
+        text_member(env, d->decl, "apiVersion", "the property 'apiVersion'", &ret->version,
+                    err) < 0 ||
+        text_member(env, d->decl, "location", "the property 'location'", &ret->location, err) < 0)
         return -1;
-    if (read_names(b, &env, d, &type, &name, err) < 0 ||
-        text_member(&env, d->decl, "apiVersion", "the property 'apiVersion'", &version, err) < 0 ||
-        text_member(&env, d->decl, "location", "the property 'location'", &location, err) < 0 ||
-        id_prefix(b, &env, d, type, &prefix, err) < 0)
-        return -1;
-    if (b->count == TEMPLATE_RESOURCES_MAX)
-        return too_many(err, b->count + 1);
-    struct plan_node *n = add_node(b, d);
-    struct place p = source_place(b->file->source, d->decl->at);
-    n->symbol = node_symbol(a, d);
-    n->type = type;
-    n->name = name;
-    n->api_version = version;
-    n->location = location;
-    n->is_existing = value_is(existing, VALUE_BOOL) && existing->boolean;
-    n->is_skipped = d->parent_is_skipped || !is_wanted;
-    n->line = p.line;
-    n->column = p.column;
-    if (d->loop) {
-        n->loop = d->symbol ? d->symbol : d->loop->name;
-        n->loop_index = d->index;
-        b->builds[b->count - 1].batch = d->loop->is_serial ? d->loop->batch : 0;
-    }
-    n->id = join_id(a, d->parent_prefix ? d->parent_prefix : prefix, type, name);
+    return id_prefix(b, env, d, ret->type, &ret->prefix, err);
+}
+
+/* A resource whose condition is false may have a name that cannot be made. */
+static int skipped_identity(struct plan_builder *b, struct env *env, const struct declared *d,
+                            struct identity *ret, struct error *err)
+{
+    struct engine *g = env->engine;
+    uint32_t at = g->fault_at;
+    if (!g->scratch)
+        g->scratch = ARENA_NEW(g->arena, struct error);
+    if (read_identity(b, env, d, ret, g->scratch) == 0)
+        return 0;
+    if (!g->steps_left || !g->bytes_left)
+        return engine_steps(g, ENGINE_STEPS_MAX, err);
+    g->fault_at = at;
+    g->is_not_yet = false;
+    const char *type = value_string(value_get(d->decl, "type"));
+    *ret = (struct identity){ .type = type ? type : "", .name = "", .prefix = "" };
+    return 0;
+}
+
+static int expand_children(struct plan_builder *b, const struct declared *d,
+                           const struct plan_node *n, const char *prefix, struct error *err)
+{
     const struct value *children = value_get(d->decl, "resources");
     if (!children || children->kind == VALUE_NULL)
         return 0;
@@ -260,6 +262,45 @@ static int expand_one(struct plan_builder *b, const struct declared *d, struct e
     inner.parent_is_skipped = n->is_skipped;
     inner.depth++;
     return expand_list(b, children, &inner, err);
+}
+
+static int expand_one(struct plan_builder *b, const struct declared *d, struct error *err)
+{
+    struct env env = declared_env(b, d);
+    struct arena *a = env.engine->arena;
+    const struct value *condition = value_get(d->decl, "condition");
+    const struct value *existing = value_get(d->decl, "existing");
+    struct identity id = { 0 };
+    int is_wanted = 1;
+    if (condition &&
+        evaluate_bool_now(&env, condition, "the property 'condition'", &is_wanted, err) < 0)
+        return -1;
+    is_wanted = is_wanted && !d->parent_is_skipped;
+    int rc = is_wanted ? read_identity(b, &env, d, &id, err)
+                       : skipped_identity(b, &env, d, &id, err);
+    if (rc < 0)
+        return -1;
+    if (b->count == TEMPLATE_RESOURCES_MAX)
+        return too_many(err, b->count + 1);
+    struct plan_node *n = add_node(b, d);
+    struct place p = source_place(b->file->source, d->decl->at);
+    n->symbol = node_symbol(a, d);
+    n->type = id.type;
+    n->name = id.name;
+    n->api_version = id.version;
+    n->location = id.location;
+    n->is_existing = value_is(existing, VALUE_BOOL) && existing->boolean;
+    n->is_skipped = !is_wanted;
+    n->line = p.line;
+    n->column = p.column;
+    if (d->loop) {
+        n->loop = d->symbol ? d->symbol : d->loop->name;
+        n->loop_index = d->index;
+        b->builds[b->count - 1].batch = d->loop->is_serial ? d->loop->batch : 0;
+    }
+    n->id = *n->name ? join_id(a, d->parent_prefix ? d->parent_prefix : id.prefix, id.type, id.name)
+                     : "";
+    return expand_children(b, d, n, id.prefix, err);
 }
 
 static int expand_loop(struct plan_builder *b, const struct declared *d, const struct value *copy,

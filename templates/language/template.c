@@ -236,3 +236,25 @@ int template_hash(struct arena *a, const char *text, size_t len, const char **re
     *ret_hash = canonical_hash(e, root, ret_minified);
     return 0;
 }
+
+int template_lint(struct arena *a, const char *text, size_t len, struct template_finding **ret,
+                  struct template_fault *fault, struct error *err)
+{
+    struct engine *e = ARENA_NEW(a, struct engine);
+    struct template_context *none = ARENA_NEW(a, struct template_context);
+    *e = engine_new(a, none);
+    struct source *source;
+    const struct value *root;
+    struct template_file *f;
+    *ret = NULL;
+    if (read_text(e, text, len, &source, &root, fault, err) < 0)
+        return -1;
+    int rc = file_open(e, root, source, none, &f, err);
+    if (rc < 0)
+        (void)file_blame(f, NULL, "", root->at, err);
+    else
+        rc = lint_file(f, ret, err);
+    if (rc < 0)
+        tell_fault(e, fault);
+    return rc;
+}

@@ -162,6 +162,9 @@ MUST_CHECK int template_lint(struct arena *a, const char *text, size_t len,
                              struct template_finding **ret, struct template_fault *fault,
                              struct error *err);
 
+/* The whole plan: {templateHash, parameters, resources: [{id, dependsOn, body…}], outputs}; nested
+ * plans inside. With is_redacted secrets are null. */
+struct json_object *plan_json(const struct plan *p, bool is_redacted);
 /* The dependency graph as Mermaid text. */
 char *plan_mermaid(struct arena *a, const struct plan *p);
 /* The Markdown table of all functions. */

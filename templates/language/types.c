@@ -305,7 +305,8 @@ static int check_kind(struct check *k, const struct type_row *row, const struct 
     return fail(k->err, &E_TEMPLATE_EXPRESSION,
                 "Template %s JToken type is not valid. Expected '%s'. Actual '%s'."
                 USAGE("arm-deploy/#parameter-file"),
-                k->what, row->expected, value_kind_name(v));
+                strstr(k->what, "output") ? "output" : "parameter", row->expected,
+                value_kind_name(v));
 }
 
 static int check(struct check *k, const struct value *schema, const struct value *v,

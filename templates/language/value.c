@@ -94,8 +94,11 @@ const struct value *value_object(struct arena *a, const struct member *members, 
     struct value *v = value_new(a, VALUE_OBJECT);
     v->members = members;
     v->count = (uint32_t)count;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         v->marks |= child_marks(members[i].value);
+        if (members[i].is_code)
+            v->marks |= MARK_DEFERRED;
+    }
     return v;
 }
 

@@ -40,6 +40,7 @@ struct member {
     uint32_t key_len;
     uint32_t key_at; /* offset + 1 in the source text; 0: not from text */
     const struct value *value;
+    bool is_code; /* the key is "[expression]", to be evaluated at run time */
 };
 
 struct value {

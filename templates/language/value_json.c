@@ -156,6 +156,22 @@ static struct json_object *export_text(const struct value *v, enum value_export 
     return json;
 }
 
+static void export_member(struct json_object *json, const struct member *m,
+                          enum value_export how)
+{
+    bool looks = m->key_len >= 2 && m->key[0] == '[' && m->key[m->key_len - 1] == ']';
+    if (how == EXPORT_FINAL || !looks || m->is_code) {
+        json_set(json, m->key, value_export(m->value, how));
+        return;
+    }
+    struct str s;
+    str_init(&s, (size_t)m->key_len + 2);
+    str_putc(&s, '[');
+    str_append(&s, m->key, m->key_len);
+    json_set(json, s.data, value_export(m->value, how));
+    str_done(&s);
+}
+
 static struct json_object *export_deferred(const struct value *v)
 {
     struct str s;
@@ -204,7 +220,7 @@ struct json_object *value_export(const struct value *v, enum value_export how)
     case VALUE_OBJECT:
         json = json_new_object();
         for (size_t i = 0; i < v->count; i++)
-            json_set(json, v->members[i].key, value_export(v->members[i].value, how));
+            export_member(json, &v->members[i], how);
         break;
     }
     return json;
@@ -305,7 +321,10 @@ static void print_literal_items(struct str *out, const struct value *v)
         if (i)
             str_puts(out, ", ");
         if (v->kind == VALUE_OBJECT) {
-            print_quoted(out, v->members[i].key, v->members[i].key_len);
+            if (v->members[i].is_code)
+                str_append(out, v->members[i].key + 1, v->members[i].key_len - 2);
+            else
+                print_quoted(out, v->members[i].key, v->members[i].key_len);
             str_puts(out, ", ");
             value_print_literal(out, v->members[i].value);
         } else {
