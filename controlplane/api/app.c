@@ -11,6 +11,7 @@
 #include "controlplane/api/endpoint.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/routes.h"
+#include "controlplane/api/shown_cache.h"
 #include "controlplane/api/subscription_cache.h"
 
 /* Nobody gets a body read, or learns which paths exist, without a token. */
@@ -66,6 +67,7 @@ void arm_app(struct control *control, struct http_app *ret)
         abort();
     arm->control = control;
     arm->subscriptions = subscription_cache_new();
+    arm->shown = shown_cache_new();
     *ret = (struct http_app){
         .routes = arm_routes,
         .admit = admit,
@@ -83,6 +85,7 @@ void arm_app_done(struct http_app *app)
     if (!arm)
         return;
     subscription_cache_free(arm->subscriptions);
+    shown_cache_free(arm->shown);
     free(arm);
     app->ctx = NULL;
 }

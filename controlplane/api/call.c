@@ -145,6 +145,11 @@ void reply_json(struct call *c, int status, const struct json_object *value)
     size_t len = 0;
     char *text = json_print_len(c->arena, value, &len);
 
+    reply_json_text(c, status, text, len);
+}
+
+void reply_json_text(struct call *c, int status, const char *text, size_t len)
+{
     http_reply_bytes(c->req, status, JSON_TYPE, text, len);
 }
 

@@ -17,6 +17,7 @@
 #include "controlplane/store/subscriptions.h"
 #include "controlplane/types/type.h"
 
+struct shown_cache;
 struct subscription_cache;
 struct verb;
 
@@ -26,6 +27,7 @@ struct verb;
 struct arm {
     struct control *control;
     struct subscription_cache *subscriptions;
+    struct shown_cache *shown;
 };
 
 struct call {
@@ -82,6 +84,7 @@ MUST_CHECK int call_subscription(struct call *c, const char *id, struct error *e
 
 /* Answers. */
 void reply_json(struct call *c, int status, const struct json_object *value);
+void reply_json_text(struct call *c, int status, const char *text, size_t len);
 void reply_failure(struct http_request *req, const struct error *err);
 /* "https://management.…" + path + "?api-version=" of this request. */
 char *call_url(struct call *c, const char *path);

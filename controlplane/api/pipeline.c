@@ -18,7 +18,7 @@
 #define ATTEMPTS_MAX 32
 
 const struct verb verbs[] = {
-    { "GET", TARGET_ITEM, "read", "read", load_known, NULL, NULL, encode_item },
+    { "GET", TARGET_ITEM, "read", "read", load_shown, NULL, NULL, encode_item },
     { "HEAD", TARGET_ITEM, "read", "read", load_item, NULL, NULL, encode_presence },
     { "PUT", TARGET_ITEM, "write", "write", load_item, decode_put, commit_write, encode_write },
     { "PATCH", TARGET_ITEM, "write", "write", load_known, decode_patch, commit_write,

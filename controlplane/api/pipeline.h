@@ -28,6 +28,7 @@ void pipeline_run(struct http_request *req);
 /* Stage functions, one file each for read, write, remove, list and action. */
 enum stage_result load_item(struct call *c, struct error *err);  /* absent is fine: was is NULL */
 enum stage_result load_known(struct call *c, struct error *err); /* absent is 404 */
+enum stage_result load_shown(struct call *c, struct error *err); /* the same, JSON not yet parsed */
 enum stage_result load_above(struct call *c, struct error *err); /* the parent of a collection */
 enum stage_result encode_item(struct call *c, struct error *err);
 enum stage_result encode_presence(struct call *c, struct error *err);

@@ -8,10 +8,12 @@
 
 #include "controlplane/api/encode.h"
 #include "controlplane/api/errors.h"
+#include "controlplane/api/shown_cache.h"
 
 struct query {
     const char *key;
     struct resource *row;
+    bool is_peek;
     int found;
 };
 
@@ -19,7 +21,8 @@ static int query(struct pg_conn *conn, struct arena *a, void *ctx, struct error 
 {
     struct query *q = ctx;
 
-    q->found = resource_by_key(conn, a, q->key, false, &q->row, err);
+    q->found = q->is_peek ? resource_peek(conn, a, q->key, &q->row, err)
+                          : resource_by_key(conn, a, q->key, false, &q->row, err);
     return q->found < 0 ? -1 : 0;
 }
 
@@ -86,6 +89,18 @@ enum stage_result load_known(struct call *c, struct error *err)
     return (enum stage_result)fail_missing(c, err);
 }
 
+enum stage_result load_shown(struct call *c, struct error *err)
+{
+    struct query q = { .key = c->key, .is_peek = true };
+
+    if (pg_with(c->control->db, c->arena, query, &q, err))
+        return STAGE_FAILED;
+    if (!q.found)
+        return (enum stage_result)fail_missing(c, err);
+    c->was = q.row;
+    return STAGE_NEXT;
+}
+
 enum stage_result load_above(struct call *c, struct error *err)
 {
     struct resource *group = NULL;
@@ -103,10 +118,20 @@ enum stage_result load_above(struct call *c, struct error *err)
 
 enum stage_result encode_item(struct call *c, struct error *err)
 {
-    (void)err;
-    reply_json(c, 200,
-               json_own(c->arena, resource_encode(c->arena, c->control, c->type, c->api_version,
-                                                  c->was)));
+    struct shown_cache *cache = c->arm->shown;
+    size_t len = 0;
+    const char *text = shown_cache_get(cache, c->arena, c->was, c->api_version, &len);
+
+    if (!text) {
+        if (resource_parse(c->arena, c->was, err))
+            return STAGE_FAILED;
+        text = json_print_len(c->arena,
+                              json_own(c->arena, resource_encode(c->arena, c->control, c->type,
+                                                                 c->api_version, c->was)),
+                              &len);
+        shown_cache_put(cache, c->was, c->api_version, text, len);
+    }
+    reply_json_text(c, 200, text, len);
     return STAGE_ANSWERED;
 }
 

@@ -63,27 +63,41 @@ const struct pg_stmt resources_statements[] = {
     { 0 },
 };
 
-static int read_json(const struct pg_result *r, size_t row, size_t col, struct arena *a,
-                     struct json_object **ret, struct error *err)
+/* The JSON columns, in the order of resource.unparsed. */
+static const size_t json_columns[] = { 10, 11, 12, 13, 18 };
+
+static int read_json(const char *text, struct arena *a, struct json_object **ret,
+                     struct error *err)
 {
-    const char *text = pg_get_text(r, row, col);
     struct json_object *value = NULL;
 
-    if (!text) {
-        *ret = NULL;
+    *ret = NULL;
+    if (!text)
         return 0;
-    }
     if (json_parse_object(text, strlen(text), JSON_COLUMN_MAX_BYTES, &value, err))
-        return fail_cause(err, &E_INTERNAL, "column %zu of a resource does not parse", col);
+        return -1;
     *ret = json_own(a, value);
     return 0;
 }
 
-int resource_from_row(const struct pg_result *r, size_t row, struct arena *a, struct resource *ret,
-                      struct error *err)
+int resource_parse(struct arena *a, struct resource *r, struct error *err)
 {
-    const char *state = pg_get_text(r, row, 14);
+    struct json_object **members[] = { &r->tags, &r->body, &r->status, &r->system_data,
+                                       &r->last_error };
+    struct error reason;
 
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        if (read_json(r->unparsed[i], a, members[i], &reason))
+            return fail_cause(err, &E_INTERNAL, "column %zu of resource %s: %s", json_columns[i],
+                              r->uid, reason.message);
+        r->unparsed[i] = NULL;
+    }
+    return 0;
+}
+
+static int peek_row(const struct pg_result *r, size_t row, struct resource *ret,
+                    struct error *err)
+{
     *ret = (struct resource){
         .uid = pg_get_text(r, row, 0),
         .key = pg_get_text(r, row, 1),
@@ -100,15 +114,32 @@ int resource_from_row(const struct pg_result *r, size_t row, struct arena *a, st
         .attempts = pg_get_int(r, row, 17),
         .created_at = pg_get_text(r, row, 19),
         .updated_at = pg_get_text(r, row, 20),
+        .revision = pg_get_text(r, row, 21),
     };
-    if (!state_parse(state, &ret->state))
+    for (size_t i = 0; i < ARRAY_LEN(json_columns); i++)
+        ret->unparsed[i] = pg_get_text(r, row, json_columns[i]);
+    if (!state_parse(pg_get_text(r, row, 14), &ret->state))
         return fail_cause(err, &E_INTERNAL, "resource %s has an unknown state", ret->uid);
-    if (read_json(r, row, 10, a, &ret->tags, err) || read_json(r, row, 11, a, &ret->body, err) ||
-        read_json(r, row, 12, a, &ret->status, err) ||
-        read_json(r, row, 13, a, &ret->system_data, err) ||
-        read_json(r, row, 18, a, &ret->last_error, err))
-        return wrap(err, "read resource %s", ret->uid);
     return 0;
+}
+
+int resource_from_row(const struct pg_result *r, size_t row, struct arena *a, struct resource *ret,
+                      struct error *err)
+{
+    return peek_row(r, row, ret, err) || resource_parse(a, ret, err) ? -1 : 0;
+}
+
+int resource_peek(struct pg_conn *conn, struct arena *a, const char *key, struct resource **ret,
+                  struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &resources_statements[BY_KEY], &r, err, pg_text(key)))
+        return wrap(err, "look up a resource");
+    if (pg_rows(r) == 0)
+        return 0;
+    *ret = ARENA_NEW(a, struct resource);
+    return peek_row(r, 0, *ret, err) ? -1 : 1;
 }
 
 static int look_up(struct pg_conn *conn, struct arena *a, const struct pg_stmt *stmt,

@@ -77,6 +77,8 @@ struct resource {
     struct json_object *last_error; /* NULL */
     const char *created_at; /* RFC 3339 */
     const char *updated_at;
+    const char *revision; /* another one whenever the row is written, leases included */
+    const char *unparsed[5]; /* between resource_peek and resource_parse: the JSON columns */
 };
 
 /* Look-ups: 1 found, 0 absent, -1 failed. `lock` takes the row FOR UPDATE (inside a transaction). */
@@ -84,6 +86,11 @@ MUST_CHECK int resource_by_key(struct pg_conn *conn, struct arena *a, const char
                                struct resource **ret, struct error *err);
 MUST_CHECK int resource_by_uid(struct pg_conn *conn, struct arena *a, const char *uid, bool lock,
                                struct resource **ret, struct error *err);
+/* resource_by_key without its JSON, which resource_parse() reads when it is wanted after all: whoever
+ * knows what this revision looks like need not take it apart again. */
+MUST_CHECK int resource_peek(struct pg_conn *conn, struct arena *a, const char *key,
+                             struct resource **ret, struct error *err);
+MUST_CHECK int resource_parse(struct arena *a, struct resource *r, struct error *err);
 /* Takes the row FOR SHARE: a parent or group that must not vanish while a child is written. */
 MUST_CHECK int resource_share(struct pg_conn *conn, struct arena *a, const char *key,
                               struct resource **ret, struct error *err);

@@ -1,0 +1,108 @@
+/* A direct-mapped table of texts under one lock: see the header. */
+#include "controlplane/api/shown_cache.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+
+#include "controlplane/store/resources.h"
+
+#define ENTRIES 2048
+#define KEY_MAX 96 /* uuid, transaction id, api-version */
+#define TEXT_MAX_BYTES 16384
+#define LIFE_MS 10000
+
+struct entry {
+    char key[KEY_MAX];
+    char *text; /* NULL: free */
+    size_t len;
+    int64_t expires_ms;
+};
+
+struct shown_cache {
+    pthread_mutex_t lock;
+    struct entry entries[ENTRIES];
+};
+
+struct shown_cache *shown_cache_new(void)
+{
+    struct shown_cache *cache = calloc(1, sizeof(*cache));
+
+    if (!cache)
+        abort();
+    (void)pthread_mutex_init(&cache->lock, NULL);
+    return cache;
+}
+
+void shown_cache_free(struct shown_cache *cache)
+{
+    if (!cache)
+        return;
+    for (size_t i = 0; i < ENTRIES; i++)
+        free(cache->entries[i].text);
+    (void)pthread_mutex_destroy(&cache->lock);
+    free(cache);
+}
+
+/* FNV-1a; keys are not the client's to choose. */
+static struct entry *slot(struct shown_cache *cache, const char *key)
+{
+    uint64_t hash = 14695981039346656037u;
+
+    for (; *key; key++)
+        hash = (hash ^ (unsigned char)*key) * 1099511628211u;
+    return &cache->entries[hash % ENTRIES];
+}
+
+static int make_key(char key[KEY_MAX], const struct resource *r, const char *api_version)
+{
+    int len = snprintf(key, KEY_MAX, "%s %s %s", r->uid, r->revision, api_version);
+
+    return len > 0 && len < KEY_MAX;
+}
+
+const char *shown_cache_get(struct shown_cache *cache, struct arena *a, const struct resource *r,
+                            const char *api_version, size_t *ret_len)
+{
+    const char *copy = NULL;
+    char key[KEY_MAX];
+    struct entry *e;
+
+    if (!make_key(key, r, api_version))
+        return NULL;
+    (void)pthread_mutex_lock(&cache->lock);
+    e = slot(cache, key);
+    if (e->text && strcmp(e->key, key) == 0 && e->expires_ms > clock_mono_ms()) {
+        copy = arena_memdup(a, e->text, e->len);
+        *ret_len = e->len;
+    }
+    (void)pthread_mutex_unlock(&cache->lock);
+    return copy;
+}
+
+void shown_cache_put(struct shown_cache *cache, const struct resource *r, const char *api_version,
+                     const char *text, size_t len)
+{
+    char key[KEY_MAX];
+    struct entry *e;
+    char *copy;
+
+    if (len > TEXT_MAX_BYTES || !make_key(key, r, api_version))
+        return;
+    copy = malloc(len + 1);
+    if (!copy)
+        abort();
+    memcpy(copy, text, len);
+    (void)pthread_mutex_lock(&cache->lock);
+    e = slot(cache, key);
+    free(e->text);
+    memcpy(e->key, key, sizeof(key));
+    e->text = copy;
+    e->len = len;
+    e->expires_ms = clock_mono_ms() + LIFE_MS;
+    (void)pthread_mutex_unlock(&cache->lock);
+}
