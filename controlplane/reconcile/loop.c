@@ -145,6 +145,9 @@ static bool turn(struct worker *w, struct arena *a, struct error *err)
     struct due due = { .type_keys = r->type_keys };
     int rc = pass_once(r->control, a, &w->watch, r->type_keys, err);
 
+    /* This worker may be busy when it is due again: the sleepers look at the clock anew. */
+    if (rc == PASS_PUT_OFF)
+        kick(r);
     if (rc != 0)
         return rc > 0;
     if (pg_with(r->control->db, a, next_due, &due, err))

@@ -172,5 +172,5 @@ int pass_once(struct control *control, struct arena *a, struct watch *watch,
     if (rc)
         return wrap(err, "finish %s", p.resource->uid);
     log_pass(&p, started_ms);
-    return 1;
+    return p.end.result == PASS_DONE || p.is_final ? PASS_ENDED : PASS_PUT_OFF;
 }
