@@ -19,6 +19,7 @@
 
 #define PAGE_MAX 1000
 #define URL_MAX_BYTES 16384
+#define LIST_ACTION "Microsoft.Resources/subscriptions/resources/read"
 
 struct page {
     struct resource_filter filter;
@@ -26,7 +27,6 @@ struct page {
     size_t count;
     int64_t size;
     bool has_more;
-    bool is_partial; /* the caller may see some rows only */
 };
 
 static int query(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -59,30 +59,11 @@ static int read_paging(struct call *c, struct page *page, struct error *err)
     return 0;
 }
 
-/* All, or some rows only, or the refusal. */
-static int check_access(struct call *c, struct page *page, const char *action, const char *scope,
-                        struct error *err)
-{
-    int any;
-
-    if (access_check(c->control, c->arena, &c->caller, action, scope, err) == 0)
-        return 0;
-    if (err->code != &E_AUTHORIZATION_FAILED)
-        return -1;
-    any = access_any(c->control, c->arena, &c->caller, scope, err);
-    if (any < 0)
-        return -1;
-    page->is_partial = any > 0;
-    if (any == 0)
-        return access_check(c->control, c->arena, &c->caller, action, scope, err);
-    return 0;
-}
-
 /* 1 to show, 0 to leave out. */
-static int may_see(struct call *c, const struct page *page, const struct resource_type *type,
-                   const struct resource *r, struct error *err)
+static int may_see(struct call *c, const struct resource_type *type, const struct resource *r,
+                   struct error *err)
 {
-    if (!page->is_partial)
+    if (!c->is_partial)
         return 1;
     if (access_check(c->control, c->arena, &c->caller,
                      arena_printf(c->arena, "%s/read", type_rbac(type)), r->id, err) == 0)
@@ -179,7 +160,7 @@ static int reply_page(struct call *c, struct page *page, shape_fn *shape, struct
     json_set(body, "value", value);
     for (size_t i = 0; i < page->count; i++) {
         const struct resource_type *type = type_find(page->items[i].type_key);
-        int seen = type ? may_see(c, page, type, &page->items[i], err) : 0;
+        int seen = type ? may_see(c, type, &page->items[i], err) : 0;
 
         if (seen < 0)
             return -1;
@@ -190,6 +171,22 @@ static int reply_page(struct call *c, struct page *page, shape_fn *shape, struct
         return -1;
     reply_json(c, 200, body);
     return 0;
+}
+
+int list_access(struct call *c, const char *action, const char *scope, struct error *err)
+{
+    struct error other;
+    int any;
+
+    if (access_check(c->control, c->arena, &c->caller, action, scope, err) == 0)
+        return 0;
+    if (err->code != &E_AUTHORIZATION_FAILED)
+        return -1;
+    any = access_any(c->control, c->arena, &c->caller, scope, &other);
+    if (any < 0)
+        *err = other;
+    c->is_partial = any > 0;
+    return any > 0 ? 0 : -1;
 }
 
 enum stage_result encode_list(struct call *c, struct error *err)
@@ -203,35 +200,31 @@ enum stage_result encode_list(struct call *c, struct error *err)
         },
     };
     const char *filter = http_query_nocase(c->req, "$filter");
-    const char *scope = c->resource_id ? c->resource_id
-                        : c->id.group  ? arm_id_group(c->arena, &c->id)
-                                       : arm_id_subscription(c->arena, &c->id);
 
     /* Groups are found by tag; nothing else has a filter of its own. */
     if (filter && filter[0] && c->type->scope == SCOPE_SUBSCRIPTION &&
         filter_parse(c->arena, filter, &page.filter, err))
         return STAGE_FAILED;
-    if (read_paging(c, &page, err) ||
-        check_access(c, &page, arena_printf(c->arena, "%s/read", type_rbac(c->type)), scope, err) ||
-        load_page(c, &page, err) || reply_page(c, &page, whole, err))
+    if (read_paging(c, &page, err) || load_page(c, &page, err) ||
+        reply_page(c, &page, whole, err))
         return STAGE_FAILED;
     return STAGE_ANSWERED;
 }
 
-static int list_all(struct call *c, struct page *page, const char *scope, struct error *err)
+static int list_all(struct call *c, struct page *page, struct error *err)
 {
     const char *filter = http_query_nocase(c->req, "$filter");
+    const struct resource_type *type;
 
     page->filter.subscription_id = c->subscription.id;
     page->filter.is_top_level_only = true;
     if (filter && filter[0] && filter_parse(c->arena, filter, &page->filter, err))
         return -1;
-    /* A child's type is asked for by name only. */
-    if (page->filter.type_key)
+    /* Children are listed only when their type is asked for. */
+    type = page->filter.type_key ? type_find(page->filter.type_key) : NULL;
+    if (type && type->scope == SCOPE_CHILD)
         page->filter.is_top_level_only = false;
-    if (read_paging(c, page, err) ||
-        check_access(c, page, "Microsoft.Resources/subscriptions/resources/read", scope, err) ||
-        load_page(c, page, err))
+    if (read_paging(c, page, err) || load_page(c, page, err))
         return -1;
     return reply_page(c, page, brief, err);
 }
@@ -240,8 +233,10 @@ static int run_subscription(struct call *c, struct error *err)
 {
     struct page page = { 0 };
 
-    return list_all(c, &page, arena_printf(c->arena, "/subscriptions/%s", c->subscription.id),
-                    err);
+    if (list_access(c, LIST_ACTION, arena_printf(c->arena, "/subscriptions/%s", c->subscription.id),
+                    err))
+        return -1;
+    return list_all(c, &page, err);
 }
 
 struct group_query {
@@ -266,11 +261,12 @@ static int run_group(struct call *c, struct error *err)
     struct group_query group = { .key = text_lower(c->arena, scope) };
     struct page page = { .filter = { .group_key = text_lower(c->arena, name) } };
 
-    if (pg_with(c->control->db, c->arena, find_group, &group, err))
+    if (list_access(c, LIST_ACTION, scope, err) ||
+        pg_with(c->control->db, c->arena, find_group, &group, err))
         return -1;
     if (!group.found)
         return fail(err, &E_GROUP_NOT_FOUND, "Resource group '%.100s' could not be found.", name);
-    return list_all(c, &page, scope, err);
+    return list_all(c, &page, err);
 }
 
 const struct endpoint subscription_resources = {

@@ -4,6 +4,10 @@
 
 #include "controlplane/api/endpoint.h"
 
+/* Whether the caller may list at scope: everything, or some rows (c->is_partial), or the refusal. */
+MUST_CHECK int list_access(struct call *c, const char *action, const char *scope,
+                           struct error *err);
+
 extern const struct endpoint subscription_resources; /* /subscriptions/{s}/resources */
 extern const struct endpoint group_resources;        /* …/resourceGroups/{g}/resources */
 

@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 
 #include "controlplane/api/errors.h"
+#include "controlplane/api/list.h"
 #include "controlplane/api/subscription_cache.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/types/all.h"
@@ -250,11 +251,10 @@ static enum stage_result authorise(struct call *c, struct error *err)
 {
     const char *scope = c->resource_id;
 
-    /* Lists check themselves: they show what the caller may see. */
-    if (c->verb->target == TARGET_COLLECTION)
-        return STAGE_NEXT;
     if (!scope)
         scope = c->id.group ? arm_id_group(c->arena, &c->id) : arm_id_subscription(c->arena, &c->id);
+    if (c->verb->target == TARGET_COLLECTION)
+        return list_access(c, rbac_of(c), scope, err) ? STAGE_FAILED : STAGE_NEXT;
     return access_check(c->control, c->arena, &c->caller, rbac_of(c), scope, err) ? STAGE_FAILED
                                                                                  : STAGE_NEXT;
 }

@@ -185,7 +185,9 @@ static enum stage_result decode_write(struct call *c, bool is_patch, struct erro
         c->row->tags = json_own(c->arena, json_new_object());
     c->is_unchanged = c->was && json_equal(c->was->body, c->row->body) &&
                       json_equal(c->was->tags, c->row->tags);
-    c->row->system_data = system_data(c, change.time);
+    /* What changes nothing leaves no trace. */
+    if (!c->is_unchanged)
+        c->row->system_data = system_data(c, change.time);
     warn_unknown(c, &body);
     return STAGE_NEXT;
 }

@@ -12,6 +12,9 @@
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry.h"
 
+/* Kept as it was sent, therefore capped: a list shows a thousand registries at once. */
+#define IDENTITIES_MAX_BYTES 16384
+
 int registry_precheck(struct arena *a, const struct json_object *body, struct error *err)
 {
     const char *name = json_text(body, "sku.name");
@@ -122,20 +125,36 @@ static int check_encryption(const struct registry *was, const struct registry *n
     return 0;
 }
 
-int registry_validate(struct arena *a, const void *was, const void *now_, struct error *err)
+static int check_identity(struct arena *a, const struct registry *now, struct error *err)
 {
-    const struct registry *now = now_;
+    size_t len = 0;
 
-    if (check_sku(now, err) || check_network(a, now, err) || check_encryption(was, now, err))
-        return -1;
-    if (is_on(now->retention_status) && is_on(now->soft_delete_status))
-        return fail_at(err, &E_BAD_REQUEST, "properties.policies.softDeletePolicy.status",
-                       "The retention policy and the soft delete policy cannot both be enabled.");
+    if (now->user_assigned_identities) {
+        (void)json_print_len(a, now->user_assigned_identities, &len);
+        if (json_kind(now->user_assigned_identities) != JSON_OBJECT || len > IDENTITIES_MAX_BYTES)
+            return fail_at(err, &E_INVALID_PARAMETER, "identity.userAssignedIdentities",
+                           "The user-assigned identities are an object of at most %d bytes, with "
+                           "a resource id for each member.",
+                           IDENTITIES_MAX_BYTES);
+    }
     if (now->identity_type && strstr(now->identity_type, "UserAssigned") &&
         json_count(now->user_assigned_identities) == 0)
         return fail_at(err, &E_BAD_REQUEST, "identity.userAssignedIdentities",
                        "An identity of type %s needs at least one user-assigned identity.",
                        now->identity_type);
+    return 0;
+}
+
+int registry_validate(struct arena *a, const void *was, const void *now_, struct error *err)
+{
+    const struct registry *now = now_;
+
+    if (check_sku(now, err) || check_network(a, now, err) || check_encryption(was, now, err) ||
+        check_identity(a, now, err))
+        return -1;
+    if (is_on(now->retention_status) && is_on(now->soft_delete_status))
+        return fail_at(err, &E_BAD_REQUEST, "properties.policies.softDeletePolicy.status",
+                       "The retention policy and the soft delete policy cannot both be enabled.");
     return 0;
 }
 

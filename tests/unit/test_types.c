@@ -291,6 +291,32 @@ static void test_rules(void **state)
            .code = &E_BAD_REQUEST });
 }
 
+static void test_identity(void **state)
+{
+    struct arena *a = arena_new();
+    char *many = arena_alloc(a, 40000);
+    char *body;
+
+    (void)state;
+    memset(many, 'x', 39999);
+    body = arena_printf(a, "{\"sku\":{\"name\":\"Basic\"},\"identity\":{\"type\":\"UserAssigned\","
+                           "\"userAssignedIdentities\":{\"%s\":{}}}}",
+                        many);
+    LIVE({ .body = "{\"sku\":{\"name\":\"Basic\"},\"identity\":{\"type\":\"systemassigned\"}}",
+           .target = "identity.type", .value = "\"SystemAssigned\"" },
+         { .is_patch = true, .body = "{\"identity\":{\"type\":\"UserAssigned\"}}",
+           .code = &E_BAD_REQUEST },
+         { .is_patch = true,
+           .body = "{\"identity\":{\"type\":\"UserAssigned\","
+                   "\"userAssignedIdentities\":{\"/a\":{},\"/b\":{}}}}" },
+         { .is_patch = true, .body = "{\"identity\":{\"userAssignedIdentities\":{\"/a\":null}}}",
+           .target = "identity.userAssignedIdentities", .value = "{\"/b\":{}}" },
+         { .is_patch = true, .body = "{\"identity\":{\"userAssignedIdentities\":[1]}}",
+           .code = &E_INVALID_PARAMETER },
+         { .body = body, .code = &E_INVALID_PARAMETER });
+    arena_free(a);
+}
+
 static void test_unknown(void **state)
 {
     static const char body[] = "{\"sku\":{\"name\":\"Basic\",\"size\":1},\"location\":\"eastus\","
@@ -435,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_gates),     cmocka_unit_test(test_immutable),
         cmocka_unit_test(test_versions),  cmocka_unit_test(test_merge),
         cmocka_unit_test(test_rules),     cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_identity),
         cmocka_unit_test(test_encode),    cmocka_unit_test(test_fsm),
     };
 
