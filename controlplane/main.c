@@ -1,6 +1,5 @@
 /* portolan-controlplane: `init` makes the databases ready, `serve` runs the management API, the
  * login host and the reconcile loop, `--dump` prints what the tables say. */
-#include <errno.h>
 #include <poll.h>
 
 #include "common/base/arena.h"
