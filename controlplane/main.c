@@ -79,7 +79,7 @@ static int run_init(struct arena *a, int argc, char **argv)
     return rc;
 }
 
-/* serve -------------------------------------------------------------------------------------------*/
+/* serve ---------------------------------------------------------------------------------------- */
 
 static bool is_stopped(int stop_fd, int64_t wait_ms)
 {

@@ -130,7 +130,7 @@ static int write_map(struct arena *a, const char *path, const char *host, const 
     return file_replace(path, now, strlen(now), 0600, err);
 }
 
-/* The running edge --------------------------------------------------------------------------------*/
+/* The running edge ----------------------------------------------------------------------------- */
 
 /* A connected descriptor in *ret, or -1 there when no HAProxy listens: the file is enough then. */
 static int open_socket(struct control *control, struct arena *a, int *ret, struct error *err)
@@ -235,7 +235,7 @@ static int tell_map(struct control *control, struct arena *a, const char *path, 
                         err);
 }
 
-/* The driver --------------------------------------------------------------------------------------*/
+/* The driver ----------------------------------------------------------------------------------- */
 
 static int set_entry(struct control *control, struct arena *a, int map, const char *host,
                      const char *value, struct error *err)

@@ -47,7 +47,7 @@ struct publication {
     size_t key_count;
 };
 
-/* What the registry has to be ---------------------------------------------------------------------*/
+/* What the registry has to be ------------------------------------------------------------------ */
 
 static void cleanse(void *secret)
 {
@@ -186,7 +186,7 @@ static int load_directory(struct publication *p, struct error *err)
     return 0;
 }
 
-/* What the region has -----------------------------------------------------------------------------*/
+/* What the region has -------------------------------------------------------------------------- */
 
 static char *key_context(struct arena *a, const struct publication *p, size_t secret)
 {

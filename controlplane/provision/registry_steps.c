@@ -41,7 +41,7 @@ static const struct region *region_of(struct step_run *run, struct error *err)
     return region;
 }
 
-/* secrets -----------------------------------------------------------------------------------------*/
+/* secrets -------------------------------------------------------------------------------------- */
 
 static char *new_signing_key(struct arena *a)
 {
@@ -126,7 +126,7 @@ static enum verdict secrets_ensure(struct step_run *run, struct error *err)
     return verdict_of(resource_secrets_settle(run->control->db, a, seen.uid, made, count, err));
 }
 
-/* blobs -------------------------------------------------------------------------------------------*/
+/* blobs ---------------------------------------------------------------------------------------- */
 
 /* The data plane makes its own directory; nothing of it is needed before. */
 static enum verdict blobs_ensure(struct step_run *run, struct error *err)
@@ -144,7 +144,7 @@ static enum verdict blobs_undo(struct step_run *run, struct error *err)
         registry_blobs(run->arena, region, run->resource->uid), err));
 }
 
-/* publish -----------------------------------------------------------------------------------------*/
+/* publish -------------------------------------------------------------------------------------- */
 
 static enum verdict publish_ensure(struct step_run *run, struct error *err)
 {
@@ -162,7 +162,7 @@ static enum verdict publish_undo(struct step_run *run, struct error *err)
     return verdict_of(registry_drop_published(run->arena, region, run->resource->uid, err));
 }
 
-/* service -----------------------------------------------------------------------------------------*/
+/* service -------------------------------------------------------------------------------------- */
 
 struct placing {
     struct placement wanted; /* in: registry and region; out: all */
@@ -280,7 +280,7 @@ static enum verdict service_undo(struct step_run *run, struct error *err)
     return verdict_of(pg_with(run->control->db, run->arena, remove_placement, &p, err));
 }
 
-/* edge --------------------------------------------------------------------------------------------*/
+/* edge ----------------------------------------------------------------------------------------- */
 
 static enum verdict edge_ensure(struct step_run *run, struct error *err)
 {

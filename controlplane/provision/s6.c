@@ -103,7 +103,7 @@ static int svc(struct arena *a, const struct paths *p, const char *options, stru
     return proc_must(a, argv, COMMAND_MS, err);
 }
 
-/* Definitions -------------------------------------------------------------------------------------*/
+/* Definitions ---------------------------------------------------------------------------------- */
 
 static int write_file(struct arena *a, const char *dir, const char *name, const char *text,
                       mode_t mode, struct error *err)
@@ -248,7 +248,7 @@ static int s6_ensure(struct control *control, struct arena *a, const struct serv
     return is_supervised(a, &p) ? 0 : svscanctl(a, &p, "-a", err);
 }
 
-/* Health ------------------------------------------------------------------------------------------*/
+/* Health --------------------------------------------------------------------------------------- */
 
 /* 1 ready, 0 not within ms, or s6-supervise not listening yet. */
 static int svwait_ready(struct arena *a, const struct paths *p, int64_t ms, struct error *err)
@@ -297,7 +297,7 @@ static int s6_health(struct control *control, struct arena *a, const char *name,
     return is_ready < 0 ? -1 : 0;
 }
 
-/* Removal -----------------------------------------------------------------------------------------*/
+/* Removal -------------------------------------------------------------------------------------- */
 
 /* Waits until no s6-supervise listens. One that svscan was just starting may show up a moment
  * later, so it must stay away for a few looks. It ends only after its process has. */
@@ -358,7 +358,7 @@ static int s6_remove(struct control *control, struct arena *a, const char *name,
     return file_remove_tree(p.definition, err);
 }
 
-/* Listing -----------------------------------------------------------------------------------------*/
+/* Listing -------------------------------------------------------------------------------------- */
 
 struct names {
     struct arena *arena;

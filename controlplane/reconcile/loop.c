@@ -128,7 +128,7 @@ static bool rest(struct reconcile *r, int64_t ms)
     return goes_on;
 }
 
-/* Workers -----------------------------------------------------------------------------------------*/
+/* Workers -------------------------------------------------------------------------------------- */
 
 static int next_due(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
@@ -176,7 +176,7 @@ static void *work(void *ctx)
     return NULL;
 }
 
-/* Helpers -----------------------------------------------------------------------------------------*/
+/* Helpers -------------------------------------------------------------------------------------- */
 
 static void *hear(void *ctx)
 {
@@ -256,7 +256,7 @@ static void *keep_house(void *ctx)
     return NULL;
 }
 
-/* Start and stop ----------------------------------------------------------------------------------*/
+/* Start and stop ------------------------------------------------------------------------------- */
 
 static void free_loop(struct reconcile *r)
 {

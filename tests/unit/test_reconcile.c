@@ -43,7 +43,7 @@ static struct control control;
 static struct arena *forever;
 static const char *const *type_keys;
 
-/* The fakes --------------------------------------------------------------------------------------*/
+/* The fakes ------------------------------------------------------------------------------------ */
 
 struct note {
     char key[256];
@@ -169,7 +169,7 @@ static const struct edge_driver fake_edge = {
     .name = "fake", .ensure = fake_route, .remove = fake_unroute, .list = fake_hosts,
 };
 
-/* The world --------------------------------------------------------------------------------------*/
+/* The world ------------------------------------------------------------------------------------ */
 
 struct fixture {
     struct arena *a;
@@ -357,7 +357,7 @@ static void assert_nothing_left(struct fixture *f)
     assert_int_equal(count_notes(fake.hosts), 0);
 }
 
-/* The tests --------------------------------------------------------------------------------------*/
+/* The tests ------------------------------------------------------------------------------------ */
 
 static void test_life(void **state)
 {
