@@ -266,7 +266,8 @@ static int sync_admin(struct pg_conn *conn, struct arena *a, struct publication 
 
         if (p->desired->is_admin_enabled && text_eq(now[i].username, p->row.name) &&
             text_eq(now[i].password_name, secret_names[s]) &&
-            secret_verify(now[i].hash, p->secrets[s].bytes) && json_equal(now[i].permissions, all)) {
+            secret_verify(now[i].hash, p->secrets[s].bytes) &&
+            json_equal(now[i].permissions, all)) {
             is_there[s] = true;
             continue;
         }

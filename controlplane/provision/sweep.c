@@ -1,8 +1,8 @@
 /* The orphan sweep. In the ordinary course it finds nothing: undo removes what a resource owned
  * before its row goes. It is for what a worker did after it had lost its lease without knowing, and
  * for a control database that was restored from a backup. Outside things are listed first and the
- * database is asked afterwards, so nothing that was made in between can look like an orphan; a grace
- * time covers clients of a database that is just being restored. */
+ * database is asked afterwards, so nothing that was made in between can look like an orphan; a
+ * grace time covers clients of a database that is just being restored. */
 #include "controlplane/provision/sweep.h"
 
 #include "common/base/arena.h"

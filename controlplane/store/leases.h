@@ -34,7 +34,8 @@ MUST_CHECK int lease_next_due(struct pg_conn *conn, struct arena *a, const char 
 /* 1 extended, 0 lost. */
 MUST_CHECK int lease_extend(struct pg_conn *conn, struct arena *a, const char *owner,
                             const char *uid, struct error *err);
-/* The following four belong into a transaction; each is 1 done, 0 when the lease was lost (nothing changed), -1 failed.
+/* The following four belong into a transaction; each is 1 done, 0 when the lease was lost (nothing
+ * changed), -1 failed.
  * settle: status stored, observed_generation = generation; if the row's generation is still that
  * one, EVENT_SETTLED, operations closed with Succeeded; else the row stays due at once. */
 MUST_CHECK int lease_settle(struct pg_conn *conn, struct arena *a, const char *owner,

@@ -1,7 +1,7 @@
 /* The published projection in a region's database: what a registry's data planes know of it, and
  * what its registries hold. Every call takes a connection to that region's database. Writers lock
- * the registry's row first (published_lock), so that two control planes publish one after the other,
- * and end with published_bump when anything changed: data planes watch the generation. */
+ * the registry's row first (published_lock), so that two control planes publish one after the
+ * other, and end with published_bump when anything changed: data planes watch the generation. */
 #ifndef PORTOLAN_STORE_PUBLISHED_H
 #define PORTOLAN_STORE_PUBLISHED_H
 

@@ -119,7 +119,8 @@ static void start_haproxy(struct fixture *f)
         "    bind unix@%s/front.sock\n"
         "    http-request set-var(txn.host) req.hdr(host),field(1,:),lower\n"
         "    http-request return status 200 content-type text/plain lf-string "
-        "\"%%[var(txn.host),map(%s/hosts.map,none)] %%[var(txn.host),map_str_int(%s/ports.map,0)]\"\n",
+        "\"%%[var(txn.host),map(%s/hosts.map,none)] "
+        "%%[var(txn.host),map_str_int(%s/ports.map,0)]\"\n",
         f->dir, f->dir, f->dir, f->dir);
     char *path = in_dir(f, "haproxy.cfg");
 

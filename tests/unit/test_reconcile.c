@@ -189,10 +189,11 @@ static const struct pg_stmt stmts[] = {
     [LEFT] = { "t_left",
                "select (select count(*) from resources) + (select count(*) from placements)"
                " + (select count(*) from resource_secrets)", "" },
-    [CLEAN_REGION] = { "t_clean_region", "truncate registries, directory_keys, blob_reviews cascade",
-                       "" },
+    [CLEAN_REGION] = { "t_clean_region",
+                       "truncate registries, directory_keys, blob_reviews cascade", "" },
     [LEFT_REGION] = { "t_left_region",
-                      "select (select count(*) from registries) + (select count(*) from credentials)"
+                      "select (select count(*) from registries)"
+                      " + (select count(*) from credentials)"
                       " + (select count(*) from grants) + (select count(*) from repositories)"
                       " + (select count(*) from blobs) + (select count(*) from manifests)"
                       " + (select count(*) from tags) + (select count(*) from blob_reviews)", "" },
