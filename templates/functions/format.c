@@ -51,14 +51,17 @@ static void put_fraction(struct str *out, double value, int precision, bool is_g
 static void put_whole(struct str *out, int64_t n, int min_digits, bool is_grouped, int decimals)
 {
     uint64_t magnitude = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-    char digits[DIGITS_MAX + 24];
-    snprintf(digits, sizeof(digits), "%0*" PRIu64, min_digits, magnitude);
+    char digits[DIGITS_MAX + 1];
+    size_t at = sizeof(digits) - 1, wanted = min_digits > DIGITS_MAX ? 0 : (size_t)min_digits;
+    digits[at] = '\0';
+    for (; at > 0 && (magnitude || sizeof(digits) - 1 - at < wanted); magnitude /= 10)
+        digits[--at] = (char)('0' + magnitude % 10);
     if (n < 0)
         str_putc(out, '-');
     if (is_grouped)
-        put_grouped(out, digits);
+        put_grouped(out, digits + at);
     else
-        str_puts(out, digits);
+        str_puts(out, digits + at);
     for (int i = 0; i < decimals; i++)
         str_puts(out, i ? "0" : ".0");
 }

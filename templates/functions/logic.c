@@ -156,7 +156,7 @@ static int compare(struct call *c, int *ret, struct error *err)
 
 int fn_less(struct call *c, const struct value **ret, struct error *err)
 {
-    int order;
+    int order = 0;
     if (compare(c, &order, err) < 0)
         return -1;
     *ret = value_bool(order < 0);
@@ -165,7 +165,7 @@ int fn_less(struct call *c, const struct value **ret, struct error *err)
 
 int fn_less_or_equals(struct call *c, const struct value **ret, struct error *err)
 {
-    int order;
+    int order = 0;
     if (compare(c, &order, err) < 0)
         return -1;
     *ret = value_bool(order <= 0);
@@ -174,7 +174,7 @@ int fn_less_or_equals(struct call *c, const struct value **ret, struct error *er
 
 int fn_greater(struct call *c, const struct value **ret, struct error *err)
 {
-    int order;
+    int order = 0;
     if (compare(c, &order, err) < 0)
         return -1;
     *ret = value_bool(order > 0);
@@ -183,7 +183,7 @@ int fn_greater(struct call *c, const struct value **ret, struct error *err)
 
 int fn_greater_or_equals(struct call *c, const struct value **ret, struct error *err)
 {
-    int order;
+    int order = 0;
     if (compare(c, &order, err) < 0)
         return -1;
     *ret = value_bool(order >= 0);

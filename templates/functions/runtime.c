@@ -9,6 +9,7 @@
 #include "templates/functions/families.h"
 #include "templates/functions/function.h"
 #include "templates/language/faults.h"
+#include "templates/language/file.h"
 #include "templates/language/plan_builder.h"
 #include "templates/language/template.h"
 
@@ -45,18 +46,40 @@ static int leave(struct call *c, const char *name, const struct value *const *ar
     return rc;
 }
 
+/* Looks in this template, then, in outer scope, in those around it. The edge goes from the resource
+ * (or the deployment around it) to what it names. 1 found, 0, -1. */
+static int find_resource(struct env *env, const char *name, const struct plan_node **ret,
+                         struct error *err)
+{
+    struct plan_builder *b = env->plan;
+    size_t node = env->node, other;
+    while (b) {
+        int rc = builder_find(b, env, name, &other, err);
+        if (rc < 0)
+            return -1;
+        if (rc > 0) {
+            if (node != SIZE_MAX)
+                builder_edge(b, node, other, name[0] == '/');
+            *ret = b->builds[other].node;
+            return 1;
+        }
+        node = b->file->outer_node;
+        b = b->file->outer;
+    }
+    return 0;
+}
+
 /* The id that argument 0 means, and the api version its resource has in this template. */
 static int target(struct call *c, const char **ret_id, const char **ret_version,
                   struct error *err)
 {
-    struct env *env = c->env;
     const struct value *name;
-    size_t node;
+    const struct plan_node *n;
     *ret_version = NULL;
     if (arg_text(c, 0, &name, err) < 0)
         return -1;
     *ret_id = name->text;
-    int rc = env->plan ? builder_find(env->plan, env, name->text, &node, err) : 0;
+    int rc = find_resource(c->env, name->text, &n, err);
     if (rc < 0)
         return -1;
     if (rc == 0 && name->text[0] != '/')
@@ -66,11 +89,8 @@ static int target(struct call *c, const char **ret_id, const char **ret_version,
                     USAGE("arm-template-expressions/#reference"), name->text);
     if (rc == 0)
         return 0;
-    const struct plan_node *n = env->plan->builds[node].node;
     *ret_id = n->id;
     *ret_version = n->api_version;
-    if (env->node != SIZE_MAX)
-        builder_edge(env->plan, env->node, node, name->text[0] == '/');
     return 0;
 }
 

@@ -124,6 +124,10 @@ int evaluate_deep(struct env *env, const struct value *v, const struct value **r
                   struct error *err)
 {
     struct engine *g = env->engine;
+    if (!(v->marks & MARK_CODE)) {
+        *ret = v;
+        return 0;
+    }
     if (engine_steps(g, 1, err) < 0 || engine_bytes(g, sizeof(struct value), err) < 0)
         return -1;
     if (v->kind == VALUE_TEXT) {

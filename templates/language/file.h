@@ -48,6 +48,8 @@ struct template_file {
     const struct value *definitions, *resources, *outputs; /* never NULL */
     const char **loops; /* names of resource loops, also of those with no instance */
     size_t loop_count;
+    struct plan_builder *outer; /* of outer scope: names may also be the parent's resources */
+    size_t outer_node;
     const struct value *deployment; /* what deployment() gave last */
     struct env home; /* what its parameters and variables are evaluated in */
 };

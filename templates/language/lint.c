@@ -21,6 +21,7 @@ struct linter {
     size_t finding_count;
     const struct value *text;    /* being looked at */
     const struct value *call;    /* parameters of the user function the text is in, or NULL */
+    const struct value *deployment; /* properties of the deployment resource being looked at */
     bool holds_secret;           /* the text reads a secure parameter or a list function */
     struct error *err;
 };
@@ -144,8 +145,8 @@ static int look_at_value(struct linter *l, const struct value *v);
 static bool is_inner_template(const struct linter *l, const struct value *properties,
                               const struct member *m)
 {
-    if (!text_same_nocase(m->key, m->key_len, "template", 8) || m->value->kind != VALUE_OBJECT ||
-        !value_get(m->value, "$schema"))
+    if (properties != l->deployment || m->value->kind != VALUE_OBJECT ||
+        !text_same_nocase(m->key, m->key_len, "template", 8))
         return false;
     const char *scope = value_string(
         value_get(value_get(properties, "expressionEvaluationOptions"), "scope"));
@@ -174,6 +175,8 @@ static int look_at_value(struct linter *l, const struct value *v)
     for (size_t i = 0; v->kind == VALUE_ARRAY && i < v->count; i++)
         if (look_at_value(l, v->items[i]) < 0)
             return -1;
+    if (text_eq_nocase(value_string(value_get(v, "type")), "Microsoft.Resources/deployments"))
+        l->deployment = value_get(v, "properties");
     for (size_t i = 0; v->kind == VALUE_OBJECT && i < v->count; i++) {
         const struct member *m = &v->members[i];
         struct value key = { .kind = VALUE_TEXT, .text = m->key, .count = m->key_len,

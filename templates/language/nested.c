@@ -18,7 +18,7 @@ static const struct value *code_text(struct arena *a, const char *text, size_t l
     v->text = text;
     v->count = (uint32_t)len;
     v->at = at;
-    v->marks = (uint8_t)marks;
+    v->marks = (uint8_t)(marks | MARK_CODE);
     v->cell = ARENA_NEW(a, struct expr_cell);
     return v;
 }
@@ -64,69 +64,21 @@ static const struct value *to_template(struct arena *a, const struct value *v)
     return v;
 }
 
+/* How a kind of object treats its members. */
+struct member_rule {
+    int (*apply)(struct env *env, const struct value *object, const struct member *m,
+                 const struct value **ret, struct error *err);
+    bool (*drops)(const struct member *m);
+};
+
 static int substitute(struct env *env, const struct value *v, const struct value **ret,
                       struct error *err);
+static int substitute_template(struct env *env, const struct value *v, const struct value **ret,
+                               struct error *err);
 
-/* A resource with a loop: its copyIndex() stays. */
-static int substitute_resource(struct env *env, const struct value *v, const struct value **ret,
-                               struct error *err)
+static bool is_named(const struct member *m, const char *name)
 {
-    const struct value *copy = value_get(v, "copy");
-    struct copy_frame frame = { .is_target = true, .is_open = true, .outer = env->copy };
-    const struct value *name = value_get(copy, "name");
-    const struct value *known = NULL;
-    if (name && evaluate_value(env, name, &known, err) < 0)
-        return -1;
-    frame.name = value_string(known) ? value_string(known) : "";
-    if (value_is(copy, VALUE_OBJECT))
-        env->copy = &frame;
-    int rc = substitute(env, v, ret, err);
-    env->copy = frame.outer;
-    return rc;
-}
-
-/* Loops of properties: {name, count, input} with an index that stays. */
-static int substitute_copies(struct env *env, const struct value *list, const struct value **ret,
-                             struct error *err)
-{
-    struct arena *a = env->engine->arena;
-    const struct value **items = arena_array(a, list->count ? list->count : 1, sizeof(*items));
-    for (size_t i = 0; i < list->count; i++) {
-        const struct value *name = value_get(list->items[i], "name");
-        struct copy_frame frame = { .name = value_string(name) ? value_string(name) : "",
-                                    .is_open = true, .outer = env->copy };
-        env->copy = &frame;
-        int rc = substitute(env, list->items[i], &items[i], err);
-        env->copy = frame.outer;
-        if (rc < 0)
-            return -1;
-    }
-    *ret = value_array(a, items, list->count);
-    return 0;
-}
-
-static int substitute_list(struct env *env, const struct value *list, const struct value **ret,
-                           struct error *err)
-{
-    struct arena *a = env->engine->arena;
-    if (list->kind != VALUE_ARRAY)
-        return substitute(env, list, ret, err);
-    const struct value **items = arena_array(a, list->count ? list->count : 1, sizeof(*items));
-    for (size_t i = 0; i < list->count; i++)
-        if (substitute_resource(env, list->items[i], &items[i], err) < 0)
-            return -1;
-    *ret = value_at(a, value_array(a, items, list->count), list->at);
-    return 0;
-}
-
-/* Sections of the nested template that belong to the parent in outer scope. */
-static bool is_parents(const struct member *m)
-{
-    static const char *const names[] = { "parameters", "variables", "functions", "definitions" };
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (text_same_nocase(m->key, m->key_len, names[i], strlen(names[i])))
-            return true;
-    return false;
+    return text_same_nocase(m->key, m->key_len, name, strlen(name));
 }
 
 static int substitute_key(struct env *env, const struct member *m, struct member *ret,
@@ -144,68 +96,165 @@ static int substitute_key(struct env *env, const struct member *m, struct member
     return 0;
 }
 
-static int substitute_member(struct env *env, const struct value *object, const struct member *m,
-                             struct member *ret, struct error *err)
+static int substitute_members(struct env *env, const struct value *v,
+                              const struct member_rule *rule, const struct value **ret,
+                              struct error *err)
 {
-    bool is_list = text_same_nocase(m->key, m->key_len, "resources", 9);
-    bool is_copy = text_same_nocase(m->key, m->key_len, "copy", 4);
-    if (substitute_key(env, m, ret, err) < 0)
+    struct arena *a = env->engine->arena;
+    struct member *members = arena_array(a, v->count ? v->count : 1, sizeof(*members));
+    size_t count = 0;
+    if (engine_steps(env->engine, 1 + v->count, err) < 0)
         return -1;
-    if (is_list)
-        return substitute_list(env, m->value, &ret->value, err);
-    if (is_copy && m->value->kind == VALUE_ARRAY)
-        return substitute_copies(env, m->value, &ret->value, err);
-    if (!text_same_nocase(m->key, m->key_len, "template", 8) || m->value->kind != VALUE_OBJECT)
-        return substitute(env, m->value, &ret->value, err);
-    /* A template inside the template: outer again, unless it says inner. */
-    const struct value *scope = value_get(value_get(object, "expressionEvaluationOptions"),
-                                          "scope");
-    if (text_eq_nocase(value_string(scope), "inner"))
-        return 0;
-    return substitute(env, m->value, &ret->value, err);
+    if (env->engine->depth >= ENGINE_DEPTH_MAX)
+        return fail(err, &E_TEMPLATE_BUDGET, "The template is nested too deeply.");
+    env->engine->depth++;
+    for (size_t i = 0; i < v->count; i++) {
+        struct member *m = &members[count];
+        if (rule->drops && rule->drops(&v->members[i]))
+            continue;
+        if (substitute_key(env, &v->members[i], m, err) < 0 ||
+            rule->apply(env, v, &v->members[i], &m->value, err) < 0)
+            return -1;
+        count++;
+    }
+    env->engine->depth--;
+    *ret = value_at(a, value_object(a, members, count), v->at);
+    return 0;
+}
+
+static int substitute_items(struct env *env, const struct value *v,
+                            int (*each)(struct env *env, const struct value *v,
+                                        const struct value **ret, struct error *err),
+                            const struct value **ret, struct error *err)
+{
+    struct arena *a = env->engine->arena;
+    const struct value **items = arena_array(a, v->count ? v->count : 1, sizeof(*items));
+    for (size_t i = 0; i < v->count; i++)
+        if (each(env, v->items[i], &items[i], err) < 0)
+            return -1;
+    *ret = value_at(a, value_array(a, items, v->count), v->at);
+    return 0;
+}
+
+/* {name, count, input} of a property: its index stays. */
+static int substitute_copy(struct env *env, const struct value *v, const struct value **ret,
+                           struct error *err)
+{
+    const char *name = value_string(value_get(v, "name"));
+    struct copy_frame frame = { .name = name ? name : "", .is_open = true, .outer = env->copy };
+    env->copy = &frame;
+    int rc = substitute(env, v, ret, err);
+    env->copy = frame.outer;
+    return rc;
+}
+
+static int apply_plain(struct env *env, const struct value *object, const struct member *m,
+                       const struct value **ret, struct error *err)
+{
+    (void)object;
+    if (is_named(m, "copy") && m->value->kind == VALUE_ARRAY)
+        return substitute_items(env, m->value, substitute_copy, ret, err);
+    return substitute(env, m->value, ret, err);
 }
 
 static int substitute(struct env *env, const struct value *v, const struct value **ret,
                       struct error *err)
 {
+    static const struct member_rule plain = { .apply = apply_plain };
     struct arena *a = env->engine->arena;
-    if (v->kind == VALUE_TEXT || (v->kind != VALUE_OBJECT && v->kind != VALUE_ARRAY)) {
-        if (evaluate_deep(env, v, ret, err) < 0)
-            return -1;
-        *ret = value_at(a, to_template(a, *ret), v->at);
-        return 0;
-    }
-    if (engine_steps(env->engine, 1, err) < 0)
+    if (v->kind == VALUE_OBJECT)
+        return substitute_members(env, v, &plain, ret, err);
+    if (v->kind == VALUE_ARRAY)
+        return substitute_items(env, v, substitute, ret, err);
+    if (evaluate_deep(env, v, ret, err) < 0)
         return -1;
-    if (env->engine->depth >= ENGINE_DEPTH_MAX)
-        return fail(err, &E_TEMPLATE_BUDGET, "The template is nested too deeply.");
-    env->engine->depth++;
-    int rc = 0;
-    if (v->kind == VALUE_ARRAY) {
-        const struct value **items = arena_array(a, v->count ? v->count : 1, sizeof(*items));
-        for (size_t i = 0; i < v->count && rc == 0; i++)
-            rc = substitute(env, v->items[i], &items[i], err);
-        if (rc == 0)
-            *ret = value_at(a, value_array(a, items, v->count), v->at);
-    } else {
-        struct member *members =
-            v->count ? arena_memdup(a, v->members, v->count * sizeof(*members)) : NULL;
-        bool is_template = value_get(v, "$schema") && value_get(v, "resources");
-        size_t count = 0;
-        for (size_t i = 0; i < v->count && rc == 0; i++) {
-            if (is_template && is_parents(&v->members[i]))
-                continue;
-            rc = substitute_member(env, v, &v->members[i], &members[count++], err);
-        }
-        if (rc == 0)
-            *ret = value_at(a, value_object(a, members, count), v->at);
-    }
-    env->engine->depth--;
+    *ret = value_at(a, to_template(a, *ret), v->at);
+    return 0;
+}
+
+/* properties of a deployment inside: outer again, unless it says inner. */
+static int apply_deployment(struct env *env, const struct value *object, const struct member *m,
+                            const struct value **ret, struct error *err)
+{
+    if (!is_named(m, "template") || m->value->kind != VALUE_OBJECT)
+        return substitute(env, m->value, ret, err);
+    const struct value *scope = value_get(value_get(object, "expressionEvaluationOptions"),
+                                          "scope");
+    if (!text_eq_nocase(value_string(scope), "inner"))
+        return substitute_template(env, m->value, ret, err);
+    *ret = m->value;
+    return 0;
+}
+
+static int substitute_resource(struct env *env, const struct value *v, const struct value **ret,
+                               struct error *err);
+
+static int apply_resource(struct env *env, const struct value *object, const struct member *m,
+                          const struct value **ret, struct error *err)
+{
+    static const struct member_rule deployment = { .apply = apply_deployment };
+    bool is_deployment = text_eq_nocase(value_string(value_get(object, "type")),
+                                        "Microsoft.Resources/deployments");
+    if (is_named(m, "resources") && m->value->kind == VALUE_ARRAY)
+        return substitute_items(env, m->value, substitute_resource, ret, err);
+    if (is_deployment && is_named(m, "properties") && m->value->kind == VALUE_OBJECT)
+        return substitute_members(env, m->value, &deployment, ret, err);
+    return substitute(env, m->value, ret, err);
+}
+
+/* A resource with a loop: its copyIndex() stays. */
+static int substitute_resource(struct env *env, const struct value *v, const struct value **ret,
+                               struct error *err)
+{
+    static const struct member_rule resource = { .apply = apply_resource };
+    const struct value *copy = value_get(v, "copy"), *name = value_get(copy, "name");
+    const struct value *known = NULL;
+    struct copy_frame frame = { .is_target = true, .is_open = true, .outer = env->copy };
+    if (v->kind != VALUE_OBJECT)
+        return substitute(env, v, ret, err);
+    if (name && evaluate_value(env, name, &known, err) < 0)
+        return -1;
+    frame.name = value_string(known) ? value_string(known) : "";
+    if (value_is(copy, VALUE_OBJECT))
+        env->copy = &frame;
+    int rc = substitute_members(env, v, &resource, ret, err);
+    env->copy = frame.outer;
     return rc;
 }
 
-static struct template_context *nested_context(struct plan_builder *b, size_t node,
-                                               const struct value *schema)
+static int apply_template(struct env *env, const struct value *object, const struct member *m,
+                          const struct value **ret, struct error *err)
+{
+    (void)object;
+    if (is_named(m, "resources") && m->value->kind == VALUE_ARRAY)
+        return substitute_items(env, m->value, substitute_resource, ret, err);
+    if (is_named(m, "outputs") && m->value->kind == VALUE_OBJECT) {
+        /* copyIndex() of an output loop has no name */
+        struct copy_frame frame = { .name = "", .is_target = true, .is_open = true,
+                                    .outer = env->copy };
+        env->copy = &frame;
+        int rc = substitute(env, m->value, ret, err);
+        env->copy = frame.outer;
+        return rc;
+    }
+    return substitute(env, m->value, ret, err);
+}
+
+/* What belongs to the parent in outer scope. */
+static bool is_parents(const struct member *m)
+{
+    return is_named(m, "parameters") || is_named(m, "variables") || is_named(m, "functions") ||
+           is_named(m, "definitions");
+}
+
+static int substitute_template(struct env *env, const struct value *v, const struct value **ret,
+                               struct error *err)
+{
+    static const struct member_rule template = { .apply = apply_template, .drops = is_parents };
+    return substitute_members(env, v, &template, ret, err);
+}
+
+static struct template_context *nested_context(struct plan_builder *b, size_t node)
 {
     struct arena *a = b->file->home.engine->arena;
     const struct plan_node *n = b->builds[node].node;
@@ -234,13 +283,12 @@ static struct template_context *nested_context(struct plan_builder *b, size_t no
         x->resource_group_tags = NULL;
         x->resource_group_managed_by = NULL;
     }
-    (void)schema;
     return x;
 }
 
 /* Opens and expands the template inside; why it cannot be done yet goes to nested_error. */
 static int expand_inside(struct plan_builder *b, size_t node, const struct value *template,
-                         const struct value *parameters, struct error *err)
+                         const struct value *parameters, bool inner_scope, struct error *err)
 {
     struct engine *g = b->file->home.engine;
     struct plan_node *n = b->builds[node].node;
@@ -249,12 +297,14 @@ static int expand_inside(struct plan_builder *b, size_t node, const struct value
         return fail(err, &E_TEMPLATE_EXPRESSION,
                     "Deployments are nested more than '%d' levels deep." USAGE("arm-template"),
                     TEMPLATE_NESTED_MAX);
-    struct template_context *x = nested_context(b, node, template);
+    struct template_context *x = nested_context(b, node);
     int rc = file_open(g, template, b->file->source, x, &inner, err);
     if (rc == 0)
         rc = file_give_parameters(inner, parameters, err);
     if (rc < 0)
         return file_blame(inner, NULL, n->name, template->at, err);
+    inner->outer = inner_scope ? NULL : b;
+    inner->outer_node = node;
     rc = plan_expand(inner, b->level + 1, &n->nested, err);
     if (rc < 0 && g->is_not_yet && (parameters->marks & MARK_DEFERRED)) {
         g->is_not_yet = false;
@@ -296,7 +346,9 @@ static int read_template(struct env *env, const struct value *v, bool inner,
     struct env outer = *env;
     outer.is_substituting = true;
     outer.plan = NULL;
-    return substitute(&outer, v, ret, err);
+    if (v->kind != VALUE_OBJECT)
+        return evaluate_deep(env, v, ret, err);
+    return substitute_template(&outer, v, ret, err);
 }
 
 /* A template that came through an expression has texts without cells; it is code again. */
@@ -362,5 +414,5 @@ int expand_nested(struct plan_builder *b, struct env *env, size_t node,
                           "The property 'template' is not valid. Expected 'Object'. Actual '%s'."
                           USAGE("arm-template"), value_kind_name(template));
     }
-    return expand_inside(b, node, as_code(a, template), parameters, err);
+    return expand_inside(b, node, as_code(a, template), parameters, inner, err);
 }

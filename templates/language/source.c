@@ -3,35 +3,37 @@
 
 #include <string.h>
 
+#include "common/base/arena.h"
+
+struct source *source_new(struct arena *a, const char *text, size_t len)
+{
+    struct source *s = ARENA_NEW(a, struct source);
+    const char *end = text + len;
+    s->text = text;
+    s->len = len;
+    s->line_count = 1;
+    for (const char *p = text; (p = memchr(p, '\n', (size_t)(end - p))); p++)
+        s->line_count++;
+    s->lines = arena_array(a, s->line_count, sizeof(*s->lines));
+    size_t n = 1;
+    for (const char *p = text; (p = memchr(p, '\n', (size_t)(end - p))); p++)
+        s->lines[n++] = (uint32_t)(p - text) + 1;
+    return s;
+}
+
 struct place source_place(const struct source *s, uint32_t at)
 {
     if (!s || !at || at > s->len + 1)
         return (struct place){ 0 };
-    struct place p = { .line = 1, .column = 1 };
-    for (size_t i = 0; i + 1 < at; i++) {
-        p.column++;
-        if (s->text[i] == '\n') {
-            p.line++;
-            p.column = 1;
-        }
+    size_t low = 0, high = s->line_count; /* the last line that begins at or before the offset */
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (s->lines[middle] <= at - 1)
+            low = middle;
+        else
+            high = middle;
     }
-    return p;
-}
-
-const char *source_line(const struct source *s, int line, size_t *ret_len)
-{
-    const char *p = s->text;
-    const char *end = s->text + s->len;
-    for (int i = 1; i < line && p < end; i++) {
-        const char *next = memchr(p, '\n', (size_t)(end - p));
-        p = next ? next + 1 : end;
-    }
-    const char *stop = p < end ? memchr(p, '\n', (size_t)(end - p)) : NULL;
-    size_t len = (size_t)((stop ? stop : end) - p);
-    if (len && p[len - 1] == '\r')
-        len--;
-    *ret_len = len;
-    return p;
+    return (struct place){ .line = (int)low + 1, .column = (int)(at - s->lines[low]) };
 }
 
 static size_t skip_comment(const struct source *s, size_t i)
@@ -61,10 +63,15 @@ size_t source_skip_space(const struct source *s, size_t i)
 size_t source_skip_scalar(const struct source *s, size_t i)
 {
     if (i < s->len && s->text[i] == '"') {
-        for (i++; i < s->len && s->text[i] != '"'; i++)
-            if (s->text[i] == '\\')
-                i++;
-        return i < s->len ? i + 1 : s->len;
+        for (i++; i < s->len;) {
+            const char *quote = memchr(s->text + i, '"', s->len - i);
+            size_t end = quote ? (size_t)(quote - s->text) : s->len;
+            const char *escape = memchr(s->text + i, '\\', end - i);
+            if (!escape)
+                return end < s->len ? end + 1 : s->len;
+            i = (size_t)(escape - s->text) + 2;
+        }
+        return s->len;
     }
     while (i < s->len && s->text[i] && !strchr(" \t\r\n,:]}/[{\"", s->text[i]))
         i++;

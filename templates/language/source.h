@@ -7,10 +7,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct arena;
+
 struct source {
     const char *text;
     size_t len;
+    uint32_t *lines; /* offsets at which lines begin */
+    size_t line_count;
 };
+
+/* text must outlive the source, which lives in the arena. */
+struct source *source_new(struct arena *a, const char *text, size_t len);
 
 struct place {
     int line;   /* 1-based; 0: unknown */
@@ -19,9 +26,6 @@ struct place {
 
 /* of offset + 1, as values carry it */
 struct place source_place(const struct source *s, uint32_t at);
-/* The bytes of one line, without its end. */
-const char *source_line(const struct source *s, int line, size_t *ret_len);
-
 /* Steps through a text that is known to be well-formed JSON with comments. Each returns the offset
  * of what it found; all stop at the end of the text. */
 size_t source_skip_space(const struct source *s, size_t offset);

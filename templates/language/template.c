@@ -43,11 +43,8 @@ static int read_text(struct engine *e, const char *text, size_t len, struct sour
             (void)sscanf(err->message, "line %d, column %d", &fault->line, &fault->column);
         return -1;
     }
-    struct source *s = ARENA_NEW(e->arena, struct source);
-    s->text = text;
-    s->len = len;
-    *ret_source = s;
-    *ret = value_import(e->arena, json, s);
+    *ret_source = source_new(e->arena, text, len);
+    *ret = value_import(e->arena, json, *ret_source);
     return 0;
 }
 

@@ -75,7 +75,7 @@ const struct value *value_deferred(struct arena *a, const char *text, size_t len
 
 static uint8_t child_marks(const struct value *v)
 {
-    uint8_t marks = v->marks & (MARK_SECURE_INSIDE | MARK_DEFERRED);
+    uint8_t marks = v->marks & (MARK_SECURE_INSIDE | MARK_DEFERRED | MARK_CODE);
     return v->marks & MARK_SECURE ? marks | MARK_SECURE_INSIDE : marks;
 }
 
@@ -89,6 +89,12 @@ const struct value *value_array(struct arena *a, const struct value *const *item
     return v;
 }
 
+/* An expression as a key, or a property copy. */
+static bool is_code_key(const struct member *m)
+{
+    return m->key[0] == '[' || (m->key_len == 4 && !strncasecmp(m->key, "copy", 4));
+}
+
 const struct value *value_object(struct arena *a, const struct member *members, size_t count)
 {
     struct value *v = value_new(a, VALUE_OBJECT);
@@ -98,6 +104,8 @@ const struct value *value_object(struct arena *a, const struct member *members, 
         v->marks |= child_marks(members[i].value);
         if (members[i].is_code)
             v->marks |= MARK_DEFERRED;
+        if (is_code_key(&members[i]))
+            v->marks |= MARK_CODE;
     }
     return v;
 }

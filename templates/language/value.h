@@ -34,6 +34,7 @@ enum value_kind {
 #define MARK_SECURE (1u << 0)        /* the whole value is secret */
 #define MARK_SECURE_INSIDE (1u << 1) /* some value below is */
 #define MARK_DEFERRED (1u << 2)      /* this or some value below is deferred */
+#define MARK_CODE (1u << 3)          /* this or some value below may be template code */
 
 struct member {
     const char *key;

@@ -93,8 +93,10 @@ static const struct value *import_text(struct arena *a, const struct json_object
     v->kind = VALUE_TEXT;
     v->text = arena_strndup(a, s, len);
     v->count = (uint32_t)len;
-    if (len && s[0] == '[')
+    if (len && s[0] == '[') {
         v->cell = ARENA_NEW(a, struct expr_cell);
+        v->marks = MARK_CODE;
+    }
     return v;
 }
 
@@ -132,7 +134,10 @@ static const struct value *import_value(struct importer *im, const struct json_o
         if (im->source)
             im->offset = source_skip_scalar(im->source, im->offset);
     }
-    return at ? value_at(im->arena, v, at) : v;
+    if (!at || kind == JSON_BOOL || kind == JSON_NULL) /* these are shared */
+        return at ? value_at(im->arena, v, at) : v;
+    ((struct value *)v)->at = at; /* made just now, seen by nobody else */
+    return v;
 }
 
 const struct value *value_import(struct arena *a, const struct json_object *json,
@@ -226,28 +231,31 @@ struct json_object *value_export(const struct value *v, enum value_export how)
     return json;
 }
 
+static void print_escape(struct str *out, unsigned char c)
+{
+    static const char plain[] = "\b\f\n\r\t", letters[] = "bfnrt";
+    const char *at = c ? strchr(plain, c) : NULL;
+    if (at)
+        str_printf(out, "\\%c", letters[at - plain]);
+    else if (c < 0x20)
+        str_printf(out, "\\u%04x", c);
+    else
+        str_printf(out, "\\%c", c);
+}
+
 static void print_text(struct str *out, const char *s, size_t len, char quote)
 {
+    size_t from = 0;
     str_putc(out, quote);
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)s[i];
-        if (c == (unsigned char)quote || c == '\\')
-            str_printf(out, "\\%c", c);
-        else if (c == '\n')
-            str_puts(out, "\\n");
-        else if (c == '\r')
-            str_puts(out, "\\r");
-        else if (c == '\t')
-            str_puts(out, "\\t");
-        else if (c == '\b')
-            str_puts(out, "\\b");
-        else if (c == '\f')
-            str_puts(out, "\\f");
-        else if (c < 0x20)
-            str_printf(out, "\\u%04x", c);
-        else
-            str_putc(out, (char)c);
+        if (c >= 0x20 && c != (unsigned char)quote && c != '\\')
+            continue;
+        str_append(out, s + from, i - from);
+        print_escape(out, c);
+        from = i + 1;
     }
+    str_append(out, s + from, len - from);
     str_putc(out, quote);
 }
 
