@@ -46,6 +46,8 @@ def listens(port):
 class Server:
     """One child process with its log file."""
 
+    running = []  # every one that was spawned, also when its start failed later
+
     def __init__(self, base, name):
         self.name = name
         self.dir = os.path.join(base, name)
@@ -60,6 +62,7 @@ class Server:
         with open(self.path("log"), "ab") as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             **options)
+        self.running.append(self)
         deadline = time.monotonic() + START_S
         while not ready():
             assert self.process.poll() is None and time.monotonic() < deadline, self.log_tail()
@@ -72,6 +75,17 @@ class Server:
     @property
     def pid(self):
         return self.process.pid
+
+    def cpu_s(self):
+        """Processor time of the process and its children so far."""
+        pids, total = [self.pid], 0
+        with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="utf-8") as f:
+            pids += [int(p) for p in f.read().split()]
+        for pid in pids:
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+                user, system = f.read().rpartition(")")[2].split()[11:13]
+            total += int(user) + int(system)
+        return total / os.sysconf("SC_CLK_TCK")
 
     def stop(self, how=signal.SIGTERM):
         if self.process is None or self.process.poll() is not None:
@@ -103,9 +117,9 @@ class Postgres(Server):
                     "max_connections": "400", "shared_buffers": "256MB", "max_wal_size": "2GB",
                     "jit": "off", "shared_preload_libraries": "pg_stat_statements",
                     "pg_stat_statements.track": "none", "pg_stat_statements.save": "off"}
-        options = [o for pair in settings.items() for o in ("-c", "=".join(pair))]
-        self.spawn(f"{PG_BIN}/postgres", "-D", self.path("data"), *options, ready=self.answers,
-                   **user)
+        with open(self.path("data", "postgresql.conf"), "a", encoding="utf-8") as f:
+            f.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+        self.spawn(f"{PG_BIN}/postgres", "-D", self.path("data"), ready=self.answers, **user)
         self.sql("postgres", "create database bench")
         folder = os.path.join(ROOT, "migrations", "region")
         for name in sorted(os.listdir(folder)):
