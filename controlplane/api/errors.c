@@ -33,7 +33,6 @@ const struct error_code E_BAD_REQUEST = { "BadRequest", 400 };
 const struct error_code E_NO_PRIVATE_ACCESS = { "DisablingPublicNetworkAccessNotSupported", 400 };
 const struct error_code E_NO_DATA_ENDPOINT = { "DataEndpointNotSupported", 400 };
 const struct error_code E_NO_CREDENTIALS = { "UnAuthorizedForCredentialOperations", 400 };
-const struct error_code E_QUOTA = { "QuotaExceeded", 409 };
 const struct error_code E_NAME_IN_USE = { "RegistryNameAlreadyInUse", 409 };
 const struct error_code E_GROUP_BEING_DELETED = { "ResourceGroupBeingDeleted", 409 };
 const struct error_code E_BEING_DELETED = { "ResourceBeingDeleted", 409 };

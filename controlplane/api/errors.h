@@ -40,7 +40,6 @@ extern const struct error_code E_BAD_REQUEST;            /* BadRequest */
 extern const struct error_code E_NO_PRIVATE_ACCESS;      /* DisablingPublicNetworkAccessNotSupported */
 extern const struct error_code E_NO_DATA_ENDPOINT;       /* DataEndpointNotSupported */
 extern const struct error_code E_NO_CREDENTIALS;         /* UnAuthorizedForCredentialOperations */
-extern const struct error_code E_QUOTA;                  /* QuotaExceeded 409 */
 /* What is in its way. */
 extern const struct error_code E_NAME_IN_USE;            /* RegistryNameAlreadyInUse 409 */
 extern const struct error_code E_GROUP_BEING_DELETED;    /* ResourceGroupBeingDeleted 409 */
