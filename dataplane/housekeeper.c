@@ -18,7 +18,7 @@
 #include "dataplane/store/snapshot.h"
 
 #define COMPARE_MS      400
-#define QUIET_MS        5000  /* without requests: give back */
+#define QUIET_MS        5000 /* without work: give back; longer than idle connections live */
 #define STACK_BYTES     ((size_t)256 * 1024)
 #define IDLE_CACHE      ((size_t)256 * 1024)
 #define HOUR_MS         ((int64_t)3600 * 1000)
@@ -32,7 +32,8 @@ struct housekeeper {
     _Atomic int64_t request_ms; /* of the latest request */
     _Atomic int64_t collect_ms; /* when collection is due; NEVER: nothing known to collect */
     _Atomic bool is_asleep, is_stopping;
-    int64_t sweep_ms; /* when idle uploads are looked for */
+    int64_t sweep_ms;  /* when idle uploads are looked for */
+    int64_t worked_ms; /* last use of the database by a duty */
     bool is_tidy;
 };
 
@@ -68,7 +69,7 @@ static void collect(struct housekeeper *h, int64_t now)
         log_failure(LOG_WARN, "collect", &err);
     if (is_waiting)
         atomic_store(&h->collect_ms, clock_mono_ms() + collect_pause_ms(h));
-    h->is_tidy = false;
+    h->worked_ms = clock_mono_ms();
 }
 
 static void sweep(struct housekeeper *h, int64_t now)
@@ -128,7 +129,8 @@ static void *housekeep(void *arg)
         int64_t now = clock_mono_ms(), seen = atomic_load(&h->request_ms);
         collect(h, now);
         sweep(h, now);
-        if (now - seen < QUIET_MS) {
+        int64_t busy = seen > h->worked_ms ? seen : h->worked_ms;
+        if (now - busy < QUIET_MS) {
             h->is_tidy = false;
             if (h->sweep_ms == NEVER)
                 h->sweep_ms = now + HOUR_MS;
@@ -138,7 +140,6 @@ static void *housekeep(void *arg)
             sleep_until(h, now + COMPARE_MS);
             continue;
         }
-        /* Connections become idle enough to close a little after the last use. */
         tidy(h);
         sleep_idle(h, seen);
     }

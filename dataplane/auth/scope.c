@@ -202,9 +202,11 @@ static unsigned actions_on(const struct scopes *scopes, enum scope_kind kind, co
 void scopes_intersect(struct arena *a, const struct scopes *asked, const struct scopes *allowed,
                       struct scopes *ret)
 {
-    *ret = (struct scopes){ .items = arena_array(a, asked->count + 1, sizeof(*ret->items)) };
-    for (size_t i = 0; i < asked->count; i++) {
-        struct scope scope = asked->items[i];
+    const struct scopes from = *asked; /* ret may be asked */
+
+    *ret = (struct scopes){ .items = arena_array(a, from.count + 1, sizeof(*ret->items)) };
+    for (size_t i = 0; i < from.count; i++) {
+        struct scope scope = from.items[i];
         scope.actions &= actions_on(allowed, scope.kind, scope.name);
         if (scope.actions)
             ret->items[ret->count++] = scope;
@@ -219,7 +221,7 @@ bool scopes_allow(const struct scopes *scopes, enum scope_kind kind, const char 
 
 char *scope_text(struct arena *a, enum scope_kind kind, const char *name, unsigned wanted)
 {
-    _cleanup_(str_done) struct str s;
+    _cleanup_(str_done) struct str s = { 0 };
 
     if (kind != SCOPE_REPOSITORY)
         return arena_printf(a, "registry:%s:*", kind_name(kind));

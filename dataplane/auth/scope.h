@@ -41,7 +41,7 @@ void scopes_parse(struct arena *a, const char *const *texts, size_t count, struc
 /* From and to the list form [{"type","name","actions":[]}] of permissions and of token claims. */
 void scopes_read(struct arena *a, const struct json_object *list, struct scopes *ret);
 struct json_object *scopes_json(const struct scopes *scopes);
-/* asked ∩ allowed; entries with nothing left are dropped. */
+/* asked ∩ allowed; entries with nothing left are dropped. ret may be asked. */
 void scopes_intersect(struct arena *a, const struct scopes *asked, const struct scopes *allowed,
                       struct scopes *ret);
 /* All of actions on name. */

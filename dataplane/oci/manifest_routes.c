@@ -211,7 +211,7 @@ static void reply_stored(struct http_request *req, const struct manifest *m,
                          const struct manifest_write *w)
 {
     char text[DIGEST_TEXT_MAX];
-    _cleanup_(str_done) struct str tags;
+    _cleanup_(str_done) struct str tags = { 0 };
 
     digest_text(&w->digest, text);
     http_reply_headerf(req, "Location", "/v2/%s/manifests/%s", w->repository, text);

@@ -24,22 +24,24 @@ const struct pg_stmt listing_statements[] = {
                "select name from tags where repository_id = $1 and name > $2 and can_list "
                "order by name limit $3",
                "int8 text int8" },
-    /* The running sum cuts a page short before its annotations fill the memory; the row that goes
-     * over is the last one read. */
+    /* The page is cut before anything is summed, and the repository is one value, so that the index
+     * by subject gives its rows in order. The running sum cuts a page short before its annotations
+     * fill the memory; the row that goes over is the last one read. */
     [REFERRERS] = { "list_referrers",
                     "select digest, media_type, artifact_type, annotations, size from "
+                    "(select f.*, coalesce(sum(octet_length(annotations::text)) over w, 0) - "
+                    "coalesce(octet_length(annotations::text), 0) as before, "
+                    "row_number() over w as nth from "
                     "(select m.digest, m.media_type, m.artifact_type, m.annotations, "
-                    "octet_length(m.payload)::int8 as size, "
-                    "coalesce(sum(octet_length(m.annotations::text)) over w, 0) - "
-                    "coalesce(octet_length(m.annotations::text), 0) as before, "
-                    "row_number() over w as nth "
-                    "from repositories r join manifests m on m.repository_id = r.id "
-                    "where r.registry_id = $1 and r.name = $2 and m.can_list "
-                    "and m.subject = $3 and ($4::text is null or m.artifact_type = $4) "
-                    "and ($5::bytea is null or m.digest > $5) "
-                    "window w as (order by m.digest rows unbounded preceding)) page "
-                    "where nth <= 2 or before < 4194304 "
-                    "order by digest limit $6",
+                    "octet_length(m.payload)::int8 as size from manifests m "
+                    "where m.repository_id = (select r.id from repositories r "
+                    "where r.registry_id = $1 and r.name = $2) "
+                    "and m.can_list and m.subject = $3 "
+                    "and ($4::text is null or m.artifact_type = $4) "
+                    "and m.digest > coalesce($5::bytea, ''::bytea) "
+                    "order by m.digest limit $6) f "
+                    "window w as (order by digest rows unbounded preceding)) page "
+                    "where nth <= 2 or before < 4194304 order by digest",
                     "uuid text bytea text bytea int8" },
     { 0 },
 };

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -84,7 +85,11 @@ class DataPlane:
         self.options = list(options)
         self.id, self.tenant, self.principal = (str(uuid.uuid4()) for _ in range(3))
         self.process = None
-        self.port = 0
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        # Where clients find the token endpoint.
+        self.login_server = f"127.0.0.1:{self.port}"
         self.log_path = os.path.join(self.base, "log")
         self.blobs = os.path.join(self.base, "blobs", self.id)
         self.pg = Postgres(self.base)
@@ -98,8 +103,8 @@ class DataPlane:
 
     def publish(self):
         done = subprocess.run(
-            [os.path.join(BUILD, "tests", "publish_registry"), self.id, "testreg", "testreg.test",
-             self.path("service.key"), self.tenant, self.principal, self.path("directory.pem")],
+            [os.path.join(BUILD, "tests", "publish_registry"), self.id, "testreg",
+             self.login_server, self.path("service.key"), self.tenant, self.principal, self.path("directory.pem")],
             text=True, capture_output=True)
         assert done.returncode == 0, done.stderr
         self.pg.sql(done.stdout)
@@ -125,9 +130,6 @@ class DataPlane:
         line = os.read(ready, 1)
         os.close(ready)
         assert line == b"\n", self.log()
-        if not self.port:
-            text = self.log().rsplit("listens on port ", 1)[1]
-            self.port = int(text.split(",", 1)[0])
         return self
 
     def kill(self):
@@ -162,7 +164,7 @@ class DataPlane:
 
     def token(self, *scopes, user=None):
         reply = requests.get(self.url + "/oauth2/token", auth=user or self.admin, timeout=30,
-                             params=[("service", "testreg.test")] + [("scope", s) for s in scopes])
+                             params=[("service", self.login_server)] + [("scope", s) for s in scopes])
         assert reply.status_code == 200, reply.text
         return reply.json()["access_token"]
 
