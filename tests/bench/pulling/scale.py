@@ -21,17 +21,21 @@ def fill(postgres, plane, tags, referrers, repositories):
         select {of}, 'tag-' || lpad(i::text, 7, '0'),
                (select id from manifests where repository_id = {of} limit 1), i, 'bench'
         from generate_series(1, {tags}) i;
-        insert into repositories (registry_id, name)
-        select '{plane.registry_id}', 'many/repository-' || lpad(i::text, 6, '0')
-        from generate_series(1, {repositories}) i;
-        with row as (
-            insert into manifests (repository_id, digest, media_type, artifact_type, subject,
-                                   payload, image_size, clock, origin)
-            select {of}, '\\x01'::bytea || sha256(('referrer ' || i)::bytea),
-                   'application/vnd.oci.image.manifest.v1+json', 'application/vnd.bench',
-                   '\\x01'::bytea || decode('{subject.removeprefix("sha256:")}', 'hex'),
-                   convert_to(repeat('x', 400), 'UTF8'), 400, i, 'bench'
-            from generate_series(1, {referrers}) i returning id) select 1 from row limit 1;
+        with made as (
+            insert into repositories (registry_id, name)
+            select '{plane.registry_id}', 'many/repository-' || lpad(i::text, 6, '0')
+            from generate_series(1, {repositories}) i returning id)
+        insert into manifests (repository_id, digest, media_type, payload, image_size, clock,
+                               origin)
+        select id, '\\x01'::bytea || sha256('one'), 'application/vnd.oci.image.manifest.v1+json',
+               'one', 3, 1, 'bench' from made;
+        insert into manifests (repository_id, digest, media_type, artifact_type, subject, payload,
+                               image_size, clock, origin)
+        select {of}, '\\x01'::bytea || sha256(('referrer ' || i)::bytea),
+               'application/vnd.oci.image.manifest.v1+json', 'application/vnd.bench',
+               '\\x01'::bytea || decode('{subject.removeprefix("sha256:")}', 'hex'),
+               convert_to(repeat('x', 400), 'UTF8'), 400, i, 'bench'
+        from generate_series(1, {referrers}) i;
         set session_replication_role = default;
         vacuum analyze;""")
     scope = SCOPE.format("bench/tags")
@@ -45,6 +49,16 @@ def fill(postgres, plane, tags, referrers, repositories):
         (f"referrers of a subject with {referrers:,}", {
             name: (scope, path) for name, path in
             linked(plane, scope, f"/v2/bench/tags/referrers/{subject}").items()}),
+        (f"ACR tags, 100 of {tags:,}", {
+            "first": (scope, "/acr/v1/bench/tags/_tags?n=100"),
+            "middle": (scope, f"/acr/v1/bench/tags/_tags?n=100&last=tag-{tags // 2:07d}"),
+            "newest first": (scope, "/acr/v1/bench/tags/_tags?n=100&orderby=timedesc"),
+            "single": (scope, f"/acr/v1/bench/tags/_tags/tag-{tags // 2:07d}")}),
+        (f"ACR manifests, 100 of {referrers:,}", {
+            "first": (scope, "/acr/v1/bench/tags/_manifests?n=100"),
+            "last": (scope, "/acr/v1/bench/tags/_manifests?n=100&last=sha256:f" + 63 * "0"),
+            "single": (scope, f"/acr/v1/bench/tags/_manifests/{subject}")}),
+        ("ACR repository", {"single": (scope, "/acr/v1/bench/tags")}),
         (f"catalog, 100 of {repositories:,}", {
             "first": (catalog, "/v2/_catalog?n=100"),
             "middle": (catalog, "/v2/_catalog?n=100&last=" + names.format(repositories // 2)),
@@ -63,11 +77,15 @@ def linked(plane, scope, path):
     return {"first": paths[0], "middle": paths[len(paths) // 2], "last": paths[-1]}
 
 
-def pages(plane, wanted, samples):
-    """{page: (p50, p99)} in milliseconds, one request at a time, the pages by turns."""
+def pages(plane, wanted, samples, most_s=20):
+    """{page: (p50, p99)} in milliseconds, one request at a time, the pages by turns,
+    for no longer than most_s."""
     took = {page: [] for page in wanted}
     clients = {page: Client(plane, scope) for page, (scope, _) in wanted.items()}
+    until = time.monotonic() + most_s
     for _ in range(samples):
+        if time.monotonic() > until:
+            break
         for page, (_, path) in wanted.items():
             begun = time.perf_counter()
             clients[page].call("GET", path)
