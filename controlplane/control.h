@@ -1,7 +1,7 @@
 /* The running control plane: settings, pools, keys and drivers, made once in main and shared by
  * request handlers and reconcile workers. Everything in it is thread-safe or constant. */
-#ifndef PORTOLAN_CONTROL_H
-#define PORTOLAN_CONTROL_H
+#ifndef PORTOLAN_CONTROLPLANE_CONTROL_H
+#define PORTOLAN_CONTROLPLANE_CONTROL_H
 
 #include <stdbool.h>
 #include <stdint.h>

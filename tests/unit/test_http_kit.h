@@ -1,8 +1,8 @@
 /* A small raw client and a counting plane for the tests of common/http. The client writes bytes as
  * they are given and reads one response at a time, so tests can break every rule a real client
  * keeps. Include common headers before this one, and cmocka last. */
-#ifndef PORTOLAN_TEST_HTTP_KIT_H
-#define PORTOLAN_TEST_HTTP_KIT_H
+#ifndef PORTOLAN_UNIT_TEST_HTTP_KIT_H
+#define PORTOLAN_UNIT_TEST_HTTP_KIT_H
 
 #include <errno.h>
 #include <netinet/in.h>
