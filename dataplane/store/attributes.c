@@ -11,42 +11,46 @@
 #include "dataplane/store/key.h"
 
 enum {
-    SHOW, TAGS_BY_NAME, TAGS_OLDEST, TAGS_NEWEST, MANIFESTS_BY_DIGEST, MANIFESTS_OLDEST,
-    MANIFESTS_NEWEST, CHANGE_REPOSITORY, CHANGE_TAG, CHANGE_MANIFEST
+    SHOW, TAG_ONE, TAGS_BY_NAME, TAGS_OLDEST, TAGS_NEWEST, TAGS_OF_DIGEST, MANIFEST_ONE,
+    MANIFESTS_BY_DIGEST, MANIFESTS_OLDEST, MANIFESTS_NEWEST, CHANGE_REPOSITORY, CHANGE_TAG,
+    CHANGE_MANIFEST
 };
 
 #define LOCKS(t) t ".can_read, " t ".can_write, " t ".can_delete, " t ".can_list"
+/* A scalar, not a join: so the rows come out of the index in their order, and a page reads only
+ * itself. */
+#define REPOSITORY "(select id from repositories where registry_id = $1 and name = $2)"
+#define OF_DIGEST(column)                                                                          \
+    "(select id from manifests where repository_id = " REPOSITORY " and digest = " column          \
+    " union all select manifest_id from manifest_aliases where repository_id = " REPOSITORY        \
+    " and digest = " column ")"
 
-/* $4: a tag's name, $5: a digest; $3: the last key of the page before. */
+/* $3: the last key of the page before. */
+#define TAG_ROWS(condition)                                                                        \
+    "select t.name, m.digest, t.created_at, t.updated_at, " LOCKS("t") " from tags t "             \
+    "join manifests m on m.id = t.manifest_id "                                                    \
+    "where t.repository_id = " REPOSITORY " and " condition
 #define TAG_PAGE(after, order)                                                                     \
-    "select t.name, m.digest, t.created_at, t.updated_at, " LOCKS("t") " from repositories r "     \
-    "join tags t on t.repository_id = r.id join manifests m on m.id = t.manifest_id "              \
-    "where r.registry_id = $1 and r.name = $2 and (t.name = $4 or ($4::text is null "              \
-    "and t.can_list and ($5::bytea is null or t.manifest_id in (select id from manifests "         \
-    "where repository_id = r.id and digest = $5 union all select manifest_id from "                \
-    "manifest_aliases where repository_id = r.id and digest = $5)) and ($3 = '' or " after         \
-    "))) order by " order " limit $6"
-#define TAG_TYPES "uuid text text text bytea int8"
+    TAG_ROWS("t.can_list and " after " order by " order " limit $4")
+#define TAG_TYPES "uuid text text int8"
 #define TAG_LAST                                                                                   \
-    "(select x.updated_at, x.name from tags x where x.repository_id = r.id and x.name = $3)"
+    "(select x.updated_at from tags x where x.repository_id = " REPOSITORY " and x.name = $3)"
 
-#define MANIFEST_PAGE(after, order)                                                                \
+#define MANIFEST_ROWS(condition)                                                                   \
     "select m.digest, m.media_type, m.config_media_type, m.architecture, m.os, "                   \
     "m.quarantine_state, m.quarantine_details, m.image_size, m.created_at, m.updated_at, "         \
     LOCKS("m") ", array(select t.name from tags t where t.manifest_id = m.id and t.can_list "      \
     "order by t.name limit 1000), (select jsonb_agg(jsonb_build_object('digest', "                 \
     "encode(c.digest, 'hex'), 'architecture', c.architecture, 'os', c.os) order by c.digest) "     \
     "from manifest_children mc join manifests c on c.id = mc.child_id "                            \
-    "where mc.manifest_id = m.id) from repositories r "                                            \
-    "join manifests m on m.repository_id = r.id where r.registry_id = $1 and r.name = $2 "         \
-    "and (($4::bytea is not null and m.id in (select id from manifests "                           \
-    "where repository_id = r.id and digest = $4 union all select manifest_id from "                \
-    "manifest_aliases where repository_id = r.id and digest = $4)) or ($4::bytea is null "         \
-    "and m.can_list and ($3::bytea is null or " after "))) order by " order " limit $5"
-#define MANIFEST_TYPES "uuid text bytea bytea int8"
+    "where mc.manifest_id = m.id) from manifests m where m.repository_id = " REPOSITORY            \
+    " and " condition
+#define MANIFEST_PAGE(after, order)                                                                \
+    MANIFEST_ROWS("m.can_list and " after " order by " order " limit $4")
+#define MANIFEST_TYPES "uuid text bytea int8"
 #define MANIFEST_LAST                                                                              \
-    "(select x.updated_at, x.digest from manifests x where x.repository_id = r.id "                \
-    "and x.digest = $3)"
+    "(select x.updated_at from manifests x where x.repository_id = " REPOSITORY                    \
+    " and x.digest = $3)"
 
 /* Values for a parameter that leaves the column alone when it is NULL. */
 #define SET_LOCKS                                                                                  \
@@ -61,22 +65,34 @@ const struct pg_stmt attribute_statements[] = {
                "(select count(*) from tags t where t.repository_id = r.id) "
                "from repositories r where r.registry_id = $1 and r.name = $2",
                "uuid text" },
+    [TAG_ONE] = { "tag_one", TAG_ROWS("t.name = $3"), "uuid text text" },
     [TAGS_BY_NAME] = { "tags_by_name", TAG_PAGE("t.name > $3", "t.name"), TAG_TYPES },
     [TAGS_OLDEST] = { "tags_oldest",
-                      TAG_PAGE("(t.updated_at, t.name) > " TAG_LAST, "t.updated_at, t.name"),
+                      TAG_PAGE("(t.updated_at, t.name) > (coalesce(" TAG_LAST
+                               ", '-infinity'), $3)",
+                               "t.updated_at, t.name"),
                       TAG_TYPES },
     [TAGS_NEWEST] = { "tags_newest",
-                      TAG_PAGE("(t.updated_at, t.name) < " TAG_LAST,
+                      TAG_PAGE("(t.updated_at, t.name) < (coalesce(" TAG_LAST ", 'infinity'), $3)",
                                "t.updated_at desc, t.name desc"),
                       TAG_TYPES },
-    [MANIFESTS_BY_DIGEST] = { "manifests_by_digest", MANIFEST_PAGE("m.digest > $3", "m.digest"),
+    [TAGS_OF_DIGEST] = { "tags_of_digest",
+                         TAG_ROWS("t.can_list and t.name > $3 and t.manifest_id in " OF_DIGEST(
+                             "$5") " order by t.name limit $4"),
+                         TAG_TYPES " bytea" },
+    [MANIFEST_ONE] = { "manifest_one", MANIFEST_ROWS("m.id in " OF_DIGEST("$3")),
+                       "uuid text bytea" },
+    [MANIFESTS_BY_DIGEST] = { "manifests_by_digest",
+                              MANIFEST_PAGE("m.digest > coalesce($3, ''::bytea)", "m.digest"),
                               MANIFEST_TYPES },
     [MANIFESTS_OLDEST] = { "manifests_oldest",
-                           MANIFEST_PAGE("(m.updated_at, m.digest) > " MANIFEST_LAST,
+                           MANIFEST_PAGE("(m.updated_at, m.digest) > (coalesce(" MANIFEST_LAST
+                                         ", '-infinity'), coalesce($3, ''::bytea))",
                                          "m.updated_at, m.digest"),
                            MANIFEST_TYPES },
     [MANIFESTS_NEWEST] = { "manifests_newest",
-                           MANIFEST_PAGE("(m.updated_at, m.digest) < " MANIFEST_LAST,
+                           MANIFEST_PAGE("(m.updated_at, m.digest) < (coalesce(" MANIFEST_LAST
+                                         ", 'infinity'), coalesce($3, ''::bytea))",
                                          "m.updated_at desc, m.digest desc"),
                            MANIFEST_TYPES },
     [CHANGE_REPOSITORY] = { "repository_change",
@@ -165,9 +181,14 @@ static int tags_work(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     struct tag_list *ret = job->tags;
     struct pg_result *r = NULL;
 
-    if (PG_RUN(conn, a, &attribute_statements[pages[job->order]], &r, err,
-               pg_text(job->s->registry_id), pg_text(job->repository), pg_text(job->last),
-               pg_text(job->name), optional_key(a, job->digest), pg_int(job->count + 1)) != 0)
+    int statement = job->digest ? TAGS_OF_DIGEST : pages[job->order];
+    if (job->name)
+        statement = TAG_ONE;
+    const struct pg_arg args[] = { pg_text(job->s->registry_id), pg_text(job->repository),
+                                   pg_text(job->name ? job->name : job->last),
+                                   pg_int(job->count + 1), optional_key(a, job->digest) };
+    size_t count = job->name ? 3 : job->digest ? 5 : 4;
+    if (pg_run(conn, a, &attribute_statements[statement], args, count, &r, err) != 0)
         return -1;
     ret->has_more = (int64_t)pg_rows(r) > job->count;
     ret->count = ret->has_more ? (size_t)job->count : pg_rows(r);
@@ -203,10 +224,11 @@ static int manifests_work(struct pg_conn *conn, struct arena *a, void *ctx, stru
     struct manifest_list *ret = job->manifests;
     struct pg_result *r = NULL;
 
-    if (PG_RUN(conn, a, &attribute_statements[pages[job->order]], &r, err,
-               pg_text(job->s->registry_id), pg_text(job->repository),
-               optional_key(a, job->last_digest), optional_key(a, job->digest),
-               pg_int(job->count + 1)) != 0)
+    const struct pg_arg args[] = { pg_text(job->s->registry_id), pg_text(job->repository),
+                                   optional_key(a, job->digest ? job->digest : job->last_digest),
+                                   pg_int(job->count + 1) };
+    if (pg_run(conn, a, &attribute_statements[job->digest ? MANIFEST_ONE : pages[job->order]],
+               args, job->digest ? 3 : 4, &r, err) != 0)
         return -1;
     ret->has_more = (int64_t)pg_rows(r) > job->count;
     ret->count = ret->has_more ? (size_t)job->count : pg_rows(r);

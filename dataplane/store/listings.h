@@ -60,7 +60,7 @@ struct tag_list {
     size_t count;
     bool has_more;
 };
-/* name: only that tag, hidden or not; digest: only the tags on it; both may be NULL. */
+/* name: only that tag, hidden or not; digest: only the tags on it, by name; both may be NULL. */
 MUST_CHECK int list_tag_details(const struct store *s, struct arena *a, const char *repository,
                                 const char *name, const struct digest *digest,
                                 enum list_order order, const char *last, int64_t count,
