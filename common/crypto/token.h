@@ -20,7 +20,7 @@ struct json_object;
 /* A P-256 key pair, or its public half. Immutable; threads may share it. */
 struct token_key;
 struct token_key *token_key_new(void);
-/* PKCS#8 PEM of the private half, for secret_wrap(). Cleanse it after use. */
+/* PKCS#8 PEM of the private half, for secret_wrap(); NULL of a public half. Cleanse it after use. */
 char *token_key_pem(struct arena *a, const struct token_key *key);
 /* Private PEM (PKCS#8) or public PEM (SPKI). EC P-256 only. */
 MUST_CHECK int token_key_parse(const char *pem, struct token_key **ret, struct error *err);

@@ -1,5 +1,5 @@
-/* P-256 keys for tokens: made, read from PEM and shown as PEM or JWK. A key is kept as the texts
- * its users need, so it is immutable and threads share it. */
+/* P-256 keys for tokens: made, read from PEM and shown as PEM or JWK. A key is parsed once and
+ * never changed after, so threads share it. */
 #include "common/crypto/token.h"
 
 #include <openssl/bio.h>
@@ -49,14 +49,6 @@ static char *take_text(BIO *bio)
         abort();
     OPENSSL_cleanse(data, (size_t)len);
     return text;
-}
-
-static char *private_pem_of(EVP_PKEY *pkey)
-{
-    _cleanup_(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
-    if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) != 1)
-        abort();
-    return take_text(bio);
 }
 
 static char *public_pem_of(EVP_PKEY *pkey)
@@ -112,6 +104,19 @@ static bool is_sound(EVP_PKEY *pkey, bool is_private)
     return !is_private || EVP_PKEY_pairwise_check(ctx) == 1;
 }
 
+/* The header of the tokens it signs is always the same. */
+static char *header_of(const struct token_key *key)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new();
+    const char *text = arena_printf(
+        a, "{\"alg\":\"" TOKEN_ALGORITHM "\",\"kid\":\"%s\",\"typ\":\"JWT\"}", key->id);
+    char *header = strdup(text_base64url(a, text, strlen(text)));
+    if (!header)
+        abort();
+    return header;
+}
+
+/* Takes one reference of pkey over. */
 static struct token_key *key_of(EVP_PKEY *pkey, bool is_private)
 {
     /* Public points leave uncompressed, whatever form they came in. */
@@ -122,10 +127,11 @@ static struct token_key *key_of(EVP_PKEY *pkey, bool is_private)
     if (!key)
         abort();
     key->public_pem = public_pem_of(pkey);
-    if (is_private)
-        key->private_pem = private_pem_of(pkey);
     if (!describe(key, pkey))
         abort();
+    key->header = header_of(key);
+    key->pkey = pkey;
+    token_signature_prepare(key, is_private);
     return key;
 }
 
@@ -134,7 +140,7 @@ struct token_key *token_key_new(void)
     _cleanup_(pkey_freep) EVP_PKEY *pkey = EVP_EC_gen("P-256");
     if (!pkey)
         abort();
-    return key_of(pkey, true);
+    return key_of(take(pkey), true);
 }
 
 int token_key_parse(const char *pem, struct token_key **ret, struct error *err)
@@ -154,7 +160,7 @@ int token_key_parse(const char *pem, struct token_key **ret, struct error *err)
                    : PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
     if (!pkey || !is_sound(pkey, is_private))
         return fail_cause(err, &E_INVALID, "not a valid EC P-256 key");
-    *ret = key_of(pkey, is_private);
+    *ret = key_of(take(pkey), is_private);
     return 0;
 }
 
@@ -162,16 +168,25 @@ void token_key_free(struct token_key *key)
 {
     if (!key)
         return;
-    if (key->private_pem)
-        secret_cleanse(key->private_pem, strlen(key->private_pem));
-    free(key->private_pem);
+    EVP_PKEY_CTX_free(key->signer);
+    EVP_PKEY_CTX_free(key->verifier);
+    EVP_PKEY_free(key->pkey); /* clears the private half */
     free(key->public_pem);
+    free(key->header);
     free(key);
 }
 
 char *token_key_pem(struct arena *a, const struct token_key *key)
 {
-    return arena_strdup(a, key->private_pem);
+    if (!key->signer)
+        return NULL;
+    _cleanup_(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, key->pkey, NULL, NULL, 0, NULL, NULL) != 1)
+        abort();
+    char *text = take_text(bio), *copy = arena_strdup(a, text);
+    secret_cleanse(text, strlen(text));
+    free(text);
+    return copy;
 }
 
 char *token_key_public_pem(struct arena *a, const struct token_key *key)
