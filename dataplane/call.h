@@ -34,13 +34,13 @@ struct data_route {
 struct call {
     struct data_plane *plane;
     struct snapshot *snapshot;
-    struct bearer *bearer;          /* NULL: not by a remembered token */
-    struct identity identity;       /* name NULL: not signed in */
-    const struct scopes *granted;   /* by the token; NULL: all that is allowed */
-    const struct scopes *allowed;   /* to the identity, now */
-    bool is_pending;                /* to be checked on a worker first */
-    const char *rule;               /* why it was refused, for the log */
-    struct push *push;              /* of the routes that stream a body in */
+    struct bearer *bearer;        /* NULL: not by a remembered token */
+    struct identity identity;     /* name NULL: not signed in */
+    const struct scopes *granted; /* by the token; NULL: all that is allowed */
+    const struct scopes *allowed; /* to the identity, now */
+    bool is_pending;              /* to be checked on a worker first */
+    const char *rule;             /* why it was refused, for the log */
+    struct push *push;            /* of the routes that stream a body in */
 };
 
 static inline struct call *call_of(const struct http_request *req)

@@ -17,12 +17,12 @@
 #include "dataplane/store/cache.h"
 #include "dataplane/store/snapshot.h"
 
-#define COMPARE_MS      400
-#define QUIET_MS        5000 /* without work: give back; longer than idle connections live */
-#define STACK_BYTES     ((size_t)256 * 1024)
-#define IDLE_CACHE      ((size_t)256 * 1024)
-#define HOUR_MS         ((int64_t)3600 * 1000)
-#define NEVER           INT64_MAX
+#define COMPARE_MS  400
+#define QUIET_MS    5000 /* without work: give back; longer than idle connections live */
+#define STACK_BYTES ((size_t)256 * 1024)
+#define IDLE_CACHE  ((size_t)256 * 1024)
+#define HOUR_MS     ((int64_t)3600 * 1000)
+#define NEVER       INT64_MAX
 
 struct housekeeper {
     struct data_plane *plane;

@@ -1,5 +1,6 @@
 /* portolan-dataplane: serves one registry in one region. Everything about the registry comes from
- * what was published to the regional database, so it starts and serves with the control plane down. */
+ * what was published to the regional database, so it starts and serves with the control plane down.
+ */
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
@@ -20,14 +21,20 @@
 #define MMAP_THRESHOLD (256 * 1024)
 
 #define TEXT(n, member, default, text)                                                             \
-    { .name = n, .kind = SETTING_TEXT, .offset = offsetof(struct data_settings, member),           \
-      .def = default, .help = text }
+    {                                                                                              \
+        .name = n, .kind = SETTING_TEXT, .offset = offsetof(struct data_settings, member),         \
+        .def = default, .help = text                                                               \
+    }
 #define REQUIRED(n, member, text)                                                                  \
-    { .name = n, .kind = SETTING_TEXT, .offset = offsetof(struct data_settings, member),           \
-      .is_required = true, .help = text }
+    {                                                                                              \
+        .name = n, .kind = SETTING_TEXT, .offset = offsetof(struct data_settings, member),         \
+        .is_required = true, .help = text                                                          \
+    }
 #define NUMBER(n, member, default, low, high, text)                                                \
-    { .name = n, .kind = SETTING_INT, .offset = offsetof(struct data_settings, member),            \
-      .def = default, .min = low, .max = high, .help = text }
+    {                                                                                              \
+        .name = n, .kind = SETTING_INT, .offset = offsetof(struct data_settings, member),          \
+        .def = default, .min = low, .max = high, .help = text                                      \
+    }
 
 static const struct setting settings_table[] = {
     REQUIRED("registry-id", registry_id, "The registry to serve, a UUID."),
@@ -49,8 +56,10 @@ static const struct setting settings_table[] = {
            "Seconds that reads go on from memory while the regional database is away."),
     NUMBER("collect-delay", collect_delay_s, "86400", 0, 31536000,
            "Seconds before unused content is removed."),
-    { .name = "encryption", .kind = SETTING_BOOL,
-      .offset = offsetof(struct data_settings, encryption), .def = "true",
+    { .name = "encryption",
+      .kind = SETTING_BOOL,
+      .offset = offsetof(struct data_settings, encryption),
+      .def = "true",
       .help = "Encrypt new content at rest." },
     { 0 },
 };

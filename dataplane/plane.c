@@ -21,7 +21,8 @@
 static int open_projection(struct data_plane *plane, struct error *err)
 {
     const struct data_settings *settings = plane->settings;
-    struct snapshots_config config = { .db = plane->db, .registry_id = settings->registry_id,
+    struct snapshots_config config = { .db = plane->db,
+                                       .registry_id = settings->registry_id,
                                        .grace_ms = settings->grace_s * 1000 };
     int status = service_key_load(settings->service_key_file, false, &config.service_key, err);
 
@@ -94,7 +95,8 @@ int plane_open(struct data_plane *plane, const struct data_settings *settings, i
         return status;
     if (open_blobs(plane, err) != 0)
         return -1;
-    plane->store = (struct store){ .db = plane->db, .blobs = plane->blobs,
+    plane->store = (struct store){ .db = plane->db,
+                                   .blobs = plane->blobs,
                                    .registry_id = settings->registry_id,
                                    .region = settings->region };
     plane->cache = content_cache_new((size_t)settings->cache_bytes);

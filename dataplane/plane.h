@@ -23,19 +23,19 @@ struct uploads;
 /* One row per setting stands in dataplane/main.c. */
 struct data_settings {
     char *registry_id;
-    char *region;           /* "eastus": the origin of what is written here */
-    char *metadata_db;      /* libpq URL of the regional database */
-    char *blobs;            /* directory of this registry's content */
+    char *region;      /* "eastus": the origin of what is written here */
+    char *metadata_db; /* libpq URL of the regional database */
+    char *blobs;       /* directory of this registry's content */
     char *service_key_file;
-    char *listen;           /* plain listener, or NULL */
-    char *edge_listen;      /* listener behind the edge */
+    char *listen;      /* plain listener, or NULL */
+    char *edge_listen; /* listener behind the edge */
     char *edge_secret_file;
-    char *realm_scheme;     /* "https": of the token endpoint in challenges */
+    char *realm_scheme; /* "https": of the token endpoint in challenges */
     char *log_level;
     int64_t event_threads, workers;
     int64_t ready_fd;
-    int64_t cache_bytes;    /* of manifests and memberships */
-    int64_t grace_s;        /* how long reads go on without the database */
+    int64_t cache_bytes;     /* of manifests and memberships */
+    int64_t grace_s;         /* how long reads go on without the database */
     int64_t collect_delay_s; /* before unused content is removed */
     bool encryption;
 };

@@ -51,13 +51,19 @@ ROW(acr_delete_row, REPOSITORY = ACT_DELETE, .run = acr_repository_delete);
 
 /* Every request goes through the gate. */
 #define PLAIN(m, p, row)                                                                           \
-    { .method = m, .pattern = p, .fast = gate_fast, .run = gate_run, .plane = &row }
+    {                                                                                              \
+        .method = m, .pattern = p, .fast = gate_fast, .run = gate_run, .plane = &row               \
+    }
 #define BODY(m, p, row, max)                                                                       \
-    { .method = m, .pattern = p, .body = HTTP_BODY_BUFFER, .max_body = max, .run = gate_run,       \
-      .plane = &row }
+    {                                                                                              \
+        .method = m, .pattern = p, .body = HTTP_BODY_BUFFER, .max_body = max, .run = gate_run,     \
+        .plane = &row                                                                              \
+    }
 #define STREAM(m, p, row)                                                                          \
-    { .method = m, .pattern = p, .body = HTTP_BODY_STREAM, .sink = &gate_sink, .deadline_ms = -1,  \
-      .plane = &row }
+    {                                                                                              \
+        .method = m, .pattern = p, .body = HTTP_BODY_STREAM, .sink = &gate_sink,                   \
+        .deadline_ms = -1, .plane = &row                                                           \
+    }
 
 static const struct http_route routes[] = {
     PLAIN("GET", "/v2", root),
@@ -91,8 +97,7 @@ static const struct http_route routes[] = {
     PLAIN("DELETE", "/acr/v1/{name*}/_tags/{tag}", acr_tag_delete_row),
     PLAIN("GET", "/acr/v1/{name*}/_manifests", acr_manifests_row),
     PLAIN("GET", "/acr/v1/{name*}/_manifests/{digest}", acr_manifest_get_row),
-    BODY("PATCH", "/acr/v1/{name*}/_manifests/{digest}", acr_manifest_patch_row,
-         CHANGE_MAX_BYTES),
+    BODY("PATCH", "/acr/v1/{name*}/_manifests/{digest}", acr_manifest_patch_row, CHANGE_MAX_BYTES),
     PLAIN("GET", "/acr/v1/{name*}", acr_get_row),
     BODY("PATCH", "/acr/v1/{name*}", acr_patch_row, CHANGE_MAX_BYTES),
     PLAIN("DELETE", "/acr/v1/{name*}", acr_delete_row),
@@ -122,6 +127,10 @@ static void done(struct http_request *req)
 
 void plane_app(struct data_plane *plane, struct http_app *ret)
 {
-    *ret = (struct http_app){ .routes = routes, .admit = gate_admit, .missing = missing,
-                              .fault = fault, .done = done, .ctx = plane };
+    *ret = (struct http_app){ .routes = routes,
+                              .admit = gate_admit,
+                              .missing = missing,
+                              .fault = fault,
+                              .done = done,
+                              .ctx = plane };
 }

@@ -22,17 +22,24 @@ struct change_body {
 static const char *const quarantine_states[] = { "Passed", "Failed", NULL };
 
 #define LOCK_ROW(name, member)                                                                     \
-    { .path = name, .kind = FIELD_BOOL, .flags = FIELD_RW,                                         \
-      .offset = offsetof(struct change_body, member) }
+    {                                                                                              \
+        .path = name, .kind = FIELD_BOOL, .flags = FIELD_RW,                                       \
+        .offset = offsetof(struct change_body, member)                                             \
+    }
 
 const struct field acr_change_fields[] = {
     LOCK_ROW("readEnabled", can_read),
     LOCK_ROW("writeEnabled", can_write),
     LOCK_ROW("deleteEnabled", can_delete),
     LOCK_ROW("listEnabled", can_list),
-    { .path = "quarantineState", .kind = FIELD_TEXT, .flags = FIELD_RW,
-      .oneof = quarantine_states, .offset = offsetof(struct change_body, quarantine_state) },
-    { .path = "quarantineDetails", .kind = FIELD_TEXT, .flags = FIELD_RW,
+    { .path = "quarantineState",
+      .kind = FIELD_TEXT,
+      .flags = FIELD_RW,
+      .oneof = quarantine_states,
+      .offset = offsetof(struct change_body, quarantine_state) },
+    { .path = "quarantineDetails",
+      .kind = FIELD_TEXT,
+      .flags = FIELD_RW,
       .offset = offsetof(struct change_body, quarantine_details) },
     { 0 },
 };
@@ -114,8 +121,8 @@ static struct json_object *references_of(struct arena *a, const char *text)
     struct json_object *rows = NULL, *list = json_new_array();
     struct error ignored = { 0 };
 
-    if (!text || json_parse(text, strlen(text), (size_t)16 * 1024 * 1024, JSON_STRICT, &rows,
-                            &ignored) != 0)
+    if (!text ||
+        json_parse(text, strlen(text), (size_t)16 * 1024 * 1024, JSON_STRICT, &rows, &ignored) != 0)
         return list;
     for (size_t i = 0; i < json_count(rows); i++) {
         const struct json_object *row = json_item(rows, i);

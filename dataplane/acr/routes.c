@@ -42,7 +42,8 @@ static void reply_unknown_manifest(struct http_request *req, const char *digest)
     reply_error(req, &err);
 }
 
-/* --- repositories ------------------------------------------------------------------------------ */
+/* --- repositories ------------------------------------------------------------------------------
+ */
 
 void acr_repository_get(struct http_request *req)
 {
@@ -112,7 +113,8 @@ void acr_repository_delete(struct http_request *req)
     }
 }
 
-/* --- tags -------------------------------------------------------------------------------------- */
+/* --- tags --------------------------------------------------------------------------------------
+ */
 
 static bool read_digest_filter(struct http_request *req, struct digest *ret, bool *ret_has)
 {
@@ -138,14 +140,13 @@ void acr_tags(struct http_request *req)
     if (!repository || !page_read(req, PAGE_DEFAULT, &page) ||
         !read_digest_filter(req, &digest, &has_digest))
         return;
-    if (list_tag_details(store_of(req), req->arena, repository, NULL,
-                         has_digest ? &digest : NULL, acr_order(req), page.last, page.count,
-                         &list, &err) != 0) {
+    if (list_tag_details(store_of(req), req->arena, repository, NULL, has_digest ? &digest : NULL,
+                         acr_order(req), page.last, page.count, &list, &err) != 0) {
         reply_error(req, &err);
         return;
     }
-    int status = list.count > 0 ? 1 : repository_show(store_of(req), req->arena, repository,
-                                                      &detail, &err);
+    int status =
+        list.count > 0 ? 1 : repository_show(store_of(req), req->arena, repository, &detail, &err);
     if (status < 0) {
         reply_error(req, &err);
         return;
@@ -222,7 +223,8 @@ void acr_tag_delete(struct http_request *req)
         http_reply_empty(req, 202);
 }
 
-/* --- manifests --------------------------------------------------------------------------------- */
+/* --- manifests ---------------------------------------------------------------------------------
+ */
 
 void acr_manifests(struct http_request *req)
 {

@@ -1,4 +1,5 @@
-/* A fixed table of buckets with one lock; a bucket holds the newest few tokens that fall into it. */
+/* A fixed table of buckets with one lock; a bucket holds the newest few tokens that fall into it.
+ */
 #include "dataplane/auth/bearer.h"
 
 #include <pthread.h>
@@ -148,8 +149,8 @@ int bearer_check(struct bearer_cache *cache, struct snapshot *snapshot, const ch
     e->len = strnlen(token, TOKEN_MAX_BYTES);
     e->token = arena_strndup(e->arena, token, e->len);
     e->hash = hash_of(cache->seed, e->token, e->len);
-    int status = identity_token_read(snapshot, e->arena, registry_id, token, 0, &e->bearer.facts,
-                                     err);
+    int status =
+        identity_token_read(snapshot, e->arena, registry_id, token, 0, &e->bearer.facts, err);
     if (status == 0 && e->bearer.facts.kind != TOKEN_ACCESS)
         status = fail(err, &E_UNAUTHENTICATED, "The token is not an access token.");
     if (status == 0) {

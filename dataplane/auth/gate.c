@@ -1,5 +1,6 @@
 /* The gate: sign-in and authorisation of every request, on the event thread when all that is needed
- * is in memory, else on a worker before the handler. 401 and 403 are answered here, in ACR's form. */
+ * is in memory, else on a worker before the handler. 401 and 403 are answered here, in ACR's form.
+ */
 #include "dataplane/call.h"
 
 #include "common/base/arena.h"
@@ -24,7 +25,8 @@ static const struct data_route *route_of(const struct http_request *req)
     return req->route->plane;
 }
 
-/* --- refusals ---------------------------------------------------------------------------------- */
+/* --- refusals ----------------------------------------------------------------------------------
+ */
 
 static struct json_object *challenge_detail(const struct http_request *req,
                                             const struct data_route *route)
@@ -80,7 +82,8 @@ static void deny(struct http_request *req, const char *rule)
                        challenge_detail(req, route_of(req)));
 }
 
-/* --- signing in -------------------------------------------------------------------------------- */
+/* --- signing in --------------------------------------------------------------------------------
+ */
 
 bool gate_basic(struct http_request *req, const char **ret_user, const char **ret_password)
 {
@@ -175,7 +178,8 @@ static const char *bearer_text(const struct http_request *req)
     return header + 7 + strspn(header + 7, " ");
 }
 
-/* --- authorising ------------------------------------------------------------------------------- */
+/* --- authorising -------------------------------------------------------------------------------
+ */
 
 static bool is_allowed(const struct call *call, enum scope_kind kind, const char *name,
                        unsigned actions)
@@ -239,7 +243,8 @@ static void check_quickly(struct http_request *req)
     call->is_pending = true;
 }
 
-/* --- where the server calls -------------------------------------------------------------------- */
+/* --- where the server calls --------------------------------------------------------------------
+ */
 
 static void reply_gone(struct http_request *req)
 {
@@ -338,8 +343,9 @@ static void gate_abort(struct http_request *req)
     route_of(req)->sink->abort(req);
 }
 
-const struct http_sink gate_sink = { .begin = gate_begin, .data = gate_data, .end = gate_end,
-                                     .abort = gate_abort };
+const struct http_sink gate_sink = {
+    .begin = gate_begin, .data = gate_data, .end = gate_end, .abort = gate_abort
+};
 
 void gate_done(struct http_request *req)
 {

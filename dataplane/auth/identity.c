@@ -115,7 +115,8 @@ int identity_sign_in(const struct snapshot *s, struct arena *a, const char *user
     return 0;
 }
 
-/* --- directory tokens -------------------------------------------------------------------------- */
+/* --- directory tokens --------------------------------------------------------------------------
+ */
 
 /* Issuers are compared one by one: token_verify() knows one. */
 static bool is_known_issuer(const struct snapshot *s, const char *issuer)
@@ -162,7 +163,8 @@ int identity_from_directory(const struct snapshot *s, struct arena *a, const cha
     return 0;
 }
 
-/* --- own tokens -------------------------------------------------------------------------------- */
+/* --- own tokens --------------------------------------------------------------------------------
+ */
 
 static void add_no_permissions(struct json_object *claims)
 {
@@ -227,8 +229,9 @@ int identity_token_read(const struct snapshot *s, struct arena *a, const char *r
 {
     const struct token_key *const keys[] = { s->key };
     const char *const audiences[] = { s->login_server, NULL };
-    struct token_policy policy = { .keys = keys, .key_count = 1, .issuer = TOKEN_ISSUER,
-                                   .audiences = audiences, .now_s = now_s };
+    struct token_policy policy = {
+        .keys = keys, .key_count = 1, .issuer = TOKEN_ISSUER, .audiences = audiences, .now_s = now_s
+    };
     struct json_object *claims = NULL;
 
     if (token_verify(a, &policy, token, &claims, err) != 0)

@@ -23,7 +23,7 @@ enum identity_kind {
     IDENTITY_ANONYMOUS,
     IDENTITY_PRINCIPAL, /* of the directory */
     IDENTITY_ADMIN,
-    IDENTITY_TOKEN,     /* a scoped token's name */
+    IDENTITY_TOKEN, /* a scoped token's name */
     IDENTITY_KIND_MAX
 };
 
@@ -44,9 +44,8 @@ int identity_sign_in(const struct snapshot *s, struct arena *a, const char *user
 /* Checking this name's passwords takes long on purpose (argon2): not for event threads. */
 bool identity_is_slow(const struct snapshot *s, const char *username);
 /* A directory token of this tenant whose principal has a grant. E_UNAUTHENTICATED otherwise. */
-MUST_CHECK int identity_from_directory(const struct snapshot *s, struct arena *a,
-                                       const char *token, const char *tenant,
-                                       struct identity *ret, struct error *err);
+MUST_CHECK int identity_from_directory(const struct snapshot *s, struct arena *a, const char *token,
+                                       const char *tenant, struct identity *ret, struct error *err);
 
 /* --- the registry's own tokens --- */
 

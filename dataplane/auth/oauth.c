@@ -71,8 +71,8 @@ static bool ask_by_password(struct http_request *req, const char *user, const ch
     }
     if (text_eq_nocase(user, NULL_USER))
         return ask_by_token(req, password, TOKEN_KIND_MAX, ret);
-    return identity_sign_in(call_of(req)->snapshot, req->arena, user, password,
-                            &ret->identity) == 1;
+    return identity_sign_in(call_of(req)->snapshot, req->arena, user, password, &ret->identity) ==
+           1;
 }
 
 /* The access token: asked ∩ allowed now. */
@@ -119,12 +119,13 @@ void oauth_exchange(struct http_request *req)
     struct error err = { 0 };
     char *refresh = NULL;
 
-    if (!text_eq(grant_type, "access_token") && !text_eq(grant_type, "access_token_refresh_token")) {
+    if (!text_eq(grant_type, "access_token") &&
+        !text_eq(grant_type, "access_token_refresh_token")) {
         refuse_grant(req);
         return;
     }
-    if (!token || identity_from_directory(s, req->arena, token, http_form(req, "tenant"),
-                                          &identity, &err) != 0) {
+    if (!token || identity_from_directory(s, req->arena, token, http_form(req, "tenant"), &identity,
+                                          &err) != 0) {
         refuse(req, token ? arena_strdup(req->arena, err.message) : "no token");
         return;
     }

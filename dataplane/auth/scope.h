@@ -35,8 +35,8 @@ struct scopes {
     size_t count;
 };
 
-/* Each text holds scopes separated by spaces: "repository:a/b:pull,push". Malformed and unknown ones
- * are left out: they grant nothing, which is no error. */
+/* Each text holds scopes separated by spaces: "repository:a/b:pull,push". Malformed and unknown
+ * ones are left out: they grant nothing, which is no error. */
 void scopes_parse(struct arena *a, const char *const *texts, size_t count, struct scopes *ret);
 /* From and to the list form [{"type","name","actions":[]}] of permissions and of token claims. */
 void scopes_read(struct arena *a, const struct json_object *list, struct scopes *ret);

@@ -67,7 +67,7 @@ struct blob_driver {
 
     int (*exists)(struct blob_store *store, const struct digest *digest, struct error *err);
     int (*remove)(struct blob_store *store, const struct digest *digest,
-                  struct error *err); /* absent is success */
+                  struct error *err);                          /* absent is success */
     int (*sweep)(struct blob_store *store, struct error *err); /* temporary files of the dead */
 };
 
@@ -83,8 +83,8 @@ extern const struct blob_driver *const blob_drivers[];
 /* A put that hashes what it stores. sha256 runs always; sha512 from the start when hinted, else by
  * reading the stored bytes again. */
 struct blob_writer;
-MUST_CHECK int blob_writer_new(struct blob_store *store, bool has_sha512,
-                               struct blob_writer **ret, struct error *err);
+MUST_CHECK int blob_writer_new(struct blob_store *store, bool has_sha512, struct blob_writer **ret,
+                               struct error *err);
 void blob_writer_free(struct blob_writer *w); /* discards what was not committed; NULL accepted */
 MUST_CHECK int blob_writer_add(struct blob_writer *w, const void *bytes, size_t len,
                                struct error *err);

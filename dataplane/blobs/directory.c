@@ -22,8 +22,8 @@
 #define SALT_OFFSET      (SEAL_HEADER_BYTES - BLOB_SALT_BYTES)
 #define CONTEXT_MAX      64
 /* Written-back in the background while more arrives, so that the final fsync has little to do. */
-#define WRITEBACK_BYTES  ((uint64_t)8 * 1024 * 1024)
-#define LOCK_WAIT_MS     10000
+#define WRITEBACK_BYTES ((uint64_t)8 * 1024 * 1024)
+#define LOCK_WAIT_MS    10000
 
 struct directory_store {
     struct blob_store base;
@@ -42,7 +42,7 @@ struct view {
     struct opener *opener; /* NULL: plain */
     uint8_t *chunk;        /* the chunk last opened for a read that did not cover it */
     uint64_t chunk_index;
-    size_t chunk_len;      /* 0: none */
+    size_t chunk_len; /* 0: none */
 };
 
 struct blob_put {
@@ -154,8 +154,8 @@ static void view_done(struct view *v)
 static ssize_t open_chunk(const struct view *v, uint64_t index, uint8_t *out, struct error *err)
 {
     uint64_t start = index * SEAL_CHUNK_BYTES;
-    size_t plain = v->size - start < SEAL_CHUNK_BYTES ? (size_t)(v->size - start)
-                                                      : SEAL_CHUNK_BYTES;
+    size_t plain =
+        v->size - start < SEAL_CHUNK_BYTES ? (size_t)(v->size - start) : SEAL_CHUNK_BYTES;
     int is_last = start + plain == v->size;
     ssize_t n = read_all(v->fd, out, plain + SEAL_TAG_BYTES,
                          SEAL_HEADER_BYTES + index * CHUNK_FILE_BYTES, err);
@@ -210,7 +210,8 @@ static ssize_t view_read(struct view *v, uint64_t offset, void *buf, size_t cap,
     return (ssize_t)done;
 }
 
-/* --- opening a store --------------------------------------------------------------------------- */
+/* --- opening a store ---------------------------------------------------------------------------
+ */
 
 static int make_folders(const struct directory_store *store, struct error *err)
 {
@@ -275,8 +276,8 @@ static int directory_open(const struct blob_config *config, struct blob_store **
     if (config->key)
         memcpy(store->key, config->key, sizeof(store->key));
     if (len >= sizeof(store->root) ||
-        snprintf(store->context, sizeof(store->context), "registry/%s/blob",
-                 config->registry_id) >= CONTEXT_MAX) {
+        snprintf(store->context, sizeof(store->context), "registry/%s/blob", config->registry_id) >=
+            CONTEXT_MAX) {
         directory_close(&store->base);
         return fail_cause(err, &E_INVALID, "the blob directory's path is too long");
     }
@@ -289,7 +290,8 @@ static int directory_open(const struct blob_config *config, struct blob_store **
     return 0;
 }
 
-/* --- writing ----------------------------------------------------------------------------------- */
+/* --- writing -----------------------------------------------------------------------------------
+ */
 
 static void directory_discard(struct blob_put *put)
 {
@@ -392,8 +394,8 @@ static int directory_finish(struct blob_put *put, struct error *err)
     }
     if (fsync(put->fd) != 0)
         return fail_errno(err, "fsync an upload");
-    return view_init(&put->view, put->store, put->fd, put->size,
-                     put->sealer ? put->header : NULL, err);
+    return view_init(&put->view, put->store, put->fd, put->size, put->sealer ? put->header : NULL,
+                     err);
 }
 
 static ssize_t directory_read_back(struct blob_put *put, uint64_t offset, void *buf, size_t cap,
@@ -434,7 +436,8 @@ static int directory_commit(struct blob_put *put, const struct digest *digest, s
     return 0;
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading -----------------------------------------------------------------------------------
+ */
 
 static void directory_release(struct blob_reader *reader)
 {
@@ -503,8 +506,7 @@ static int directory_plain_fd(struct blob_reader *reader)
     return reader->view.opener ? -1 : fcntl(reader->view.fd, F_DUPFD_CLOEXEC, 0);
 }
 
-static int directory_exists(struct blob_store *base, const struct digest *digest,
-                            struct error *err)
+static int directory_exists(struct blob_store *base, const struct digest *digest, struct error *err)
 {
     char path[PATH_MAX];
 
@@ -514,8 +516,7 @@ static int directory_exists(struct blob_store *base, const struct digest *digest
     return errno == ENOENT ? 0 : fail_errno(err, "look for a blob");
 }
 
-static int directory_remove(struct blob_store *base, const struct digest *digest,
-                            struct error *err)
+static int directory_remove(struct blob_store *base, const struct digest *digest, struct error *err)
 {
     char path[PATH_MAX];
 

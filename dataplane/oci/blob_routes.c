@@ -101,6 +101,23 @@ static void reply_content(struct http_request *req, const struct blob_driver *dr
     http_reply_source(req, status, BLOB_TYPE, len, &blob_source, open);
 }
 
+/* The bytes are not where the reference says. The collector may have taken the blob since it was
+ * looked up; then it is unknown, like any other. */
+static void fail_missing(struct http_request *req, struct error *err)
+{
+    struct digest digest;
+    struct blob_ref again;
+
+    content_cache_forget_one(call_of(req)->plane->cache, req->params[0], req->params[1]);
+    int status = digest_parse(req->params[1], &digest)
+                     ? content_blob(call_of(req), req->arena, req->params[0], &digest, &again, err)
+                     : 0;
+    if (status == 1)
+        (void)fail_cause(err, &E_INTERNAL, "a blob the database names is not in the store");
+    else if (status == 0)
+        (void)fail_at(err, &E_BLOB_UNKNOWN, req->params[1], "blob unknown to registry");
+}
+
 static void send_blob(struct http_request *req, const struct blob_ref *ref)
 {
     struct blob_store *store = call_of(req)->plane->blobs;
@@ -120,7 +137,7 @@ static void send_blob(struct http_request *req, const struct blob_ref *ref)
     }
     int status = store->driver->get(store, ref, &reader, &err);
     if (status == 0)
-        (void)fail_cause(&err, &E_INTERNAL, "a blob the database names is not in the store");
+        fail_missing(req, &err);
     if (status != 1) {
         reply_error(req, &err);
         return;

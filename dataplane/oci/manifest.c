@@ -42,12 +42,20 @@ struct document {
 };
 
 #define DESCRIPTOR_ROWS(prefix, at)                                                                \
-    { .path = prefix "mediaType", .kind = FIELD_TEXT, .flags = FIELD_RW, .max = MEDIA_TYPE_MAX,    \
+    { .path = prefix "mediaType",                                                                  \
+      .kind = FIELD_TEXT,                                                                          \
+      .flags = FIELD_RW,                                                                           \
+      .max = MEDIA_TYPE_MAX,                                                                       \
       .offset = (at) + offsetof(struct descriptor, media_type) },                                  \
-    { .path = prefix "digest", .kind = FIELD_TEXT, .flags = FIELD_RW, .max = DIGEST_TEXT_MAX,      \
-      .offset = (at) + offsetof(struct descriptor, digest) },                                      \
-    { .path = prefix "size", .kind = FIELD_INT, .flags = FIELD_RW, .max = SIZE_LIMIT,              \
-      .offset = (at) + offsetof(struct descriptor, size) }
+        { .path = prefix "digest",                                                                 \
+          .kind = FIELD_TEXT,                                                                      \
+          .flags = FIELD_RW,                                                                       \
+          .max = DIGEST_TEXT_MAX,                                                                  \
+          .offset = (at) + offsetof(struct descriptor, digest) },                                  \
+    {                                                                                              \
+        .path = prefix "size", .kind = FIELD_INT, .flags = FIELD_RW, .max = SIZE_LIMIT,            \
+        .offset = (at) + offsetof(struct descriptor, size)                                         \
+    }
 
 static const struct field descriptor_fields[] = {
     DESCRIPTOR_ROWS("", 0),
@@ -55,31 +63,49 @@ static const struct field descriptor_fields[] = {
 };
 
 #define LIST_ROW(name, member)                                                                     \
-    { .path = name, .kind = FIELD_LIST, .flags = FIELD_RW, .max = DESCRIPTORS_MAX,                 \
-      .of = descriptor_fields, .of_size = sizeof(struct descriptor),                               \
-      .offset = offsetof(struct document, member) }
+    {                                                                                              \
+        .path = name, .kind = FIELD_LIST, .flags = FIELD_RW, .max = DESCRIPTORS_MAX,               \
+        .of = descriptor_fields, .of_size = sizeof(struct descriptor),                             \
+        .offset = offsetof(struct document, member)                                                \
+    }
 
 const struct field manifest_fields[] = {
-    { .path = "schemaVersion", .kind = FIELD_INT, .flags = FIELD_RW,
+    { .path = "schemaVersion",
+      .kind = FIELD_INT,
+      .flags = FIELD_RW,
       .offset = offsetof(struct document, schema_version) },
-    { .path = "mediaType", .kind = FIELD_TEXT, .flags = FIELD_RW, .max = MEDIA_TYPE_MAX,
+    { .path = "mediaType",
+      .kind = FIELD_TEXT,
+      .flags = FIELD_RW,
+      .max = MEDIA_TYPE_MAX,
       .offset = offsetof(struct document, media_type) },
-    { .path = "artifactType", .kind = FIELD_TEXT, .flags = FIELD_RW, .max = MEDIA_TYPE_MAX,
+    { .path = "artifactType",
+      .kind = FIELD_TEXT,
+      .flags = FIELD_RW,
+      .max = MEDIA_TYPE_MAX,
       .offset = offsetof(struct document, artifact_type) },
     DESCRIPTOR_ROWS("config.", offsetof(struct document, config)),
     DESCRIPTOR_ROWS("subject.", offsetof(struct document, subject)),
     LIST_ROW("layers", layers),
     LIST_ROW("manifests", manifests),
     LIST_ROW("blobs", blobs),
-    { .path = "annotations", .kind = FIELD_JSON, .flags = FIELD_RW,
+    { .path = "annotations",
+      .kind = FIELD_JSON,
+      .flags = FIELD_RW,
       .offset = offsetof(struct document, annotations) },
     { 0 },
 };
 
 const struct field image_config_fields[] = {
-    { .path = "architecture", .kind = FIELD_TEXT, .flags = FIELD_RW, .max = 64,
+    { .path = "architecture",
+      .kind = FIELD_TEXT,
+      .flags = FIELD_RW,
+      .max = 64,
       .offset = offsetof(struct image_platform, architecture) },
-    { .path = "os", .kind = FIELD_TEXT, .flags = FIELD_RW, .max = 64,
+    { .path = "os",
+      .kind = FIELD_TEXT,
+      .flags = FIELD_RW,
+      .max = 64,
       .offset = offsetof(struct image_platform, os) },
     { 0 },
 };
@@ -125,8 +151,7 @@ static int choose_type(struct arena *a, const char *content_type, const struct d
     return 0;
 }
 
-static int check_shape(const struct document *doc, const struct media_type *type,
-                       struct error *err)
+static int check_shape(const struct document *doc, const struct media_type *type, struct error *err)
 {
     bool has_config = doc->config.digest != NULL;
 
@@ -243,9 +268,8 @@ int manifest_decode(struct arena *a, const char *content_type, const char *bytes
         return fail(err, &E_MANIFEST_INVALID, "manifest invalid: %.900s", why.message);
     if (fields_decode(a, manifest_fields, object, &doc, err) != 0)
         return -1;
-    if (choose_type(a, content_type, &doc, &type, err) != 0 ||
-        check_shape(&doc, type, err) != 0 || take_references(a, &doc, ret, err) != 0 ||
-        take_annotations(a, &doc, ret, err) != 0)
+    if (choose_type(a, content_type, &doc, &type, err) != 0 || check_shape(&doc, type, err) != 0 ||
+        take_references(a, &doc, ret, err) != 0 || take_annotations(a, &doc, ret, err) != 0)
         return -1;
     ret->media_type = type->name;
     ret->config_media_type = ret->has_config ? doc.config.media_type : NULL;
@@ -255,8 +279,7 @@ int manifest_decode(struct arena *a, const char *content_type, const char *bytes
     return 0;
 }
 
-void image_config_decode(struct arena *a, const char *bytes, size_t len,
-                         struct image_platform *ret)
+void image_config_decode(struct arena *a, const char *bytes, size_t len, struct image_platform *ret)
 {
     struct json_object *object = NULL;
     struct error ignored = { 0 };

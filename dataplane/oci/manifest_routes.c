@@ -18,7 +18,8 @@
 #define TAGS_MAX         100 /* of one PUT */
 #define CONFIG_MAX_BYTES ((int64_t)1024 * 1024)
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading -----------------------------------------------------------------------------------
+ */
 
 static bool is_not_modified(const struct http_request *req, const char *digest)
 {
@@ -104,7 +105,8 @@ void oci_manifest_get(struct http_request *req)
         reply_manifest(req, m);
 }
 
-/* --- writing ----------------------------------------------------------------------------------- */
+/* --- writing -----------------------------------------------------------------------------------
+ */
 
 /* The request's digests: the one it is known by, and sha256. False when it has replied. */
 static bool compare_digest(struct http_request *req, enum reference_kind kind,
@@ -150,8 +152,7 @@ static bool read_tags(struct http_request *req, enum reference_kind kind, struct
         add_tag(w, tags, req->params[1]);
     for (size_t i = 0; i < count && kind == REFERENCE_DIGEST; i++) {
         if (!tag_is_valid(asked[i])) {
-            reply_error_detail(req, &E_TAG_INVALID, "manifest tag did not match the grammar",
-                               NULL);
+            reply_error_detail(req, &E_TAG_INVALID, "manifest tag did not match the grammar", NULL);
             return false;
         }
         add_tag(w, tags, asked[i]);
@@ -251,8 +252,8 @@ void oci_manifest_put(struct http_request *req)
     enum reference_kind kind = read_reference(req, &w.digest);
     if (kind == REFERENCE_INVALID || !compare_digest(req, kind, &w) || !read_tags(req, kind, &w))
         return;
-    if (manifest_decode(req->arena, http_header(req, "Content-Type"), req->body, req->body_len,
-                        &m, &err) != 0) {
+    if (manifest_decode(req->arena, http_header(req, "Content-Type"), req->body, req->body_len, &m,
+                        &err) != 0) {
         reply_error(req, &err);
         return;
     }
@@ -266,7 +267,8 @@ void oci_manifest_put(struct http_request *req)
         reply_stored(req, &m, &w);
 }
 
-/* --- deleting ---------------------------------------------------------------------------------- */
+/* --- deleting ----------------------------------------------------------------------------------
+ */
 
 void oci_manifest_delete(struct http_request *req)
 {

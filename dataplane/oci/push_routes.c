@@ -21,7 +21,7 @@ struct push {
     struct digest digest;  /* what the client says the whole is */
     bool has_digest;
     bool has_range;
-    uint64_t expected;     /* bytes of the chunk, with has_range */
+    uint64_t expected; /* bytes of the chunk, with has_range */
     uint64_t received;
 };
 
@@ -91,7 +91,8 @@ static bool read_digest(struct http_request *req, struct push *push)
     return false;
 }
 
-/* --- finishing --------------------------------------------------------------------------------- */
+/* --- finishing ---------------------------------------------------------------------------------
+ */
 
 static int compare(struct push *push, struct error *err)
 {
@@ -104,8 +105,7 @@ static int compare(struct push *push, struct error *err)
     if (digest_equal(&actual, &push->digest))
         return 0;
     digest_text(&push->digest, text);
-    return fail_at(err, &E_DIGEST_INVALID, text,
-                   "provided digest did not match uploaded content");
+    return fail_at(err, &E_DIGEST_INVALID, text, "provided digest did not match uploaded content");
 }
 
 static void reply_created(struct http_request *req, const struct digest *digest)
@@ -143,7 +143,8 @@ static void publish(struct http_request *req)
     reply_created(req, &push->digest);
 }
 
-/* --- POST -------------------------------------------------------------------------------------- */
+/* --- POST --------------------------------------------------------------------------------------
+ */
 
 struct mount_right {
     const struct call *call;
@@ -257,10 +258,12 @@ static void post_abort(struct http_request *req)
     let_go(req, true);
 }
 
-const struct http_sink oci_push_post = { .begin = post_begin, .data = post_data, .end = post_end,
-                                         .abort = post_abort };
+const struct http_sink oci_push_post = {
+    .begin = post_begin, .data = post_data, .end = post_end, .abort = post_abort
+};
 
-/* --- PATCH and PUT ----------------------------------------------------------------------------- */
+/* --- PATCH and PUT -----------------------------------------------------------------------------
+ */
 
 static bool hold(struct http_request *req, struct push *push)
 {
@@ -341,8 +344,9 @@ static void keep_abort(struct http_request *req)
     let_go(req, false);
 }
 
-const struct http_sink oci_push_patch = { .begin = patch_begin, .data = push_data,
-                                          .end = patch_end, .abort = keep_abort };
+const struct http_sink oci_push_patch = {
+    .begin = patch_begin, .data = push_data, .end = patch_end, .abort = keep_abort
+};
 
 static void put_begin(struct http_request *req)
 {
@@ -366,10 +370,12 @@ static void put_end(struct http_request *req)
         publish(req);
 }
 
-const struct http_sink oci_push_put = { .begin = put_begin, .data = push_data, .end = put_end,
-                                        .abort = keep_abort };
+const struct http_sink oci_push_put = {
+    .begin = put_begin, .data = push_data, .end = put_end, .abort = keep_abort
+};
 
-/* --- GET and DELETE of a session --------------------------------------------------------------- */
+/* --- GET and DELETE of a session ---------------------------------------------------------------
+ */
 
 void oci_push_status(struct http_request *req)
 {

@@ -18,12 +18,12 @@ static const struct neutral {
     const struct error_code *code;
     const char *name;
 } neutral_names[] = {
-    { &E_INVALID, "INVALID_REQUEST" },    { &E_UNAUTHENTICATED, "UNAUTHORIZED" },
-    { &E_FORBIDDEN, "DENIED" },           { &E_NOT_FOUND, "NOT_FOUND" },
-    { &E_CONFLICT, "CONFLICT" },          { &E_PRECONDITION, "PRECONDITION_FAILED" },
-    { &E_TOO_LARGE, "SIZE_INVALID" },     { &E_UNSUPPORTED_MEDIA, "UNSUPPORTED" },
-    { &E_THROTTLED, "TOOMANYREQUESTS" },  { &E_UNAVAILABLE, "UNAVAILABLE" },
-    { &E_TIMEOUT, "TIMEOUT" },            { &E_NO_SPACE, "NO_SPACE" },
+    { &E_INVALID, "INVALID_REQUEST" },   { &E_UNAUTHENTICATED, "UNAUTHORIZED" },
+    { &E_FORBIDDEN, "DENIED" },          { &E_NOT_FOUND, "NOT_FOUND" },
+    { &E_CONFLICT, "CONFLICT" },         { &E_PRECONDITION, "PRECONDITION_FAILED" },
+    { &E_TOO_LARGE, "SIZE_INVALID" },    { &E_UNSUPPORTED_MEDIA, "UNSUPPORTED" },
+    { &E_THROTTLED, "TOOMANYREQUESTS" }, { &E_UNAVAILABLE, "UNAVAILABLE" },
+    { &E_TIMEOUT, "TIMEOUT" },           { &E_NO_SPACE, "NO_SPACE" },
     { &E_INTERNAL, "UNKNOWN" },
 };
 

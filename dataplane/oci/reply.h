@@ -15,7 +15,8 @@ struct json_object;
 void reply_headers(struct http_request *req);
 /* {"errors":[{code,message,detail}]}; failures of ours are logged here, once. */
 void reply_error(struct http_request *req, const struct error *err);
-/* A reply of one entry whose detail is any JSON (moved; may be NULL), with its headers set before. */
+/* A reply of one entry whose detail is any JSON (moved; may be NULL), with its headers set before.
+ */
 void reply_error_detail(struct http_request *req, const struct error_code *code,
                         const char *message, struct json_object *detail);
 /* value is released. */

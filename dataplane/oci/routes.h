@@ -13,7 +13,7 @@ void oci_blob_get(struct http_request *req); /* GET and HEAD */
 void oci_blob_delete(struct http_request *req);
 
 /* push_routes.c */
-extern const struct http_sink oci_push_post;  /* begins an upload, or is one */
+extern const struct http_sink oci_push_post; /* begins an upload, or is one */
 extern const struct http_sink oci_push_patch;
 extern const struct http_sink oci_push_put;
 void oci_push_status(struct http_request *req);

@@ -1,7 +1,7 @@
-/* Upload sessions: bytes on their way into one repository, in a temporary file of this process. They
- * end with the process, so after a restart a session answers BLOB_UPLOAD_UNKNOWN and the client
- * begins again. A session belongs to its repository and identity, serves one request at a time, and
- * expires when idle. */
+/* Upload sessions: bytes on their way into one repository, in a temporary file of this process.
+ * They end with the process, so after a restart a session answers BLOB_UPLOAD_UNKNOWN and the
+ * client begins again. A session belongs to its repository and identity, serves one request at a
+ * time, and expires when idle. */
 #ifndef PORTOLAN_OCI_UPLOAD_H
 #define PORTOLAN_OCI_UPLOAD_H
 
@@ -32,8 +32,8 @@ void uploads_free(struct uploads *t); /* with every session and its temporary fi
 /* A new session, held by the caller. E_TOO_MANY past the limits. */
 MUST_CHECK int upload_start(struct uploads *t, const char *repository, const struct identity *id,
                             bool has_sha512, struct upload **ret, struct error *err);
-/* Holds a session. E_BLOB_UPLOAD_UNKNOWN when there is none such for this caller, E_BLOB_UPLOAD_BUSY
- * while another request holds it. */
+/* Holds a session. E_BLOB_UPLOAD_UNKNOWN when there is none such for this caller,
+ * E_BLOB_UPLOAD_BUSY while another request holds it. */
 MUST_CHECK int upload_hold(struct uploads *t, const char *session, const char *repository,
                            const struct identity *id, struct upload **ret, struct error *err);
 void upload_release(struct uploads *t, struct upload *u); /* for the next request */

@@ -10,6 +10,8 @@
 #include "dataplane/store/content.h"
 #include "dataplane/store/key.h"
 
+/* SQL stands in columns of its own. */
+/* clang-format off */
 enum {
     SHOW, TAG_ONE, TAGS_BY_NAME, TAGS_OLDEST, TAGS_NEWEST, TAGS_OF_DIGEST, MANIFEST_ONE,
     MANIFESTS_BY_DIGEST, MANIFESTS_OLDEST, MANIFESTS_NEWEST, CHANGE_REPOSITORY, CHANGE_TAG,
@@ -117,6 +119,7 @@ const struct pg_stmt attribute_statements[] = {
                           "uuid text bool bool bool bool int8 text bytea text text" },
     { 0 },
 };
+/* clang-format on */
 
 struct detail_job {
     const struct store *s;
@@ -175,8 +178,9 @@ int repository_show(const struct store *s, struct arena *a, const char *reposito
 
 static int tags_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
-    static const int pages[] = { [ORDER_NAME] = TAGS_BY_NAME, [ORDER_OLDEST] = TAGS_OLDEST,
-                                 [ORDER_NEWEST] = TAGS_NEWEST };
+    static const int pages[] = {
+        [ORDER_NAME] = TAGS_BY_NAME, [ORDER_OLDEST] = TAGS_OLDEST, [ORDER_NEWEST] = TAGS_NEWEST
+    };
     struct detail_job *job = ctx;
     struct tag_list *ret = job->tags;
     struct pg_result *r = NULL;
@@ -208,8 +212,14 @@ int list_tag_details(const struct store *s, struct arena *a, const char *reposit
                      const char *name, const struct digest *digest, enum list_order order,
                      const char *last, int64_t count, struct tag_list *ret, struct error *err)
 {
-    struct detail_job job = { .s = s, .repository = repository, .name = name, .digest = digest,
-                              .order = order, .last = last, .count = count, .tags = ret };
+    struct detail_job job = { .s = s,
+                              .repository = repository,
+                              .name = name,
+                              .digest = digest,
+                              .order = order,
+                              .last = last,
+                              .count = count,
+                              .tags = ret };
 
     *ret = (struct tag_list){ 0 };
     return pg_with(s->db, a, tags_work, &job, err);
@@ -227,8 +237,8 @@ static int manifests_work(struct pg_conn *conn, struct arena *a, void *ctx, stru
     const struct pg_arg args[] = { pg_text(job->s->registry_id), pg_text(job->repository),
                                    optional_key(a, job->digest ? job->digest : job->last_digest),
                                    pg_int(job->count + 1) };
-    if (pg_run(conn, a, &attribute_statements[job->digest ? MANIFEST_ONE : pages[job->order]],
-               args, job->digest ? 3 : 4, &r, err) != 0)
+    if (pg_run(conn, a, &attribute_statements[job->digest ? MANIFEST_ONE : pages[job->order]], args,
+               job->digest ? 3 : 4, &r, err) != 0)
         return -1;
     ret->has_more = (int64_t)pg_rows(r) > job->count;
     ret->count = ret->has_more ? (size_t)job->count : pg_rows(r);
@@ -257,14 +267,20 @@ int list_manifest_details(const struct store *s, struct arena *a, const char *re
                           const struct digest *last, int64_t count, struct manifest_list *ret,
                           struct error *err)
 {
-    struct detail_job job = { .s = s, .repository = repository, .digest = only, .order = order,
-                              .last_digest = last, .count = count, .manifests = ret };
+    struct detail_job job = { .s = s,
+                              .repository = repository,
+                              .digest = only,
+                              .order = order,
+                              .last_digest = last,
+                              .count = count,
+                              .manifests = ret };
 
     *ret = (struct manifest_list){ 0 };
     return pg_with(s->db, a, manifests_work, &job, err);
 }
 
-/* --- changing ---------------------------------------------------------------------------------- */
+/* --- changing ----------------------------------------------------------------------------------
+ */
 
 static struct pg_arg optional_bool(const bool *value)
 {
@@ -277,10 +293,9 @@ static int change_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     const struct attribute_change *c = job->change;
     struct pg_result *r = NULL;
     struct pg_arg args[11] = {
-        pg_text(job->s->registry_id),    pg_text(job->repository),
-        optional_bool(c->can_read),      optional_bool(c->can_write),
-        optional_bool(c->can_delete),    optional_bool(c->can_list),
-        pg_int(hybrid_clock()),          pg_text(job->s->region),
+        pg_text(job->s->registry_id), pg_text(job->repository),     optional_bool(c->can_read),
+        optional_bool(c->can_write),  optional_bool(c->can_delete), optional_bool(c->can_list),
+        pg_int(hybrid_clock()),       pg_text(job->s->region),
     };
     int statement = CHANGE_REPOSITORY;
     size_t count = 8;

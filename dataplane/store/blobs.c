@@ -8,6 +8,8 @@
 #include "dataplane/oci/errors.h"
 #include "dataplane/store/key.h"
 
+/* SQL stands in columns of its own. */
+/* clang-format off */
 enum { FIND, LOCK_DIGEST, ROW, INSERT, ALIAS, LINK, HAVE, READERS, UNLINK };
 
 #define BY_DIGEST(column)                                                                          \
@@ -54,6 +56,7 @@ const struct pg_stmt blob_statements[] = {
                  "uuid text bytea" },
     { 0 },
 };
+/* clang-format on */
 
 struct find_job {
     const struct store *s;
@@ -206,8 +209,9 @@ static int mount_work(struct pg_conn *conn, struct arena *a, void *ctx, struct e
 int blob_mount(const struct store *s, struct arena *a, const char *repository, const char *from,
                const struct digest *digest, may_read_repository *may, void *ctx, struct error *err)
 {
-    struct mount_job job = { .s = s, .repository = repository, .from = from,
-                             .digest = digest, .may = may, .ctx = ctx };
+    struct mount_job job = {
+        .s = s, .repository = repository, .from = from, .digest = digest, .may = may, .ctx = ctx
+    };
 
     return pg_transact(s->db, a, mount_work, &job, err) != 0 ? -1 : job.status;
 }
@@ -219,7 +223,8 @@ static int unlink_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     int64_t repository = 0;
 
     job->status = 0;
-    /* Holds the repository's lock against us; a repository that is not there is not made to last. */
+    /* Holds the repository's lock against us; a repository that is not there is not made to last.
+     */
     if (repository_hold(conn, a, job->s, job->repository, &repository, err) != 0 ||
         PG_RUN(conn, a, &blob_statements[UNLINK], &r, err, pg_text(job->s->registry_id),
                pg_text(job->repository), key_arg(a, job->digest)) != 0)

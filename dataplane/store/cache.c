@@ -78,7 +78,8 @@ struct content_cache *content_cache_new(size_t max_bytes)
     return c;
 }
 
-/* --- manifests, counted ------------------------------------------------------------------------ */
+/* --- manifests, counted ------------------------------------------------------------------------
+ */
 
 struct cached_manifest *cached_manifest_new(const struct manifest_found *found)
 {
@@ -105,7 +106,8 @@ void cached_manifest_release(void *manifest)
         free(m);
 }
 
-/* --- the table; the lock is held --------------------------------------------------------------- */
+/* --- the table; the lock is held ---------------------------------------------------------------
+ */
 
 static void unlink_use(struct content_cache *c, struct entry *e)
 {
@@ -205,7 +207,8 @@ static void use(struct content_cache *c, struct entry *e)
     link_newest(c, e);
 }
 
-/* --- public ------------------------------------------------------------------------------------ */
+/* --- public ------------------------------------------------------------------------------------
+ */
 
 void content_cache_free(struct content_cache *c)
 {

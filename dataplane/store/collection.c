@@ -1,7 +1,8 @@
 /* One review. It waits for nobody: whoever holds the blob or its digest is using it, so the review
- * is put off. With both held, no push can begin to rely on the blob until this transaction ends, and
- * each statement sees all that came before. The file goes before the row: a crash in between leaves
- * a row nobody can reach, which the next review removes; never a row that promises a lost file. */
+ * is put off. With both held, no push can begin to rely on the blob until this transaction ends,
+ * and each statement sees all that came before. The file goes before the row: a crash in between
+ * leaves a row nobody can reach, which the next review removes; never a row that promises a lost
+ * file. */
 #include "dataplane/store/collection.h"
 
 #include "common/base/arena.h"
@@ -10,8 +11,18 @@
 #include "dataplane/store/key.h"
 
 enum {
-    DUE, HOLD, EXISTS, HOLD_DIGEST, UNLINK, USERS, REMOVE, DROP, PUT_OFF, HOLD_REPOSITORY,
-    REMOVE_REPOSITORY, WAITING
+    DUE,
+    HOLD,
+    EXISTS,
+    HOLD_DIGEST,
+    UNLINK,
+    USERS,
+    REMOVE,
+    DROP,
+    PUT_OFF,
+    HOLD_REPOSITORY,
+    REMOVE_REPOSITORY,
+    WAITING
 };
 
 const struct pg_stmt collection_statements[] = {
@@ -87,8 +98,8 @@ static int hold(struct pg_conn *conn, struct arena *a, const struct store *s, in
     if (pg_rows(r) == 1) {
         key_read(r, 0, 0, ret);
         digest_text(ret, text);
-        if (PG_RUN(conn, a, &collection_statements[HOLD_DIGEST], &r, err,
-                   pg_text(s->registry_id), pg_text(text)) != 0)
+        if (PG_RUN(conn, a, &collection_statements[HOLD_DIGEST], &r, err, pg_text(s->registry_id),
+                   pg_text(text)) != 0)
             return -1;
         is_ours = pg_get_bool(r, 0, 0);
     } else {
@@ -168,8 +179,8 @@ static int waiting_work(struct pg_conn *conn, struct arena *a, void *ctx, struct
     struct review_job *job = ctx;
     struct pg_result *r = NULL;
 
-    if (PG_RUN(conn, a, &collection_statements[WAITING], &r, err,
-               pg_text(job->s->registry_id)) != 0)
+    if (PG_RUN(conn, a, &collection_statements[WAITING], &r, err, pg_text(job->s->registry_id)) !=
+        0)
         return -1;
     job->is_waiting = pg_get_bool(r, 0, 0);
     return 0;

@@ -15,7 +15,7 @@ struct review {
     bool is_found;             /* a review was due */
     const char **repositories; /* that lost their link */
     size_t repository_count;
-    bool is_removed;           /* the content is gone */
+    bool is_removed; /* the content is gone */
 };
 /* Reviews one blob in one transaction. */
 MUST_CHECK int collection_review(const struct store *s, struct arena *a, int64_t delay_s,

@@ -3,8 +3,8 @@
  * codes of oci/errors.h, and leave the caches of this process to their caller.
  *
  * Locks are taken in one order: repository (for key share: it stays), blobs (for key share: the
- * collector keeps away), manifests, tags. A deletion takes the row itself for update first and looks
- * at its users in the next statement, so it sees whoever came before it. */
+ * collector keeps away), manifests, tags. A deletion takes the row itself for update first and
+ * looks at its users in the next statement, so it sees whoever came before it. */
 #ifndef PORTOLAN_STORE_CONTENT_H
 #define PORTOLAN_STORE_CONTENT_H
 
@@ -91,7 +91,7 @@ struct manifest_write {
     struct digest digest; /* as the client named it, else sha256 */
     struct digest sha256; /* always; equal to digest unless that is sha512 */
     const char *media_type, *artifact_type, *config_media_type, *architecture, *os;
-    const char *annotations; /* JSON text or NULL */
+    const char *annotations;      /* JSON text or NULL */
     const struct digest *subject; /* or NULL */
     const void *payload;
     size_t payload_len;

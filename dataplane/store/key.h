@@ -1,4 +1,5 @@
-/* Digests as the database stores them: one byte of algorithm (1 sha256, 2 sha512), then the hash. */
+/* Digests as the database stores them: one byte of algorithm (1 sha256, 2 sha512), then the hash.
+ */
 #ifndef PORTOLAN_STORE_KEY_H
 #define PORTOLAN_STORE_KEY_H
 

@@ -109,8 +109,9 @@ static int tags_work(struct pg_conn *conn, struct arena *a, void *ctx, struct er
 int list_tags(const struct store *s, struct arena *a, const char *repository, const char *last,
               int64_t count, struct name_list *ret, struct error *err)
 {
-    struct list_job job = { .s = s, .repository = repository, .last = last, .count = count,
-                            .names = ret };
+    struct list_job job = {
+        .s = s, .repository = repository, .last = last, .count = count, .names = ret
+    };
 
     *ret = (struct name_list){ 0 };
     return pg_with(s->db, a, tags_work, &job, err) != 0 ? -1 : job.status;
@@ -145,8 +146,12 @@ int list_referrers(const struct store *s, struct arena *a, const char *repositor
                    const struct digest *last, int64_t count, struct referrer_list *ret,
                    struct error *err)
 {
-    struct list_job job = { .s = s, .repository = repository, .subject = subject,
-                            .artifact_type = artifact_type, .last_digest = last, .count = count,
+    struct list_job job = { .s = s,
+                            .repository = repository,
+                            .subject = subject,
+                            .artifact_type = artifact_type,
+                            .last_digest = last,
+                            .count = count,
                             .referrers = ret };
     size_t bytes = 0;
 

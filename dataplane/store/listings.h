@@ -28,8 +28,7 @@ MUST_CHECK int list_repositories(const struct store *s, struct arena *a, const c
                                  int64_t count, struct name_list *ret, struct error *err);
 /* 0 when there is no such repository. */
 MUST_CHECK int list_tags(const struct store *s, struct arena *a, const char *repository,
-                         const char *last, int64_t count, struct name_list *ret,
-                         struct error *err);
+                         const char *last, int64_t count, struct name_list *ret, struct error *err);
 
 struct referrer {
     struct digest digest;
@@ -81,10 +80,10 @@ struct manifest_list {
     size_t count;
     bool has_more;
 };
-MUST_CHECK int list_manifest_details(const struct store *s, struct arena *a,
-                                     const char *repository, const struct digest *only,
-                                     enum list_order order, const struct digest *last,
-                                     int64_t count, struct manifest_list *ret, struct error *err);
+MUST_CHECK int list_manifest_details(const struct store *s, struct arena *a, const char *repository,
+                                     const struct digest *only, enum list_order order,
+                                     const struct digest *last, int64_t count,
+                                     struct manifest_list *ret, struct error *err);
 
 struct repository_detail {
     int64_t created_us, updated_us, manifest_count, tag_count;
@@ -105,7 +104,7 @@ MUST_CHECK int tag_change(const struct store *s, struct arena *a, const char *re
                           const char *tag, const struct attribute_change *change,
                           struct error *err);
 MUST_CHECK int manifest_change(const struct store *s, struct arena *a, const char *repository,
-                               const struct digest *digest,
-                               const struct attribute_change *change, struct error *err);
+                               const struct digest *digest, const struct attribute_change *change,
+                               struct error *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* Manifests and tags: written together in one transaction, so that a visible tag is always whole. */
+/* Manifests and tags: written together in one transaction, so that a visible tag is always whole.
+ */
 #include "dataplane/store/content.h"
 
 #include <inttypes.h>
@@ -8,6 +9,8 @@
 #include "dataplane/oci/errors.h"
 #include "dataplane/store/key.h"
 
+/* SQL stands in columns of its own. */
+/* clang-format off */
 enum {
     FIND, FIND_TAG, CHILDREN, BLOBS, EXISTING, INSERT, ALIAS, ADD_BLOBS, ADD_CHILDREN, ADD_TAGS,
     UNBURY, LOCK, TAGS_ON, DROP_TAGS, DROP_PARENTS, REMOVE, BURY, VANISH, LOCK_TAG, REMOVE_TAG
@@ -118,6 +121,7 @@ const struct pg_stmt manifest_statements[] = {
                      "int8 text" },
     { 0 },
 };
+/* clang-format on */
 
 struct find_job {
     const struct store *s;
@@ -151,7 +155,8 @@ static int find_work(struct pg_conn *conn, struct arena *a, void *ctx, struct er
         return -1;
     if (pg_rows(r) == 0)
         return 0;
-    *found = (struct manifest_found){ .id = pg_get_int(r, 0, 0), .media_type = pg_get_text(r, 0, 2),
+    *found = (struct manifest_found){ .id = pg_get_int(r, 0, 0),
+                                      .media_type = pg_get_text(r, 0, 2),
                                       .can_read = pg_get_bool(r, 0, 4) };
     key_read(r, 0, 1, &found->digest);
     found->payload = pg_get_bytes(r, 0, 3, &found->payload_len);
@@ -175,7 +180,8 @@ int manifest_find_tag(const struct store *s, struct arena *a, const char *reposi
     return pg_with(s->db, a, find_work, &job, err) != 0 ? -1 : job.status;
 }
 
-/* --- writing ----------------------------------------------------------------------------------- */
+/* --- writing -----------------------------------------------------------------------------------
+ */
 
 static const char **hex_list(struct arena *a, const struct digest *digests, size_t count)
 {
@@ -274,8 +280,8 @@ static int place_manifest(struct pg_conn *conn, struct arena *a, const struct wr
                key_arg(a, &w->digest), pg_text(w->media_type), pg_text(w->artifact_type),
                pg_text(w->config_media_type), pg_text(w->architecture), pg_text(w->os),
                pg_text(w->annotations), w->subject ? key_arg(a, w->subject) : pg_null(),
-               pg_bytes(w->payload, w->payload_len), pg_int(w->image_size),
-               pg_int(hybrid_clock()), pg_text(job->s->region)) != 0)
+               pg_bytes(w->payload, w->payload_len), pg_int(w->image_size), pg_int(hybrid_clock()),
+               pg_text(job->s->region)) != 0)
         return -1;
     *ret_id = pg_get_int(r, 0, 0);
     if (digest_equal(&w->digest, &w->sha256))
@@ -337,9 +343,8 @@ static int write_work(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     if (blobs.count > 0 && PG_RUN(conn, a, &manifest_statements[ADD_BLOBS], NULL, err, pg_int(id),
                                   pg_texts(blobs.items, blobs.count)) != 0)
         return -1;
-    if (children.count > 0 &&
-        PG_RUN(conn, a, &manifest_statements[ADD_CHILDREN], NULL, err, pg_int(id),
-               pg_texts(children.items, children.count)) != 0)
+    if (children.count > 0 && PG_RUN(conn, a, &manifest_statements[ADD_CHILDREN], NULL, err,
+                                     pg_int(id), pg_texts(children.items, children.count)) != 0)
         return -1;
     if (place_tags(conn, a, job, repository, id, err) != 0 || unbury(conn, a, job, err) != 0)
         return -1;
@@ -354,7 +359,8 @@ int manifest_store(const struct store *s, struct arena *a, const struct manifest
     return pg_transact(s->db, a, write_work, &job, err);
 }
 
-/* --- removing ---------------------------------------------------------------------------------- */
+/* --- removing ----------------------------------------------------------------------------------
+ */
 
 static int bury(struct pg_conn *conn, struct arena *a, const struct store *s, const char *kind,
                 const char **keys, size_t count, struct error *err)
@@ -362,8 +368,7 @@ static int bury(struct pg_conn *conn, struct arena *a, const struct store *s, co
     if (count == 0)
         return 0;
     return PG_RUN(conn, a, &manifest_statements[BURY], NULL, err, pg_text(s->registry_id),
-                  pg_text(kind), pg_texts(keys, count), pg_int(hybrid_clock()),
-                  pg_text(s->region));
+                  pg_text(kind), pg_texts(keys, count), pg_int(hybrid_clock()), pg_text(s->region));
 }
 
 /* Takes the tags of a manifest away, unless one of them is locked. */

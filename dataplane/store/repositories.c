@@ -30,8 +30,8 @@ const struct pg_stmt repository_statements[] = {
     [MANIFESTS] = { "repository_manifests",
                     "select digest from manifests where repository_id = $1 order by digest",
                     "int8" },
-    [TAGS] = { "repository_tags",
-               "select name from tags where repository_id = $1 order by name", "int8" },
+    [TAGS] = { "repository_tags", "select name from tags where repository_id = $1 order by name",
+               "int8" },
     [LOCKED_CONTENT] = { "repository_locked_content",
                          "select exists (select from tags where repository_id = $1 and "
                          "not (can_write and can_delete)) or exists (select from manifests "

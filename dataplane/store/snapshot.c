@@ -100,7 +100,8 @@ static struct snapshot *snapshot_new(uint64_t serial)
     return &c->snapshot;
 }
 
-/* --- reading rows ------------------------------------------------------------------------------ */
+/* --- reading rows ------------------------------------------------------------------------------
+ */
 
 static const char *const *read_list(struct arena *a, const struct json_object *settings,
                                     const char *list_name, const char *single_name,
@@ -256,8 +257,7 @@ static int load_rows(struct pg_conn *conn, struct arena *a, struct load *load, s
     if (PG_RUN(conn, a, &projection_statements[CREDENTIALS], &r, err, pg_text(id)) != 0 ||
         read_credentials(s, r, err) != 0 ||
         PG_RUN(conn, a, &projection_statements[GRANTS], &r, err, pg_text(id)) != 0 ||
-        read_grants(s, r, err) != 0 ||
-        PG_RUN0(conn, a, &projection_statements[KEYS], &r, err) != 0)
+        read_grants(s, r, err) != 0 || PG_RUN0(conn, a, &projection_statements[KEYS], &r, err) != 0)
         return -1;
     return read_directory_keys(s, r, err);
 }
@@ -293,7 +293,8 @@ static int load_work(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     return fail_cause(err, &E_UNAVAILABLE, "the published projection keeps changing");
 }
 
-/* --- the holder -------------------------------------------------------------------------------- */
+/* --- the holder --------------------------------------------------------------------------------
+ */
 
 struct snapshots *snapshots_new(const struct snapshots_config *config)
 {
@@ -399,7 +400,8 @@ int snapshots_refresh(struct snapshots *s, struct error *err)
     return status;
 }
 
-/* --- look-ups ---------------------------------------------------------------------------------- */
+/* --- look-ups ----------------------------------------------------------------------------------
+ */
 
 const struct credential *snapshot_credentials(const struct snapshot *s, const char *username,
                                               size_t *ret_count)

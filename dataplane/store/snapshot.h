@@ -46,12 +46,12 @@ struct snapshot {
     const char *version;
     const char *login_server;
     bool is_admin_enabled, is_anonymous_enabled;
-    const char *tenant;             /* NULL: not checked */
-    const char *const *issuers;     /* NULL-terminated; of directory tokens; empty: none is taken */
-    const char *const *audiences;   /* NULL-terminated */
-    struct token_key *key;          /* signs and checks the registry's own tokens */
+    const char *tenant;           /* NULL: not checked */
+    const char *const *issuers;   /* NULL-terminated; of directory tokens; empty: none is taken */
+    const char *const *audiences; /* NULL-terminated */
+    struct token_key *key;        /* signs and checks the registry's own tokens */
     struct token_key **directory_keys;
-    int64_t *directory_until_us;    /* of each */
+    int64_t *directory_until_us; /* of each */
     size_t directory_key_count;
     struct credential *credentials; /* by username */
     size_t credential_count;

@@ -1,4 +1,5 @@
-/* All statement tables of the plane, for the test that prepares each against a migrated database. */
+/* All statement tables of the plane, for the test that prepares each against a migrated database.
+ */
 #include "dataplane/store/content.h"
 
 const struct pg_stmt *const region_statements[] = {

@@ -46,6 +46,10 @@ create trigger manifest_blobs_released after delete on manifest_blobs
     referencing old table as changed
     for each statement execute function queue_blob_reviews();
 
--- Newest first, for the listings that ask for it.
+-- A manifest may carry very many tags; its first ones are shown with it.
+create index tags_by_manifest_and_name on tags (manifest_id, name);
+drop index tags_by_manifest;
+
+-- By time, for the listings that ask for it.
 create index tags_by_update on tags (repository_id, updated_at, name);
 create index manifests_by_update on manifests (repository_id, updated_at, digest);

@@ -33,8 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (manifest_decode(a, types[data[0] % ARRAY_LEN(types)], text, size - 1, &m, &err) != 0) {
         if (err.code != &E_MANIFEST_INVALID)
             abort();
-    } else if (!m.media_type || m.image_size < 0 ||
-               (m.children.count > 0 && m.has_config)) {
+    } else if (!m.media_type || m.image_size < 0 || (m.children.count > 0 && m.has_config)) {
         abort();
     }
     image_config_decode(a, text, size - 1, &platform);

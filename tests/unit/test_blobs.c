@@ -104,8 +104,9 @@ static void check_range(struct fixture *f, const struct blob_ref *ref, const uin
 
 static void test_round_trip(const struct blob_driver *driver, bool is_sealing)
 {
-    static const size_t sizes[] = { 0,     1,      4096,   65535,  65536, 65537,
-                                    65552, 131072, 200000, 1048576 };
+    static const size_t sizes[] = {
+        0, 1, 4096, 65535, 65536, 65537, 65552, 131072, 200000, 1048576
+    };
     static const size_t steps[] = { 1000, 65536, 300000 };
     static const size_t caps[] = { 777, 65536, 65552, 200000 };
     struct fixture f;

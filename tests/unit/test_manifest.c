@@ -30,18 +30,19 @@ static const struct {
     int64_t size;
     const char *artifact;
 } cases[] = {
-    { OCI, "{\"schemaVersion\":2,\"mediaType\":\"" OCI "\"," CONFIG ",\"layers\":[" LAYER "]}",
-      OCI, 2, 0, 0, 107, "c/c" },
+    { OCI, "{\"schemaVersion\":2,\"mediaType\":\"" OCI "\"," CONFIG ",\"layers\":[" LAYER "]}", OCI,
+      2, 0, 0, 107, "c/c" },
     { NULL, "{\"schemaVersion\":2,\"mediaType\":\"" DOCKER "\"," CONFIG ",\"layers\":[]}", DOCKER,
       1, 0, 0, 7, "c/c" },
     { OCI "; charset=utf-8", "{\"schemaVersion\":2," CONFIG ",\"layers\":[]}", OCI, 1, 0, 0, 7,
       "c/c" },
     { "application/json", "{\"schemaVersion\":2,\"mediaType\":\"" OCI "\"," CONFIG "}", OCI, 1, 0,
       0, 7, "c/c" },
-    { OCI, "{\"schemaVersion\":2,\"artifactType\":\"x/y\"," CONFIG ",\"unknown\":{\"a\":[1]}}",
-      OCI, 1, 0, 0, 7, "x/y" },
-    { OCI, "{\"schemaVersion\":2," CONFIG ",\"layers\":[{\"mediaType\":\"" FOREIGN
-      "\",\"digest\":\"" D "\",\"size\":5,\"urls\":[\"https://x.test/\"]}," LAYER "]}",
+    { OCI, "{\"schemaVersion\":2,\"artifactType\":\"x/y\"," CONFIG ",\"unknown\":{\"a\":[1]}}", OCI,
+      1, 0, 0, 7, "x/y" },
+    { OCI,
+      "{\"schemaVersion\":2," CONFIG ",\"layers\":[{\"mediaType\":\"" FOREIGN "\",\"digest\":\"" D
+      "\",\"size\":5,\"urls\":[\"https://x.test/\"]}," LAYER "]}",
       OCI, 2, 1, 0, 112, "c/c" },
     { INDEX, "{\"schemaVersion\":2,\"manifests\":[]}", INDEX, 0, 0, 0, 0, NULL },
     { INDEX, "{\"schemaVersion\":2,\"artifactType\":\"x/y\",\"manifests\":[" LAYER "," LAYER "]}",
@@ -69,10 +70,10 @@ static const struct {
     { "text/plain", "{\"schemaVersion\":2," CONFIG "}", NULL, 0, 0, 0, 0, NULL },
     { OCI, "{\"schemaVersion\":2,\"config\":{\"digest\":\"sha256:zz\",\"size\":7}}", NULL, 0, 0, 0,
       0, NULL },
-    { OCI, "{\"schemaVersion\":2," CONFIG ",\"layers\":[{\"mediaType\":\"l/l\",\"size\":1}]}",
-      NULL, 0, 0, 0, 0, NULL },
-    { OCI, "{\"schemaVersion\":2," CONFIG ",\"layers\":[{\"digest\":\"" D "\",\"size\":-1}]}",
-      NULL, 0, 0, 0, 0, NULL },
+    { OCI, "{\"schemaVersion\":2," CONFIG ",\"layers\":[{\"mediaType\":\"l/l\",\"size\":1}]}", NULL,
+      0, 0, 0, 0, NULL },
+    { OCI, "{\"schemaVersion\":2," CONFIG ",\"layers\":[{\"digest\":\"" D "\",\"size\":-1}]}", NULL,
+      0, 0, 0, 0, NULL },
     { OCI, "{\"schemaVersion\":2," CONFIG ",\"layers\":[{\"digest\":\"" D "\",\"size\":1e400}]}",
       NULL, 0, 0, 0, 0, NULL },
     { OCI, "{\"schemaVersion\":2," CONFIG ",\"layers\":{}}", NULL, 0, 0, 0, 0, NULL },
@@ -90,8 +91,8 @@ static void test_cases(void **state)
         _cleanup_(arena_freep) struct arena *a = arena_new();
         struct manifest m;
         struct error err = { 0 };
-        int status = manifest_decode(a, cases[i].type, cases[i].text, strlen(cases[i].text), &m,
-                                     &err);
+        int status =
+            manifest_decode(a, cases[i].type, cases[i].text, strlen(cases[i].text), &m, &err);
         if (!cases[i].stored) {
             if (status != -1)
                 fail_msg("case %zu was accepted", i);

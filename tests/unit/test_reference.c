@@ -12,11 +12,20 @@
 
 static void test_names(void **state)
 {
-    static const char *const good[] = { "a", "a0", "a/b", "a.b", "a_b", "a__b", "a-b", "a---b",
-                                        "a/b-c/d.e/f__g", "library/busybox", "0/0" };
-    static const char *const bad[] = { "", "A", "a/", "/a", "a//b", ".a", "a.", "a..b", "a._b",
-                                       "a___b", "a-", "-a", "a/-b", "a b", "a/../b", "a:b", "a@b",
-                                       "a/B", "a\n", "\xc3\xa4" };
+    static const char *const good[] = { "a",
+                                        "a0",
+                                        "a/b",
+                                        "a.b",
+                                        "a_b",
+                                        "a__b",
+                                        "a-b",
+                                        "a---b",
+                                        "a/b-c/d.e/f__g",
+                                        "library/busybox",
+                                        "0/0" };
+    static const char *const bad[] = { "",       "A",    "a/",    "/a",  "a//b", ".a",      "a.",
+                                       "a..b",   "a._b", "a___b", "a-",  "-a",   "a/-b",    "a b",
+                                       "a/../b", "a:b",  "a@b",   "a/B", "a\n",  "\xc3\xa4" };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         assert_true(repository_name_is_valid(good[i]));

@@ -94,8 +94,7 @@ static const struct {
     { "repository:team/*:pull", "repository:team/a/*:pull", "repository:team/a/*:pull" },
     { "repository:team/*:pull", "repository:*:pull", "" },
     { "repository:team/a:pull", "repository:team/*:pull", "" },
-    { "repository:a:pull repository:a:push", "repository:a:pull,push",
-      "repository:a:pull,push" },
+    { "repository:a:pull repository:a:push", "repository:a:pull,push", "repository:a:pull,push" },
     { "repository:*:*", "registry:catalog:*", "" },
     { "registry:catalog:*", "repository:catalog:pull", "" },
     { "registry:catalog:*", "registry:catalog:*", "registry:catalog:*" },
@@ -176,9 +175,8 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),     cmocka_unit_test(test_many),
-        cmocka_unit_test(test_intersect), cmocka_unit_test(test_allow),
-        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_parse), cmocka_unit_test(test_many), cmocka_unit_test(test_intersect),
+        cmocka_unit_test(test_allow), cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,20 +63,28 @@ static void test_statements(void **state)
 static void test_registry_deletion(void **state)
 {
     static const struct pg_stmt steps[] = {
-        { "t1", "insert into registries (id, name, login_server, resource_generation, settings, "
-                "wrapped_signing_key, wrapped_data_key) values (" REGISTRY ", 'a', 'a', 1, '{}', "
-                "'', '')", "" },
+        { "t1",
+          "insert into registries (id, name, login_server, resource_generation, settings, "
+          "wrapped_signing_key, wrapped_data_key) values (" REGISTRY ", 'a', 'a', 1, '{}', "
+          "'', '')",
+          "" },
         { "t2", "insert into repositories (registry_id, name) values (" REGISTRY ", 'r')", "" },
         { "t3", "insert into blobs (registry_id, digest, size) values (" REGISTRY ", '\\x01', 1)",
           "" },
-        { "t4", "insert into repository_blobs (repository_id, blob_id) select r.id, b.id from "
-                "repositories r, blobs b", "" },
-        { "t5", "insert into manifests (repository_id, digest, media_type, payload, image_size, "
-                "clock, origin) select id, '\\x01', 'a', 'b', 1, 1, '' from repositories", "" },
+        { "t4",
+          "insert into repository_blobs (repository_id, blob_id) select r.id, b.id from "
+          "repositories r, blobs b",
+          "" },
+        { "t5",
+          "insert into manifests (repository_id, digest, media_type, payload, image_size, "
+          "clock, origin) select id, '\\x01', 'a', 'b', 1, 1, '' from repositories",
+          "" },
         { "t6", "insert into manifest_blobs select m.id, b.id from manifests m, blobs b", "" },
         { "t7", "insert into manifest_children select m.id, m.id from manifests m", "" },
-        { "t8", "insert into tags (repository_id, name, manifest_id, clock, origin) "
-                "select repository_id, 't', id, 1, '' from manifests", "" },
+        { "t8",
+          "insert into tags (repository_id, name, manifest_id, clock, origin) "
+          "select repository_id, 't', id, 1, '' from manifests",
+          "" },
         { "t9", "delete from registries", "" },
     };
     static const struct pg_stmt count = { "t10", "select count(*) from blobs", "" };

@@ -1,5 +1,5 @@
-/* Publishes a registry as the control plane would, for tests of the data plane alone: makes its keys
- * and a directory key, and prints SQL for psql on standard output, secrets as `key=value` on
+/* Publishes a registry as the control plane would, for tests of the data plane alone: makes its
+ * keys and a directory key, and prints SQL for psql on standard output, secrets as `key=value` on
  * standard error.
  *
  *   publish_registry ID NAME LOGIN_SERVER SERVICE_KEY_FILE TENANT PRINCIPAL [DIRECTORY_PEM_FILE]
@@ -35,9 +35,8 @@ static int print_registry(struct arena *a, char **argv, const struct service_key
     random_bytes(data_key, sizeof(data_key));
     const char *wrapped_signing =
         secret_wrap(a, key, arena_printf(a, "registry/%s/signing-key", id), pem, strlen(pem));
-    const char *wrapped_data =
-        secret_wrap(a, key, arena_printf(a, "registry/%s/data-key", id), data_key,
-                    sizeof(data_key));
+    const char *wrapped_data = secret_wrap(a, key, arena_printf(a, "registry/%s/data-key", id),
+                                           data_key, sizeof(data_key));
     printf("insert into registries (id, name, login_server, resource_generation, settings, "
            "wrapped_signing_key, wrapped_data_key) values ('%s', '%s', '%s', 1, "
            "'{\"adminUserEnabled\":true,\"anonymousPullEnabled\":false,\"tenantId\":\"%s\","
