@@ -149,17 +149,21 @@ int call_items(struct call *c, size_t count, const struct value ***ret, struct e
 int call_equal(struct call *c, const struct value *x, const struct value *y, bool *ret,
                struct error *err)
 {
-    size_t work = 0;
-    *ret = value_equal(x, y, &work);
-    return engine_steps(c->env->engine, work / 4 + 1, err);
+    size_t before = c->env->engine->steps_left, left = before;
+    *ret = value_equal(x, y, &left);
+    return engine_steps(c->env->engine, left ? (before - left) / 4 + 1 : before + 1, err);
 }
 
-void value_format(struct str *out, const struct value *v, char quote)
+int call_format(struct call *c, struct str *out, const struct value *v, char quote,
+                struct error *err)
 {
+    if (engine_walk(c->env->engine, v, err) < 0)
+        return -1;
     if (v->kind == VALUE_TEXT)
         str_append(out, v->text, v->count);
     else if (v->kind == VALUE_BOOL)
         str_puts(out, v->boolean ? "True" : "False");
     else if (v->kind != VALUE_NULL)
         value_print(out, v, quote);
+    return 0;
 }

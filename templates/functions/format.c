@@ -29,22 +29,37 @@ static void put_grouped(struct str *out, const char *digits)
     }
 }
 
+/* Rounds the digits of an exact decimal expansion, halves away from zero, as .NET does. */
+static void round_digits(char *text, size_t keep)
+{
+    bool carry = text[keep] >= '5' && text[keep] <= '9';
+    text[keep] = '\0';
+    for (size_t i = keep; carry && i-- > 0;) {
+        if (text[i] == '.')
+            continue;
+        carry = text[i] == '9';
+        text[i] = carry ? '0' : (char)(text[i] + 1);
+    }
+}
+
 static void put_fraction(struct str *out, double value, int precision, bool is_grouped)
 {
     char text[512];
-    int n = snprintf(text, sizeof(text), "%.*f", precision > 60 ? 60 : precision, fabs(value));
-    if (n < 0 || (size_t)n >= sizeof(text))
+    int wanted = precision > 60 ? 60 : precision;
+    int n = snprintf(text, sizeof(text), "0%.*f", 80, fabs(value)); /* room for a carry */
+    char *dot = n > 0 && (size_t)n < sizeof(text) ? strchr(text, '.') : NULL;
+    if (!dot)
         return;
+    round_digits(text, (size_t)(dot - text) + 1 + (size_t)wanted);
+    *dot = '\0';
+    const char *whole = text[0] == '0' && text[1] ? text + 1 : text;
     if (value < 0)
         str_putc(out, '-');
-    char *dot = strchr(text, '.');
-    if (dot)
-        *dot = '\0';
     if (is_grouped)
-        put_grouped(out, text);
+        put_grouped(out, whole);
     else
-        str_puts(out, text);
-    if (dot)
+        str_puts(out, whole);
+    if (wanted)
         str_printf(out, ".%s", dot + 1);
 }
 
@@ -131,8 +146,7 @@ static int put_number(struct call *c, struct str *out, const struct value *v, co
         return 0;
     case 'g':
     case 'r':
-        value_format(out, v, '\'');
-        return 0;
+        return call_format(c, out, v, '\'', err);
     case 'p':
         put_fraction(out, (is_int ? (double)v->integer : strtod(v->text, NULL)) * 100, decimals,
                      true);
@@ -209,8 +223,8 @@ static int put_hole(struct call *c, struct str *out, const struct hole *h, struc
     if (is_number && h->spec_len) {
         if (put_number(c, out, v, h->spec, h->spec_len, err) < 0)
             return -1;
-    } else {
-        value_format(out, v, '\'');
+    } else if (call_format(c, out, v, '\'', err) < 0) {
+        return -1;
     }
     if (!h->width)
         return 0;

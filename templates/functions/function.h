@@ -75,6 +75,7 @@ MUST_CHECK int call_items(struct call *c, size_t count, const struct value ***re
 MUST_CHECK int call_equal(struct call *c, const struct value *x, const struct value *y, bool *ret,
                           struct error *err);
 /* What a value is as text inside concat, join and format: digits, True/False, JSON. */
-void value_format(struct str *out, const struct value *v, char quote);
+MUST_CHECK int call_format(struct call *c, struct str *out, const struct value *v, char quote,
+                           struct error *err);
 
 #endif

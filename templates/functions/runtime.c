@@ -31,13 +31,17 @@ static int leave(struct call *c, const char *name, const struct value *const *ar
     struct str s;
     str_init(&s, ENGINE_TEXT_MAX);
     str_printf(&s, "%s(", name);
-    for (size_t i = 0; i < argc; i++) {
+    int rc = 0;
+    for (size_t i = 0; i < argc && rc == 0; i++) {
         if (i)
             str_puts(&s, ", ");
-        value_print_literal(&s, args[i]);
+        rc = engine_walk(c->env->engine, args[i], err);
+        if (rc == 0)
+            value_print_literal(&s, args[i]);
     }
     str_putc(&s, ')');
-    int rc = str_check(&s, err);
+    if (rc == 0)
+        rc = str_check(&s, err);
     if (rc == 0)
         rc = engine_bytes(c->env->engine, s.len, err);
     if (rc == 0)

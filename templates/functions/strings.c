@@ -41,7 +41,7 @@ int fn_concat(struct call *c, const struct value **ret, struct error *err)
         if (c->args[i]->kind == VALUE_ARRAY || c->args[i]->kind == VALUE_OBJECT)
             rc = arg_wrong(c, i, "a string, an integer or a boolean", err);
         else
-            value_format(&s, c->args[i], '"');
+            rc = call_format(c, &s, c->args[i], '"', err);
     }
     if (rc == 0)
         rc = call_str(c, &s, ret, err);
@@ -57,12 +57,14 @@ int fn_join(struct call *c, const struct value **ret, struct error *err)
         return -1;
     struct str s;
     str_init(&s, ENGINE_TEXT_MAX);
-    for (size_t i = 0; i < list->count; i++) {
+    int rc = 0;
+    for (size_t i = 0; i < list->count && rc == 0; i++) {
         if (i)
             str_append(&s, delimiter->text, delimiter->count);
-        value_format(&s, list->items[i], '"');
+        rc = call_format(c, &s, list->items[i], '"', err);
     }
-    int rc = call_str(c, &s, ret, err);
+    if (rc == 0)
+        rc = call_str(c, &s, ret, err);
     str_done(&s);
     return rc;
 }
@@ -75,8 +77,9 @@ int fn_string(struct call *c, const struct value **ret, struct error *err)
     }
     struct str s;
     str_init(&s, ENGINE_TEXT_MAX);
-    value_format(&s, c->args[0], '"');
-    int rc = call_str(c, &s, ret, err);
+    int rc = call_format(c, &s, c->args[0], '"', err);
+    if (rc == 0)
+        rc = call_str(c, &s, ret, err);
     str_done(&s);
     return rc;
 }
@@ -206,11 +209,12 @@ int fn_pad_left(struct call *c, const struct value **ret, struct error *err)
     struct str s, body;
     str_init(&s, ENGINE_TEXT_MAX);
     str_init(&body, ENGINE_TEXT_MAX);
-    value_format(&body, c->args[0], '"');
+    int rc = call_format(c, &body, c->args[0], '"', err);
     for (int64_t n = (int64_t)utf16_length(body.data, body.len); n < total; n++)
         str_append(&s, pad ? pad->text : " ", pad ? pad->count : 1);
     str_append(&s, body.data, body.len);
-    int rc = call_str(c, &s, ret, err);
+    if (rc == 0)
+        rc = call_str(c, &s, ret, err);
     str_done(&s);
     str_done(&body);
     return rc;

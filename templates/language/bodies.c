@@ -9,6 +9,9 @@
 #include "templates/language/loop.h"
 #include "templates/language/types.h"
 
+/* In memory; the limit of a resource as JSON is a quarter of it. */
+#define BODY_MAX ((size_t)4 * 1024 * 1024)
+
 /* Not part of what is PUT, or already in the node. */
 static const char *const steering[] = { "condition", "copy",     "dependsOn", "resources",
                                         "comments",  "metadata", "existing",  "scope",
@@ -67,7 +70,10 @@ static int expand_body(struct plan_builder *b, size_t node, struct error *err)
         object_push(&body, m->key, m->key_len, v);
     }
     n->body = object_end(&body);
-    return 0;
+    if (n->body->size > BODY_MAX)
+        return fail(err, &E_TEMPLATE_EXPRESSION,
+                    "The resource is larger than '%zu' bytes." USAGE("arm-template"), BODY_MAX);
+    return engine_bytes(b->file->home.engine, n->body->size, err);
 }
 
 int expand_bodies(struct plan_builder *b, struct error *err)

@@ -146,5 +146,5 @@ int evaluate_deep(struct env *env, const struct value *v, const struct value **r
     g->depth++;
     int rc = v->kind == VALUE_ARRAY ? deep_array(env, v, ret, err) : deep_object(env, v, ret, err);
     g->depth--;
-    return rc;
+    return rc < 0 ? -1 : engine_size(g, *ret, err);
 }

@@ -29,6 +29,21 @@ int engine_bytes(struct engine *e, size_t bytes, struct error *err)
     return 0;
 }
 
+int engine_size(struct engine *e, const struct value *v, struct error *err)
+{
+    if (v->size <= ENGINE_VALUE_MAX)
+        return 0;
+    e->bytes_left = 0;
+    return fail(err, &E_TEMPLATE_BUDGET,
+                "The template is too large: its evaluation makes a value of more than '%zu' bytes.",
+                ENGINE_VALUE_MAX);
+}
+
+int engine_walk(struct engine *e, const struct value *v, struct error *err)
+{
+    return engine_steps(e, v->size / 64, err);
+}
+
 void engine_blame(struct engine *e, const struct source *source, uint32_t at)
 {
     if (e->fault_at || !at)

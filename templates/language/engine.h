@@ -26,6 +26,7 @@ struct template_file;
 #define ENGINE_BYTES_MAX ((size_t)96 * 1024 * 1024)
 #define ENGINE_DEPTH_MAX 220
 #define ENGINE_TEXT_MAX ((size_t)4 * 1024 * 1024) /* one text */
+#define ENGINE_VALUE_MAX ((size_t)16 * 1024 * 1024) /* one value, shared parts counted each time */
 
 struct engine {
     struct arena *arena;
@@ -85,6 +86,11 @@ struct env {
 /* Spend budget; E_TEMPLATE_BUDGET when it is gone. */
 MUST_CHECK int engine_steps(struct engine *e, size_t steps, struct error *err);
 MUST_CHECK int engine_bytes(struct engine *e, size_t bytes, struct error *err);
+/* Values share their parts, so a small template can make a value that nobody could print: every
+ * result passes here. Its size is a bound for every walk over it. */
+MUST_CHECK int engine_size(struct engine *e, const struct value *v, struct error *err);
+/* The price of one walk over v. */
+MUST_CHECK int engine_walk(struct engine *e, const struct value *v, struct error *err);
 /* Remembers the place of a failure unless a more inner one is known. */
 void engine_blame(struct engine *e, const struct source *source, uint32_t at);
 /* For the Unicode letters; (locale_t)0 when the system has none. */

@@ -67,14 +67,18 @@ static int defer_values(struct env *env, const struct expr *e, const struct valu
     str_append(&s, e->name, e->name_len);
     str_putc(&s, '(');
     unsigned marks = 0;
-    for (uint32_t i = 0; i < e->argc; i++) {
+    int rc = 0;
+    for (uint32_t i = 0; i < e->argc && rc == 0; i++) {
         if (i)
             str_puts(&s, ", ");
-        value_print_literal(&s, args[i]);
+        rc = engine_walk(env->engine, args[i], err);
+        if (rc == 0)
+            value_print_literal(&s, args[i]);
         marks |= args[i]->marks & SECURE_MARKS;
     }
     str_putc(&s, ')');
-    int rc = str_check(&s, err);
+    if (rc == 0)
+        rc = str_check(&s, err);
     if (rc == 0)
         rc = engine_bytes(env->engine, s.len, err);
     if (rc == 0) {
@@ -202,6 +206,8 @@ static int access_deferred(struct env *env, const struct value *base, const stru
                            bool is_safe, const struct value **ret, struct error *err)
 {
     struct str s;
+    if (engine_walk(env->engine, base, err) < 0 || engine_walk(env->engine, key, err) < 0)
+        return -1;
     str_init(&s, ENGINE_TEXT_MAX);
     value_print_literal(&s, base);
     bool is_name = key->kind == VALUE_TEXT && key->count > 0;
@@ -317,7 +323,7 @@ static int eval(struct env *env, const struct expr *e, bool *ret_is_cut, const s
     else
         rc = call_user(env, e, ret, err);
     g->depth--;
-    return rc;
+    return rc < 0 ? -1 : engine_size(g, *ret, err);
 }
 
 int evaluate_expr(struct env *env, const struct expr *e, const struct value **ret,

@@ -99,6 +99,8 @@ int loop_values(struct env *env, const struct loop *loop, const struct value **r
         rc = evaluate_deep(env, loop->input, &items[i], err);
     }
     env->copy = frame.outer;
+    if (rc < 0)
+        return -1;
     *ret = value_array(a, items, count);
-    return rc;
+    return engine_size(env->engine, *ret, err);
 }

@@ -17,6 +17,7 @@ static const struct value *code_text(struct arena *a, const char *text, size_t l
     v->kind = VALUE_TEXT;
     v->text = text;
     v->count = (uint32_t)len;
+    v->size = (uint32_t)(sizeof(*v) + len);
     v->at = at;
     v->marks = (uint8_t)(marks | MARK_CODE);
     v->cell = ARENA_NEW(a, struct expr_cell);
@@ -166,7 +167,7 @@ static int substitute(struct env *env, const struct value *v, const struct value
         return substitute_members(env, v, &plain, ret, err);
     if (v->kind == VALUE_ARRAY)
         return substitute_items(env, v, substitute, ret, err);
-    if (evaluate_deep(env, v, ret, err) < 0)
+    if (evaluate_deep(env, v, ret, err) < 0 || engine_bytes(env->engine, (*ret)->size, err) < 0)
         return -1;
     *ret = value_at(a, to_template(a, *ret), v->at);
     return 0;
@@ -414,5 +415,7 @@ int expand_nested(struct plan_builder *b, struct env *env, size_t node,
                           "The property 'template' is not valid. Expected 'Object'. Actual '%s'."
                           USAGE("arm-template"), value_kind_name(template));
     }
+    if (engine_bytes(env->engine, template->size, err) < 0)
+        return -1;
     return expand_inside(b, node, as_code(a, template), parameters, inner, err);
 }

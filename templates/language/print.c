@@ -70,8 +70,10 @@ int evaluate_print(struct env *env, const struct expr *e, struct str *out, struc
     const struct value *v;
     bool is_lambda = e->kind == EXPR_CALL && e->function && !strcmp(e->function->name, "lambda");
     if (!is_lambda && evaluate_expr(env, e, &v, g->scratch) == 0) {
+        if (engine_walk(g, v, err) < 0)
+            return -1;
         value_print_literal(out, v);
-        return 0;
+        return str_check(out, err);
     }
     g->fault_at = fault_at;
     g->fault_source = fault_source;

@@ -6,12 +6,15 @@
 #include "common/base/arena.h"
 #include "common/base/error.h"
 
-const struct value value_null = { .kind = VALUE_NULL };
-const struct value value_true = { .kind = VALUE_BOOL, .boolean = true };
-const struct value value_false = { .kind = VALUE_BOOL, .boolean = false };
-const struct value value_empty_text = { .kind = VALUE_TEXT, .text = "" };
-const struct value value_empty_array = { .kind = VALUE_ARRAY };
-const struct value value_empty_object = { .kind = VALUE_OBJECT };
+/* What a walk over one of these costs. */
+#define SHARED_SIZE sizeof(struct value)
+
+const struct value value_null = { .kind = VALUE_NULL, .size = SHARED_SIZE };
+const struct value value_true = { .kind = VALUE_BOOL, .boolean = true, .size = SHARED_SIZE };
+const struct value value_false = { .kind = VALUE_BOOL, .boolean = false, .size = SHARED_SIZE };
+const struct value value_empty_text = { .kind = VALUE_TEXT, .text = "", .size = SHARED_SIZE };
+const struct value value_empty_array = { .kind = VALUE_ARRAY, .size = SHARED_SIZE };
+const struct value value_empty_object = { .kind = VALUE_OBJECT, .size = SHARED_SIZE };
 
 static const char *const kind_names[VALUE_KIND_MAX] = {
     [VALUE_NULL] = "Null",   [VALUE_BOOL] = "Boolean", [VALUE_INT] = "Integer",
@@ -23,7 +26,15 @@ static struct value *value_new(struct arena *a, enum value_kind kind)
 {
     struct value *v = ARENA_NEW(a, struct value);
     v->kind = (uint8_t)kind;
+    v->size = sizeof(*v);
     return v;
+}
+
+/* Saturates: beyond the limit it does not matter by how much. */
+static void grow(struct value *v, size_t bytes)
+{
+    size_t sum = v->size + bytes;
+    v->size = sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
 }
 
 const struct value *value_bool(bool b)
@@ -43,6 +54,7 @@ const struct value *value_float(struct arena *a, const char *spelling)
     struct value *v = value_new(a, VALUE_FLOAT);
     v->text = arena_strdup(a, spelling);
     v->count = (uint32_t)strlen(spelling);
+    grow(v, v->count);
     return v;
 }
 
@@ -51,6 +63,7 @@ const struct value *value_text_own(struct arena *a, const char *s, size_t len)
     struct value *v = value_new(a, VALUE_TEXT);
     v->text = s;
     v->count = (uint32_t)len;
+    grow(v, len);
     return v;
 }
 
@@ -70,6 +83,7 @@ const struct value *value_deferred(struct arena *a, const char *text, size_t len
     v->text = arena_strndup(a, text, len);
     v->count = (uint32_t)len;
     v->marks = MARK_DEFERRED;
+    grow(v, len);
     return v;
 }
 
@@ -84,8 +98,10 @@ const struct value *value_array(struct arena *a, const struct value *const *item
     struct value *v = value_new(a, VALUE_ARRAY);
     v->items = items;
     v->count = (uint32_t)count;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         v->marks |= child_marks(items[i]);
+        grow(v, items[i]->size + sizeof(*items));
+    }
     return v;
 }
 
@@ -102,6 +118,7 @@ const struct value *value_object(struct arena *a, const struct member *members, 
     v->count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
         v->marks |= child_marks(members[i].value);
+        grow(v, members[i].value->size + members[i].key_len + sizeof(*members));
         if (members[i].is_code)
             v->marks |= MARK_DEFERRED;
         if (is_code_key(&members[i]))
@@ -215,7 +232,15 @@ bool value_is(const struct value *v, enum value_kind kind)
     return v && v->kind == (uint8_t)kind;
 }
 
-static bool object_equal(const struct value *x, const struct value *y, size_t *work)
+static bool spend(size_t *budget, size_t steps)
+{
+    if (!budget)
+        return true;
+    *budget = *budget > steps ? *budget - steps : 0;
+    return *budget > 0;
+}
+
+static bool object_equal(const struct value *x, const struct value *y, size_t *budget)
 {
     if (x->count != y->count)
         return false;
@@ -224,18 +249,18 @@ static bool object_equal(const struct value *x, const struct value *y, size_t *w
         const struct member *other = &y->members[i];
         if (other->key_len != m->key_len || memcmp(other->key, m->key, m->key_len) != 0)
             other = value_member(y, m->key, m->key_len);
-        if (work)
-            *work += other == &y->members[i] ? 1 : y->count;
-        if (!other || !value_equal(m->value, other->value, work))
+        if (!spend(budget, other == &y->members[i] ? 1 : y->count))
+            return false;
+        if (!other || !value_equal(m->value, other->value, budget))
             return false;
     }
     return true;
 }
 
-bool value_equal(const struct value *x, const struct value *y, size_t *work)
+bool value_equal(const struct value *x, const struct value *y, size_t *budget)
 {
-    if (work)
-        (*work)++;
+    if (!spend(budget, 1))
+        return false;
     if (x == y)
         return true;
     if (x->kind != y->kind) {
@@ -260,12 +285,12 @@ bool value_equal(const struct value *x, const struct value *y, size_t *work)
     case VALUE_DEFERRED:
         return x->count == y->count && !memcmp(x->text, y->text, x->count);
     case VALUE_OBJECT:
-        return object_equal(x, y, work);
+        return object_equal(x, y, budget);
     case VALUE_ARRAY:
         if (x->count != y->count)
             return false;
         for (size_t i = 0; i < x->count; i++)
-            if (!value_equal(x->items[i], y->items[i], work))
+            if (!value_equal(x->items[i], y->items[i], budget))
                 return false;
         return true;
     case VALUE_KIND_MAX:
@@ -277,16 +302,4 @@ bool value_equal(const struct value *x, const struct value *y, size_t *work)
 const char *value_kind_name(const struct value *v)
 {
     return v->kind < VALUE_KIND_MAX ? kind_names[v->kind] : "Unknown";
-}
-
-size_t value_nodes(const struct value *v)
-{
-    size_t n = 1;
-    if (v->kind == VALUE_ARRAY)
-        for (size_t i = 0; i < v->count; i++)
-            n += value_nodes(v->items[i]);
-    if (v->kind == VALUE_OBJECT)
-        for (size_t i = 0; i < v->count; i++)
-            n += value_nodes(v->members[i].value);
-    return n;
 }

@@ -49,6 +49,7 @@ struct value {
     uint8_t marks;
     uint32_t at;    /* offset + 1 in the source text; 0: not from text */
     uint32_t count; /* bytes of a text, items of an array, members of an object */
+    uint32_t size;  /* what a walk over all of it costs, about bytes; shared parts count each time */
     union {
         bool boolean;
         int64_t integer;
@@ -99,11 +100,10 @@ const char *value_string(const struct value *v); /* NULL unless a text */
 bool value_is(const struct value *v, enum value_kind kind); /* false for NULL */
 bool text_same_nocase(const char *a, size_t a_len, const char *b, size_t b_len);
 
-/* Deep and strict; counts visited nodes in *work (may be NULL). */
-bool value_equal(const struct value *x, const struct value *y, size_t *work);
+/* Deep and strict. Each visited node takes one of *budget (NULL: no limit); false when it is spent. */
+bool value_equal(const struct value *x, const struct value *y, size_t *budget);
 /* "String", "Integer", … as error texts name them. */
 const char *value_kind_name(const struct value *v);
-size_t value_nodes(const struct value *v); /* of the whole tree */
 
 /* From json-c. With a source whose text the JSON was parsed from, positions are recorded. */
 const struct value *value_import(struct arena *a, const struct json_object *json,

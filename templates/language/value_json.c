@@ -93,6 +93,7 @@ static const struct value *import_text(struct arena *a, const struct json_object
     v->kind = VALUE_TEXT;
     v->text = arena_strndup(a, s, len);
     v->count = (uint32_t)len;
+    v->size = (uint32_t)(sizeof(*v) + len);
     if (len && s[0] == '[') {
         v->cell = ARENA_NEW(a, struct expr_cell);
         v->marks = MARK_CODE;
