@@ -51,6 +51,7 @@ enum stage_result commit_action(struct call *c, struct error *err)
         .api_version = c->api_version,
         .subscription_id = c->subscription.id,
         .resource = c->was,
+        .parent = c->parent,
         .decoded = c->decoded,
         .body = c->request,
         .answer = json_own(c->arena, json_new_object()),

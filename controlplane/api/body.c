@@ -134,6 +134,8 @@ int body_read(struct arena *a, const struct resource_type *type, const char *api
     ret->members = json_own(a, object);
     if (read_common(a, type, object, ret, err))
         return -1;
+    if (type->reshape)
+        type->reshape(object);
     ret->unknown_count = fields_unknown(a, type->fields, object, &ret->unknown);
     hide_newer(a, type, api_version, object, ret);
     fields_strip(type->fields, object, FIELD_READ_ONLY);

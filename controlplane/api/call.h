@@ -52,6 +52,7 @@ struct call {
 
     struct resource *was;    /* as loaded; NULL: not there */
     struct resource *parent; /* of children */
+    enum sku parent_sku;     /* that children are gated by */
     void *was_decoded;
     struct resource *row; /* as it will be written, then shown */
     void *decoded;

@@ -116,22 +116,31 @@ static enum target target_of(const struct call *c)
     return arm_id_is_collection(&c->id) ? TARGET_COLLECTION : TARGET_ITEM;
 }
 
+/* What the type does not answer, and any but its own method of an action, is not allowed. */
+static bool is_allowed(const struct call *c, const struct verb *v)
+{
+    unsigned flag = text_eq(v->method, "PUT")      ? REFUSES_PUT
+                    : text_eq(v->method, "PATCH")  ? REFUSES_PATCH
+                    : text_eq(v->method, "DELETE") ? REFUSES_DELETE
+                                                   : 0;
+
+    return v->target == target_of(c) && !(c->type->refuses & flag) &&
+           (!c->action || text_eq(c->action->method, v->method));
+}
+
 static int find_verb(struct call *c, struct error *err)
 {
     struct str allow;
 
     for (const struct verb *v = verbs; v->method; v++) {
-        bool is_other_method = c->action && !text_eq(c->action->method, c->req->method);
-
-        if (v->target == target_of(c) && text_eq(v->method, c->req->method) && !is_other_method) {
+        if (is_allowed(c, v) && text_eq(v->method, c->req->method)) {
             c->verb = v;
             return 0;
         }
     }
     str_init(&allow, 128);
     for (const struct verb *v = verbs; v->method; v++) {
-        if (v->target == target_of(c) &&
-            (!c->action || text_eq(c->action->method, v->method)))
+        if (is_allowed(c, v))
             str_printf(&allow, "%s%s", allow.len ? ", " : "", v->method);
     }
     http_reply_header(c->req, "Allow", str_copy(&allow, c->arena));

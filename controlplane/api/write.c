@@ -17,6 +17,7 @@
 #include "controlplane/api/lro.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/store/operations.h"
+#include "controlplane/store/related.h"
 #include "controlplane/types/all.h"
 
 #define WARNING_MAX_BYTES 4096
@@ -110,18 +111,23 @@ static int decide_location(struct call *c, const char *asked, bool is_required, 
     return 0;
 }
 
-/* The SKU a child is gated by: that of the nearest ancestor whose type has one. */
-static int parent_sku(struct call *c, enum sku *ret, struct error *err)
+/* The SKU a child is gated by, and the gate of the type itself. */
+static int check_parent_sku(struct call *c, struct error *err)
 {
     const struct resource_type *parent = c->type->parent;
     void *decoded = NULL;
 
-    *ret = SKU_NONE;
+    c->parent_sku = SKU_NONE;
     if (!parent || !parent->sku)
         return 0;
     if (body_decode(c->arena, parent, c->parent->body, &decoded, err))
         return -1;
-    *ret = parent->sku(decoded);
+    c->parent_sku = parent->sku(decoded);
+    if (c->parent_sku < c->type->gate)
+        return fail_at(err, &E_SKU_NOT_SUPPORTED, "sku.name",
+                       "The SKU %s is not supported. '%s' needs the SKU %s.",
+                       sku_text(c->parent_sku), strchr(c->type->name, '/') + 1,
+                       sku_text(c->type->gate));
     return 0;
 }
 
@@ -168,12 +174,16 @@ static enum stage_result decode_write(struct call *c, bool is_patch, struct erro
     const char *location = NULL;
     struct json_object *desired = NULL;
 
+    if (!c->was && c->type->is_made_elsewhere)
+        return fail(err, &E_RESOURCE_NOT_FOUND, "The resource %s could not be found.",
+                    c->id.names[c->id.depth - 1]);
     if (!c->was && type_name_check(c->type, c->id.names[c->id.depth - 1], err))
         return STAGE_FAILED;
     if (body_read(c->arena, c->type, c->api_version, c->req->body, c->req->body_len, &body, err) ||
         decide_location(c, body.location, !is_patch, &location, err) ||
-        parent_sku(c, &change.parent_sku, err))
+        check_parent_sku(c, err))
         return STAGE_FAILED;
+    change.parent_sku = c->parent_sku;
     change.request = body.members;
     if (body_desired(c->arena, &change, &desired, &c->decoded, err))
         return STAGE_FAILED;
@@ -206,6 +216,7 @@ enum stage_result decode_patch(struct call *c, struct error *err)
 struct write {
     struct call *call;
     bool is_lro;
+    bool has_work; /* something is left to do after the transaction */
     bool is_raced;
 };
 
@@ -217,8 +228,9 @@ static bool is_lro(const struct call *c)
 }
 
 /* The group and the parent stay, and stay undeleted, until this transaction is over. */
-static int hold_above(struct pg_conn *conn, struct call *c, struct error *err)
+static int hold_above(struct pg_conn *conn, struct write *w, struct error *err)
 {
+    struct call *c = w->call;
     struct resource *above = NULL;
     int found;
 
@@ -244,7 +256,44 @@ static int hold_above(struct pg_conn *conn, struct call *c, struct error *err)
         return fail_parent_missing(c, err);
     if (above->state == STATE_DELETING)
         return fail(err, &E_BEING_DELETED, "The resource '%s' is being deleted.", above->name);
+    /* What was decided by the parent's SKU would be decided again. */
+    w->is_raced = above->generation != c->parent->generation;
     return 0;
+}
+
+/* Exact: the insert holds the counter's lock until this transaction is over. */
+static int check_quota(struct pg_conn *conn, struct call *c, struct error *err)
+{
+    int64_t limit = tier_limit(c->type->quota, c->parent_sku);
+    int64_t used = 0;
+
+    if (limit == TIER_UNLIMITED)
+        return 0;
+    if (resource_usage(conn, c->arena, c->parent->uid, c->row->type_key, &used, err))
+        return -1;
+    if (used <= limit)
+        return 0;
+    return fail(err, &E_QUOTA,
+                "Quota exceeded for resource type %s for the registry SKU %s. Learn more about SKU "
+                "features and limits at https://aka.ms/acr/tiers",
+                strrchr(c->type->name, '/') + 1, sku_text(c->parent_sku));
+}
+
+static int admit(struct pg_conn *conn, struct call *c, enum change change,
+                 const struct resource *resource, struct error *err)
+{
+    struct admission admission = {
+        .conn = conn,
+        .arena = c->arena,
+        .control = c->control,
+        .change = change,
+        .was = c->was,
+        .resource = resource,
+        .parent = c->parent,
+        .decoded = change == CHANGE_DELETE ? NULL : c->decoded,
+    };
+
+    return c->type->admit ? c->type->admit(&admission, err) : 0;
 }
 
 static int put_row(struct pg_conn *conn, struct write *w, struct error *err)
@@ -252,11 +301,24 @@ static int put_row(struct pg_conn *conn, struct write *w, struct error *err)
     struct call *c = w->call;
 
     if (!c->was) {
-        if (resource_insert(conn, c->arena, c->row, w->is_lro, err))
+        if (resource_insert(conn, c->arena, c->row, w->has_work, err) ||
+            check_quota(conn, c, err))
             return -1;
-        return c->type->admit ? c->type->admit(conn, c->arena, c->row, c->decoded, err) : 0;
+        return admit(conn, c, CHANGE_CREATE, c->row, err);
     }
-    return c->is_unchanged ? 0 : resource_update(conn, c->arena, c->row, w->is_lro, err);
+    if (c->is_unchanged)
+        return 0;
+    if (resource_update(conn, c->arena, c->row, w->has_work, err))
+        return -1;
+    return admit(conn, c, CHANGE_UPDATE, c->row, err);
+}
+
+static int fail_system(const struct resource *r, struct error *err)
+{
+    return fail(err, &E_BAD_REQUEST,
+                "The resource '%s' is defined by the system: it can neither be changed nor "
+                "deleted.",
+                r->name);
 }
 
 static int log_event(struct pg_conn *conn, struct call *c, const struct resource *r,
@@ -288,6 +350,14 @@ static int is_as_loaded(struct pg_conn *conn, struct call *c, struct resource **
     return text_eq(now->uid, c->was->uid) && now->generation == c->was->generation;
 }
 
+/* Nothing is left to do: whoever polls finds the operation over. */
+static int close_at_once(struct pg_conn *conn, struct call *c, const char *uid, struct error *err)
+{
+    if (!c->operation_id)
+        return 0;
+    return operation_close(conn, c->arena, uid, INT64_MAX, "Succeeded", NULL, NULL, err);
+}
+
 static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct write *w = ctx;
@@ -297,8 +367,10 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
 
     w->is_raced = false;
     c->operation_id = NULL;
-    if (hold_above(conn, c, err))
+    if (hold_above(conn, w, err))
         return -1;
+    if (w->is_raced)
+        return 0;
     same = is_as_loaded(conn, c, &now, err);
     if (same < 0)
         return -1;
@@ -309,6 +381,8 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     if (now && now->state == STATE_DELETING)
         return fail(err, c->id.is_group ? &E_GROUP_BEING_DELETED : &E_BEING_DELETED,
                     "The resource '%s' is being deleted; try again once it is gone.", now->name);
+    if (now && now->is_system)
+        return fail_system(now, err);
     if (now && c->is_unchanged && now->state == STATE_SUCCEEDED) {
         c->row->state = now->state;
         return 0;
@@ -318,14 +392,16 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
         c->is_unchanged = false;
     if (put_row(conn, w, err))
         return -1;
-    c->row->state = !w->is_lro ? STATE_SUCCEEDED : c->was ? STATE_UPDATING : STATE_CREATING;
+    c->row->state = !w->has_work ? STATE_SUCCEEDED : c->was ? STATE_UPDATING : STATE_CREATING;
     if (c->is_unchanged)
         c->row->state = now->state;
     if (w->is_lro && operation_open(conn, a, &c->caller, c->row, c->verb->method,
                                     state_name(c->row->state), c->correlation_id,
                                     &c->operation_id, err))
         return -1;
-    if (log_event(conn, c, c->row, "write", w->is_lro, err))
+    if (!w->has_work && close_at_once(conn, c, c->row->uid, err))
+        return -1;
+    if (log_event(conn, c, c->row, "write", w->has_work, err))
         return -1;
     return c->type->steps ? work_notify(conn, a, err) : 0;
 }
@@ -333,6 +409,8 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
 enum stage_result commit_write(struct call *c, struct error *err)
 {
     struct write w = { .call = c, .is_lro = is_lro(c) };
+
+    w.has_work = w.is_lro && c->type->steps;
 
     if (pg_transact(c->control->db, c->arena, write_row, &w, err) == 0)
         return w.is_raced ? STAGE_AGAIN : STAGE_NEXT;
@@ -356,6 +434,30 @@ enum stage_result encode_write(struct call *c, struct error *err)
     return STAGE_ANSWERED;
 }
 
+static int check_unused(struct pg_conn *conn, struct call *c, const struct resource *r,
+                        struct error *err)
+{
+    const char *user = NULL;
+    int found = resource_link_user(conn, c->arena, r->uid, &user, err);
+
+    if (found <= 0)
+        return found;
+    return fail(err, &E_IN_USE, "The resource '%s' is in use by '%s' and cannot be deleted.",
+                r->name, user);
+}
+
+/* Of types without steps, nothing but rows goes. */
+static int delete_at_once(struct pg_conn *conn, struct call *c, const struct resource *r,
+                          struct error *err)
+{
+    if (((c->type->lro & LRO_DELETE) &&
+         operation_open(conn, c->arena, &c->caller, r, "DELETE", state_name(STATE_DELETING),
+                        c->correlation_id, &c->operation_id, err)) ||
+        close_at_once(conn, c, r->uid, err) || log_event(conn, c, r, "delete", false, err))
+        return -1;
+    return resource_remove(conn, c->arena, r->uid, err);
+}
+
 static int delete_row(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct call *c = ctx;
@@ -367,16 +469,16 @@ static int delete_row(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     c->is_gone = found == 0;
     if (found <= 0)
         return found;
+    if (now->is_system)
+        return fail_system(now, err);
+    if (now->state != STATE_DELETING &&
+        (check_unused(conn, c, now, err) || admit(conn, c, CHANGE_DELETE, now, err)))
+        return -1;
+    if (!c->type->steps)
+        return delete_at_once(conn, c, now, err);
     if (resource_start_delete(conn, a, now->uid, err) < 0 ||
         resource_start_delete_below(conn, a, now->uid, &below, err))
         return -1;
-    if (!(c->type->lro & LRO_DELETE)) {
-        if (c->type->admit && c->type->admit(conn, a, now, NULL, err))
-            return -1;
-        if (log_event(conn, c, now, "delete", false, err))
-            return -1;
-        return resource_remove(conn, a, now->uid, err);
-    }
     if (operation_open(conn, a, &c->caller, now, "DELETE", state_name(STATE_DELETING),
                        c->correlation_id, &c->operation_id, err) ||
         log_event(conn, c, now, "delete", true, err))

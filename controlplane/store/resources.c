@@ -54,8 +54,8 @@ const struct pg_stmt resources_statements[] = {
                          "and group_key = $2 and type_key <> 'microsoft.resources/resourcegroups'",
                          "uuid text" },
     [TALLY_BELOW] = { "resource_tally_below",
-                      "select type_key, count(*) from resources where parent_uid = $1 "
-                      "group by type_key order by type_key",
+                      "select kind, used from usage_counters where owner_uid = $1 and used > 0 "
+                      "order by kind",
                       "uuid" },
     [NAME_TAKEN] = { "resource_name_taken",
                      "select 1 from resources where type_key = $1 and global_name = $2",
@@ -115,6 +115,7 @@ static int peek_row(const struct pg_result *r, size_t row, struct resource *ret,
         .created_at = pg_get_text(r, row, 19),
         .updated_at = pg_get_text(r, row, 20),
         .revision = pg_get_text(r, row, 21),
+        .is_system = pg_get_bool(r, row, 22),
     };
     for (size_t i = 0; i < ARRAY_LEN(json_columns); i++)
         ret->unparsed[i] = pg_get_text(r, row, json_columns[i]);

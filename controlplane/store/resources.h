@@ -78,6 +78,7 @@ struct resource {
     const char *created_at; /* RFC 3339 */
     const char *updated_at;
     const char *revision; /* another one whenever the row is written, leases included */
+    bool is_system; /* made by the service: not the callers' to change */
     const char *unparsed[5]; /* between resource_peek and resource_parse: the JSON columns */
 };
 
@@ -141,7 +142,7 @@ MUST_CHECK int resource_start_delete_below(struct pg_conn *conn, struct arena *a
  * (a secret, a child), so the row is due at once. 1 done, 0 when it is Deleting or gone. */
 MUST_CHECK int resource_touch(struct pg_conn *conn, struct arena *a, const char *uid,
                               struct error *err);
-/* Removes the row at once (types without steps). */
+/* Removes the row at once, with what is below it (types without steps). */
 MUST_CHECK int resource_remove(struct pg_conn *conn, struct arena *a, const char *uid,
                                struct error *err);
 /* Wakes the reconcile loops of every control plane at commit (NOTIFY portolan_work). */

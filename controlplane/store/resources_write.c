@@ -19,10 +19,10 @@ const struct pg_stmt resources_write_statements[] = {
     [INSERT] = { "resource_insert",
                  "insert into resources (uid, key, id, type_key, name, subscription_id, group_key, "
                  "parent_uid, location, global_name, tags, body, status, system_data, state, "
-                 "observed_generation) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
-                 "$13, $14, $15, $16)",
+                 "observed_generation, is_system) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
+                 "$11, $12, $13, $14, $15, $16, $17)",
                  "uuid text text text text uuid text uuid text text jsonb jsonb jsonb jsonb text "
-                 "int8" },
+                 "int8 bool" },
     [UPDATE] = { "resource_update",
                  "update resources r set tags = $2, body = $3, system_data = $4, state = t.new, "
                  "generation = generation + 1, "
@@ -47,7 +47,11 @@ const struct pg_stmt resources_write_statements[] = {
                        " from unnest($2::text[], $3::text[]) as t (old, new) "
                        "where r.parent_uid = $1 and r.state = t.old",
                        "uuid text[] text[]" },
-    [REMOVE] = { "resource_remove", "delete from resources where uid = $1", "uuid" },
+    [REMOVE] = { "resource_remove",
+                 "with recursive tree (uid) as (select $1::uuid union all select r.uid "
+                 "from resources r join tree t on r.parent_uid = t.uid) "
+                 "delete from resources where uid in (select uid from tree)",
+                 "uuid" },
     [TOUCH] = { "resource_touch",
                 "update resources set generation = generation + 1, " DUE
                 " where uid = $1 and state <> 'Deleting'",
@@ -96,7 +100,7 @@ int resource_insert(struct pg_conn *conn, struct arena *a, const struct resource
                pg_text(r->subscription_id), pg_text(r->group_key), pg_text(r->parent_uid),
                pg_text(r->location), pg_text(r->global_name), json_arg(a, r->tags),
                json_arg(a, r->body), json_arg(a, r->status), json_arg(a, r->system_data),
-               pg_text(state_name(state)), pg_int(has_steps ? 0 : 1)))
+               pg_text(state_name(state)), pg_int(has_steps ? 0 : 1), pg_bool(r->is_system)))
         return wrap(err, "insert resource");
     return 0;
 }

@@ -15,7 +15,8 @@ struct resource;
 #define RESOURCE_COLUMNS                                                                           \
     "r.uid, r.key, r.id, r.type_key, r.name, r.subscription_id, r.group_key, r.parent_uid, "       \
     "r.location, r.global_name, r.tags, r.body, r.status, r.system_data, r.state, r.generation, "  \
-    "r.observed_generation, r.attempts, r.last_error, r.created_at, r.updated_at, r.xmin::text"
+    "r.observed_generation, r.attempts, r.last_error, r.created_at, r.updated_at, r.xmin::text, "  \
+    "r.is_system"
 
 MUST_CHECK int resource_from_row(const struct pg_result *r, size_t row, struct arena *a,
                                  struct resource *ret, struct error *err);

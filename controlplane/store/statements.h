@@ -8,6 +8,7 @@
 extern const struct pg_stmt state_statements[];
 extern const struct pg_stmt resources_statements[];
 extern const struct pg_stmt resources_write_statements[];
+extern const struct pg_stmt related_statements[];
 extern const struct pg_stmt secrets_statements[];
 extern const struct pg_stmt operations_statements[];
 extern const struct pg_stmt subscriptions_statements[];
@@ -16,5 +17,6 @@ extern const struct pg_stmt placement_statements[];
 extern const struct pg_stmt region_statements[];
 /* Against a region's database. */
 extern const struct pg_stmt published_statements[];
+extern const struct pg_stmt published_tokens_statements[];
 
 #endif

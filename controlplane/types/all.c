@@ -13,8 +13,12 @@
 #include "controlplane/api/errors.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/resource_group.h"
+#include "controlplane/types/scope_map.h"
+#include "controlplane/types/token.h"
 
-const struct resource_type *const all_types[] = { &resource_group_type, &registry_type, NULL };
+const struct resource_type *const all_types[] = {
+    &resource_group_type, &registry_type, &scope_map_type, &token_type, NULL,
+};
 
 static const char *const sku_texts[SKU_MAX] = {
     [SKU_NONE] = "", [SKU_BASIC] = "Basic", [SKU_STANDARD] = "Standard", [SKU_PREMIUM] = "Premium",
@@ -168,8 +172,6 @@ static int check_verbs(const struct resource_type *t, struct error *err)
         if (x->request && fields_table_check(x->request, 0, err))
             return wrap(err, "request of %s/%s", t->name, x->name);
     }
-    if ((t->lro != 0) && !t->steps)
-        return fail_cause(err, &E_INTERNAL, "%s is long-running without steps", t->name);
     return 0;
 }
 

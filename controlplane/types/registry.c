@@ -14,6 +14,7 @@
 #include "controlplane/provision/registry_steps.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry_rules.h"
+#include "controlplane/types/shared.h"
 #include "controlplane/types/versions.h"
 
 #define IDENTITY_MAX_BYTES 256
@@ -197,16 +198,6 @@ char *resource_secret_context(struct arena *a, const char *uid, const char *name
     return arena_printf(a, "resource/%s/%s", uid, name);
 }
 
-/* systemData says +00:00, creationDate Z. */
-static char *creation_date(struct arena *a, const struct resource *resource)
-{
-    const char *at = json_text(resource->system_data, "createdAt");
-
-    if (at && text_ends(at, "+00:00"))
-        return arena_printf(a, "%.*sZ", (int)(strlen(at) - strlen("+00:00")), at);
-    return arena_strdup(a, at);
-}
-
 static void show_data_endpoints(struct arena *a, const struct control *control,
                                 const struct resource *resource, struct json_object *shown)
 {
@@ -229,7 +220,7 @@ static void registry_show(struct arena *a, struct control *control, const struct
     json_put_at(shown, "sku.tier", json_new_text(sku));
     json_put_at(shown, "properties.loginServer",
                 json_new_text(registry_login_server(a, control, resource->name)));
-    json_put_at(shown, "properties.creationDate", json_new_text(creation_date(a, resource)));
+    show_created(a, control, resource, shown);
     show_data_endpoints(a, control, resource, shown);
     if (!text_eq(sku, sku_text(SKU_PREMIUM)))
         json_unset(json_at(shown, "properties"), "networkRuleSet");
@@ -258,6 +249,7 @@ const struct resource_type registry_type = {
     .stamp = registry_stamp,
     .name_taken = registry_name_taken,
     .validate = registry_validate,
+    .admit = registry_admit,
     .sku = registry_sku,
     .show = registry_show,
 };

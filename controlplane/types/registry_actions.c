@@ -15,9 +15,9 @@
 #include "controlplane/store/resources.h"
 #include "controlplane/types/all.h"
 #include "controlplane/types/registry.h"
+#include "controlplane/types/token.h"
 
 #define PASSWORD_LEN 52
-#define GIB (1024LL * 1024 * 1024)
 
 static const char *const password_names[] = { REGISTRY_PASSWORD, REGISTRY_PASSWORD2, NULL };
 static const char *const label_scopes[] = { "Unsecure", "TenantReuse", "SubscriptionReuse",
@@ -162,53 +162,6 @@ static int regenerate_credential(struct action_run *run, struct error *err)
     return answer_credentials(run, err);
 }
 
-/* One line of listUsages. Kinds without a table of their own are counted as children. */
-struct usage_row {
-    const char *name;
-    const char *child; /* type below registries, in lower case; NULL: count() knows */
-    const char *unit;
-    int64_t limit[SKU_MAX]; /* 0: not listed for the SKU; -1: no limit */
-    int64_t (*count)(const struct registry *registry, int64_t children);
-};
-
-static int64_t count_ip_rules(const struct registry *registry, int64_t children)
-{
-    (void)children;
-    return (int64_t)registry->ip_rules.count;
-}
-
-static int64_t count_vnet_rules(const struct registry *registry, int64_t children)
-{
-    (void)children;
-    return (int64_t)registry->vnet_rules.count;
-}
-
-/* The home region counts, whether or not it has a replication resource of its own. */
-static int64_t count_replications(const struct registry *registry, int64_t children)
-{
-    (void)registry;
-    return children > 0 ? children : 1;
-}
-
-/* Order and spelling as clients print them. */
-static const struct usage_row usage_rows[] = {
-    { "Webhooks", "webhooks", "Count",
-      { [SKU_BASIC] = 2, [SKU_STANDARD] = 10, [SKU_PREMIUM] = 500 }, NULL },
-    { "Geo-replications", "replications", "Count", { [SKU_PREMIUM] = -1 }, count_replications },
-    { "IPRules", NULL, "Count", { [SKU_PREMIUM] = REGISTRY_IP_RULES_MAX }, count_ip_rules },
-    { "VNetRules", NULL, "Count", { [SKU_PREMIUM] = REGISTRY_VNET_RULES_MAX }, count_vnet_rules },
-    { "PrivateEndpointConnections", "privateendpointconnections", "Count",
-      { [SKU_PREMIUM] = 200 }, NULL },
-    { "ScopeMaps", "scopemaps", "Count",
-      { [SKU_BASIC] = 100, [SKU_STANDARD] = 500, [SKU_PREMIUM] = 50000 }, NULL },
-    { "Tokens", "tokens", "Count",
-      { [SKU_BASIC] = 100, [SKU_STANDARD] = 500, [SKU_PREMIUM] = 50000 }, NULL },
-};
-
-static const int64_t included_bytes[SKU_MAX] = {
-    [SKU_BASIC] = 10 * GIB, [SKU_STANDARD] = 100 * GIB, [SKU_PREMIUM] = 500 * GIB,
-};
-
 static void add_usage(struct json_object *list, const char *name, int64_t limit, int64_t current,
                       const char *unit)
 {
@@ -232,6 +185,20 @@ static int64_t tally_of(const struct resource_tally *tally, size_t count, const 
     return 0;
 }
 
+/* What the registry has of one line of the table. */
+static int64_t usage_of(const struct tier_row *row, const struct registry *registry,
+                        int64_t children)
+{
+    if (row == &tier_table[TIER_IP_RULES])
+        return (int64_t)registry->ip_rules.count;
+    if (row == &tier_table[TIER_VNET_RULES])
+        return (int64_t)registry->vnet_rules.count;
+    /* The home region counts, whether or not it has a replication resource of its own. */
+    if (row == &tier_table[TIER_REPLICATIONS] && children == 0)
+        return 1;
+    return children;
+}
+
 static int list_usages(struct action_run *run, struct error *err)
 {
     enum sku sku = registry_type.sku(run->decoded);
@@ -245,14 +212,13 @@ static int list_usages(struct action_run *run, struct error *err)
         resource_tally_below(run->control->db, run->arena, run->resource->uid, &tally, &count,
                              err))
         return -1;
-    add_usage(list, "Size", included_bytes[sku], bytes, "Bytes");
-    for (size_t i = 0; i < ARRAY_LEN(usage_rows); i++) {
-        const struct usage_row *row = &usage_rows[i];
-        int64_t children = tally_of(tally, count, row->child);
+    for (const struct tier_row *row = tier_table; row < tier_table + TIER_LIMIT_MAX; row++) {
+        int64_t used = row == &tier_table[TIER_INCLUDED_BYTES]
+                           ? bytes
+                           : usage_of(row, run->decoded, tally_of(tally, count, row->child));
 
-        if (row->limit[sku])
-            add_usage(list, row->name, row->limit[sku],
-                      row->count ? row->count(run->decoded, children) : children, row->unit);
+        if (row->usage && row->limit[sku])
+            add_usage(list, row->usage, row->limit[sku], used, row->unit);
     }
     return 0;
 }
@@ -276,6 +242,12 @@ const struct action registry_actions[] = {
       .description = "Regenerates one of the login credentials for the container registry.",
       .request = regenerate_request,
       .run = regenerate_credential },
+    { .name = "generateCredentials",
+      .method = "POST",
+      .rbac = "generateCredentials/action",
+      .description = "Generate keys for a token of a specified container registry.",
+      .request = token_generate_request,
+      .run = token_generate },
     { .name = "listUsages",
       .method = "GET",
       .rbac = "listUsages/read",

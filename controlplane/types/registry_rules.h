@@ -15,6 +15,7 @@ MUST_CHECK int registry_validate(struct arena *a, const void *was, const void *n
                                  struct error *err);
 void registry_stamp(struct arena *a, const struct json_object *was, struct json_object *now,
                     const char *time);
+MUST_CHECK int registry_admit(const struct admission *admission, struct error *err);
 int registry_name_taken(const struct resource *resource, struct error *err);
 
 #endif

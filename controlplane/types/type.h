@@ -12,6 +12,8 @@
 #include "common/base/cleanup.h"
 #include "common/json/fields.h"
 
+#include "controlplane/types/tiers.h"
+
 struct arena;
 struct error;
 struct json_object;
@@ -19,8 +21,6 @@ struct pg_conn;
 struct resource;
 struct caller;
 struct control; /* the running control plane: controlplane/control.h */
-
-enum sku { SKU_NONE, SKU_BASIC, SKU_STANDARD, SKU_PREMIUM, SKU_MAX };
 
 /* In `struct field`: gate is the lowest SKU that may set another value than the default. since is
  * the first api-version that shows the member (older versions neither show nor accept it; what is
@@ -78,6 +78,7 @@ struct action_run {
     const char *api_version;
     const char *subscription_id;
     const struct resource *resource; /* NULL for subscription actions */
+    const struct resource *parent;   /* of what has one, where the method is POST; else NULL */
     const void *decoded;
     struct json_object *body; /* checked against `request`; NULL when there is none */
     struct json_object *answer; /* to fill: owned by the arena; NULL gives an empty 200 */
@@ -101,6 +102,26 @@ struct rbac_row {
     bool is_data;
 };
 
+/* A change of one resource, inside its transaction and after the row was written (of a delete:
+ * before). The row is locked, and so is its parent against change. */
+enum change { CHANGE_CREATE, CHANGE_UPDATE, CHANGE_DELETE, CHANGE_MAX };
+struct admission {
+    struct pg_conn *conn;
+    struct arena *arena;
+    struct control *control;
+    enum change change;
+    const struct resource *was;      /* NULL on create */
+    const struct resource *resource; /* as it will be; of a delete: as it is */
+    const struct resource *parent;   /* NULL at the top, and of a delete */
+    const void *decoded;             /* NULL of a delete */
+};
+
+/* Methods that a type does not answer. */
+#define REFUSES_PUT (1u << 0)
+#define REFUSES_PATCH (1u << 1)
+#define REFUSES_DELETE (1u << 2)
+#define REFUSES_WRITES (REFUSES_PUT | REFUSES_PATCH | REFUSES_DELETE)
+
 struct resource_type {
     const char *name; /* "Microsoft.ContainerRegistry/registries", canonical spelling */
     const char *rbac; /* what RBAC actions call it where that differs from name; NULL: name */
@@ -113,7 +134,10 @@ struct resource_type {
     bool is_tracked;     /* has location and tags */
     bool is_name_global; /* one installation-wide name space (DNS) */
     bool hides_system_data; /* systemData is recorded, never shown */
-    unsigned lro;
+    bool is_made_elsewhere; /* a PUT changes what is there and makes nothing */
+    unsigned refuses;
+    unsigned lro; /* without steps, the operation is over when it is answered */
+    enum sku gate; /* of children: the lowest SKU of the registry that may have any */
     const char *const *api_versions; /* NULL-terminated, newest first; stable ones first */
     size_t size;         /* of the decoded struct */
     const struct field *fields; /* of sku, identity, properties …; not id, name, type, location,
@@ -124,6 +148,8 @@ struct resource_type {
     /* Before the table's own checks, on the whole desired body: refusals that have a documented code
      * of their own. May be NULL. */
     int (*precheck)(struct arena *a, const struct json_object *body, struct error *err);
+    /* Moves members that some requests spell in another place than the resource. May be NULL. */
+    void (*reshape)(struct json_object *request);
     /* Read-only members that the server sets when it writes (times of change), put into `now`; was
      * is the stored body, NULL on create. Must leave `now` as it was when nothing changed. */
     void (*stamp)(struct arena *a, const struct json_object *was, struct json_object *now,
@@ -133,17 +159,19 @@ struct resource_type {
     /* Rules across fields; was is NULL on create, so a tightened rule can spare old values. Both are
      * decoded structs. */
     int (*validate)(struct arena *a, const void *was, const void *now, struct error *err);
-    /* Inside the transaction that creates or deletes the row: quota counters and the like. */
-    int (*admit)(struct pg_conn *conn, struct arena *a, const struct resource *resource,
-                 const void *decoded, struct error *err);
+    /* Rules that need other rows, and what changes with this one. May be NULL. */
+    int (*admit)(const struct admission *admission, struct error *err);
+    /* Of resources that follow from their parent and are no rows: adds one object with name and
+     * properties for each to `list`. run->resource and run->decoded are the parent. The type is only
+     * read. */
+    int (*derive)(struct action_run *run, struct json_object *list, struct error *err);
     /* The SKU of the decoded struct, for gates; NULL: SKU_NONE (children: the parent's). */
     enum sku (*sku)(const void *decoded);
     /* Last touch on what a GET shows (computed read-only members such as loginServer); `shown` is
      * body with status laid over it and defaults. May be NULL. */
     void (*show)(struct arena *a, struct control *control, const struct resource *resource,
                  struct json_object *shown);
-    int64_t quota[SKU_MAX]; /* per parent registry; 0: no limit of its own */
-    const char *quota_name; /* in listUsages and QuotaExceeded */
+    enum tier_limit quota; /* how many one parent may have, by its SKU */
 };
 
 /* all.c: NULL-terminated. */

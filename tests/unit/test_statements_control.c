@@ -24,6 +24,7 @@ static const struct {
     { "state", state_statements },
     { "resources", resources_statements },
     { "resources_write", resources_write_statements },
+    { "related", related_statements },
     { "secrets", secrets_statements },
     { "operations", operations_statements },
     { "subscriptions", subscriptions_statements },

@@ -1,0 +1,158 @@
+/* Counters, links and single edits: see the header. */
+#include "controlplane/store/related.h"
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/json/json.h"
+#include "common/pg/pg.h"
+
+#include "controlplane/store/resources.h"
+#include "controlplane/store/statements.h"
+
+enum { USAGE, UNLINK, LINK, LINK_USER, LINKS_TOUCH, CHILD_AT, KEY_TAKEN, EDIT };
+
+const struct pg_stmt related_statements[] = {
+    [USAGE] = { "resource_usage",
+                "select used from usage_counters where owner_uid = $1 and kind = $2",
+                "uuid text" },
+    [UNLINK] = { "resource_unlink",
+                 "delete from resource_links where from_uid = $1 and to_uid <> all ($2)",
+                 "uuid uuid[]" },
+    [LINK] = { "resource_link",
+               "insert into resource_links (from_uid, to_uid) "
+               "select distinct $1::uuid, u from unnest($2) u on conflict do nothing",
+               "uuid uuid[]" },
+    [LINK_USER] = { "resource_link_user",
+                    "select r.name from resource_links l join resources r on r.uid = l.from_uid "
+                    "where l.to_uid = $1 and r.state <> 'Deleting' order by r.key limit 1",
+                    "uuid" },
+    [LINKS_TOUCH] = { "resource_links_touch",
+                      "update resources r set generation = generation + 1, not_before = now(), "
+                      "attempts = 0, step = null, updated_at = now() from resource_links l "
+                      "where l.to_uid = $1 and r.uid = l.from_uid and r.state <> 'Deleting'",
+                      "uuid" },
+    [CHILD_AT] = { "resource_child_at",
+                   "select name from resources where parent_uid = $1 and type_key = $2 "
+                   "and location = $3 and uid <> $4 order by key limit 1",
+                   "uuid text text uuid" },
+    [KEY_TAKEN] = { "resource_key_taken", "select 1 from resources where key = $1", "text" },
+    [EDIT] = { "resource_edit",
+               "update resources set body = $2, status = $3, generation = generation + 1, "
+               "not_before = now(), attempts = 0, step = null, updated_at = now() where uid = $1",
+               "uuid jsonb jsonb" },
+    { 0 },
+};
+
+int resource_usage(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                   const char *type_key, int64_t *ret, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &related_statements[USAGE], &r, err, pg_text(parent_uid),
+               pg_text(type_key)))
+        return wrap(err, "read usage");
+    *ret = pg_rows(r) ? pg_get_int(r, 0, 0) : 0;
+    return 0;
+}
+
+int resource_links_replace(struct pg_conn *conn, struct arena *a, const char *uid,
+                           const char *const *to_uids, size_t count, struct error *err)
+{
+    if (PG_RUN(conn, a, &related_statements[UNLINK], NULL, err, pg_text(uid),
+               pg_texts(to_uids, count)) ||
+        (count > 0 && PG_RUN(conn, a, &related_statements[LINK], NULL, err, pg_text(uid),
+                             pg_texts(to_uids, count))))
+        return wrap(err, "link resources");
+    return 0;
+}
+
+/* 1 with the text of the only column, 0 without rows. */
+static int read_name(struct pg_result *r, const char **ret)
+{
+    if (pg_rows(r) == 0)
+        return 0;
+    *ret = pg_get_text(r, 0, 0);
+    return 1;
+}
+
+int resource_link_user(struct pg_conn *conn, struct arena *a, const char *uid,
+                       const char **ret_name, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &related_statements[LINK_USER], &r, err, pg_text(uid)))
+        return wrap(err, "look up links");
+    return read_name(r, ret_name);
+}
+
+int resource_links_touch(struct pg_conn *conn, struct arena *a, const char *uid, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &related_statements[LINKS_TOUCH], &r, err, pg_text(uid)))
+        return wrap(err, "touch linked resources");
+    return pg_affected(r) > 0 ? work_notify(conn, a, err) : 0;
+}
+
+int resource_child_at(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                      const char *type_key, const char *location, const char *except_uid,
+                      const char **ret_name, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &related_statements[CHILD_AT], &r, err, pg_text(parent_uid),
+               pg_text(type_key), pg_text(location), pg_text(except_uid)))
+        return wrap(err, "look up a child by location");
+    return read_name(r, ret_name);
+}
+
+int resource_insert_absent(struct pg_conn *conn, struct arena *a, const struct resource *r,
+                           bool has_steps, struct error *err)
+{
+    struct pg_result *result = NULL;
+
+    if (PG_RUN(conn, a, &related_statements[KEY_TAKEN], &result, err, pg_text(r->key)))
+        return wrap(err, "look up a key");
+    if (pg_rows(result) > 0)
+        return 0;
+    return resource_insert(conn, a, r, has_steps, err) ? -1 : 1;
+}
+
+struct editing {
+    const struct resource_edit *edit;
+    struct resource *row;
+    int is_done;
+};
+
+static int write_edit(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct editing *e = ctx;
+    const struct resource_edit *edit = e->edit;
+    int found = resource_by_key(conn, a, edit->key, true, &e->row, err);
+
+    e->is_done = found > 0 && e->row->state != STATE_DELETING;
+    if (!e->is_done)
+        return found < 0 ? -1 : 0;
+    if (edit->edit(edit->ctx, a, e->row, err))
+        return -1;
+    for (size_t i = 0; i < edit->secret_count; i++) {
+        if (resource_secret_replace(conn, a, e->row->uid, edit->secrets[i].name,
+                                    edit->secrets[i].wrapped, err))
+            return -1;
+    }
+    if (PG_RUN(conn, a, &related_statements[EDIT], NULL, err, pg_text(e->row->uid),
+               pg_text(json_print(a, e->row->body)), pg_text(json_print(a, e->row->status))))
+        return wrap(err, "edit resource");
+    return work_notify(conn, a, err);
+}
+
+int resource_edit(struct pg_pool *db, struct arena *a, const struct resource_edit *edit,
+                  struct resource **ret, struct error *err)
+{
+    struct editing e = { .edit = edit };
+
+    if (pg_transact(db, a, write_edit, &e, err))
+        return -1;
+    *ret = e.row;
+    return e.is_done;
+}

@@ -1,0 +1,55 @@
+/* Rows in relation to others: how many a parent has, which name which, and the change of a row from
+ * outside the write pipeline. */
+#ifndef PORTOLAN_STORE_RELATED_H
+#define PORTOLAN_STORE_RELATED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/cleanup.h"
+
+struct arena;
+struct error;
+struct pg_conn;
+struct pg_pool;
+struct resource;
+struct resource_secret;
+
+/* How many children of a type a parent has. After an insert in the same transaction the number
+ * stands until its end. */
+MUST_CHECK int resource_usage(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                              const char *type_key, int64_t *ret, struct error *err);
+
+/* Makes what a row names exactly these. */
+MUST_CHECK int resource_links_replace(struct pg_conn *conn, struct arena *a, const char *uid,
+                                      const char *const *to_uids, size_t count,
+                                      struct error *err);
+/* 1 with the name of a row that names this one and is not being deleted, 0 when there is none. */
+MUST_CHECK int resource_link_user(struct pg_conn *conn, struct arena *a, const char *uid,
+                                  const char **ret_name, struct error *err);
+/* resource_touch() of every row that names this one, and the wake-up of the reconcile loops. */
+MUST_CHECK int resource_links_touch(struct pg_conn *conn, struct arena *a, const char *uid,
+                                    struct error *err);
+/* 1 with the name of a child of the type at the location, other than except_uid. */
+MUST_CHECK int resource_child_at(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                                 const char *type_key, const char *location,
+                                 const char *except_uid, const char **ret_name, struct error *err);
+/* Inserts a row unless its key is taken; with has_steps it becomes work. 1 inserted, 0 not. */
+MUST_CHECK int resource_insert_absent(struct pg_conn *conn, struct arena *a,
+                                      const struct resource *r, bool has_steps, struct error *err);
+
+/* One change of a stored row, for actions: the row is locked, `edit` changes r->body and r->status
+ * (the latter only of types without steps, whose passes write it) and fills secrets[].wrapped (it may run several times), and all is written in one transaction with the
+ * generation moved and the row due. 1 done, 0 when there is no such row or it is Deleting. */
+struct resource_edit {
+    const char *key;
+    int (*edit)(void *ctx, struct arena *a, struct resource *r, struct error *err);
+    void *ctx;
+    struct resource_secret *secrets;
+    size_t secret_count;
+};
+MUST_CHECK int resource_edit(struct pg_pool *db, struct arena *a, const struct resource_edit *edit,
+                             struct resource **ret, struct error *err);
+
+#endif

@@ -1,0 +1,36 @@
+/* The tiers as data. Source: Azure Container Registry documentation, "Service tier features and
+ * limits" (learn.microsoft.com/azure/container-registry/container-registry-skus) and the Premium
+ * answer of listUsages, both as of 2026; cache rules from "Artifact cache" (1,000 a registry),
+ * connected registries from "What is a connected registry" (50 a registry). Where older copies
+ * differ (IP rules 100, storage 20 and 40 TiB) the newest stands. */
+#include "controlplane/types/tiers.h"
+
+#include <stddef.h>
+
+#define GIB (INT64_C(1) << 30)
+#define TIB (INT64_C(1) << 40)
+#define LIMITS(basic, standard, premium)                                                           \
+    { [SKU_BASIC] = basic, [SKU_STANDARD] = standard, [SKU_PREMIUM] = premium }
+
+const struct tier_row tier_table[TIER_LIMIT_MAX] = {
+    [TIER_INCLUDED_BYTES] = { "Size", "Bytes", NULL, LIMITS(10 * GIB, 100 * GIB, 500 * GIB) },
+    [TIER_STORAGE_BYTES] = { NULL, "Bytes", NULL, LIMITS(40 * TIB, 40 * TIB, 100 * TIB) },
+    [TIER_WEBHOOKS] = { "Webhooks", "Count", "webhooks", LIMITS(2, 10, 500) },
+    [TIER_REPLICATIONS] = { "Geo-replications", "Count", "replications",
+                            LIMITS(0, 0, TIER_UNLIMITED) },
+    [TIER_IP_RULES] = { "IPRules", "Count", NULL, LIMITS(0, 0, 200) },
+    [TIER_VNET_RULES] = { "VNetRules", "Count", NULL, LIMITS(0, 0, 100) },
+    [TIER_PRIVATE_ENDPOINTS] = { "PrivateEndpointConnections", "Count",
+                                 "privateendpointconnections", LIMITS(0, 0, 200) },
+    [TIER_SCOPE_MAPS] = { "ScopeMaps", "Count", "scopemaps", LIMITS(100, 500, 50000) },
+    [TIER_TOKENS] = { "Tokens", "Count", "tokens", LIMITS(100, 500, 50000) },
+    [TIER_CACHE_RULES] = { NULL, "Count", "cacherules", LIMITS(1000, 1000, 1000) },
+    [TIER_CONNECTED_REGISTRIES] = { NULL, "Count", "connectedregistries", LIMITS(0, 0, 50) },
+};
+
+int64_t tier_limit(enum tier_limit limit, enum sku sku)
+{
+    if (limit == TIER_NO_LIMIT || sku == SKU_NONE)
+        return TIER_UNLIMITED;
+    return tier_table[limit].limit[sku];
+}

@@ -1,0 +1,41 @@
+/* Service tiers: what a registry of each SKU may have, in one table. Quotas are enforced and
+ * listUsages is answered from it. */
+#ifndef PORTOLAN_TYPES_TIERS_H
+#define PORTOLAN_TYPES_TIERS_H
+
+#include <stdint.h>
+
+enum sku { SKU_NONE, SKU_BASIC, SKU_STANDARD, SKU_PREMIUM, SKU_MAX };
+
+enum tier_limit {
+    TIER_NO_LIMIT,
+    TIER_INCLUDED_BYTES,
+    TIER_STORAGE_BYTES,
+    TIER_WEBHOOKS,
+    TIER_REPLICATIONS,
+    TIER_IP_RULES,
+    TIER_VNET_RULES,
+    TIER_PRIVATE_ENDPOINTS,
+    TIER_SCOPE_MAPS,
+    TIER_TOKENS,
+    TIER_CACHE_RULES,
+    TIER_CONNECTED_REGISTRIES,
+    TIER_LIMIT_MAX
+};
+
+#define TIER_UNLIMITED (-1)
+
+struct tier_row {
+    const char *usage; /* its name in listUsages; NULL: not listed */
+    const char *unit;
+    const char *child; /* type below registries that is counted, in lower case; NULL: none */
+    int64_t limit[SKU_MAX]; /* TIER_UNLIMITED, or 0 where the SKU has none of it */
+};
+
+/* Indexed by enum tier_limit, in the order listUsages answers. */
+extern const struct tier_row tier_table[TIER_LIMIT_MAX];
+
+/* TIER_UNLIMITED for TIER_NO_LIMIT and for SKU_NONE. */
+int64_t tier_limit(enum tier_limit limit, enum sku sku);
+
+#endif
