@@ -59,7 +59,7 @@ def test_conformance(program, plane, version, tmp_path):
     failed = [case.get("name") for case in suite.iter("testcase")
               if case.find("failure") is not None or case.find("error") is not None]
     print(f"OCI_VERSION={version}: {suite.get('tests')} tests, {len(failed)} failed, "
-          f"{suite.get('skipped')} skipped, {suite.get('disabled', 0)} disabled")
+          f"{suite.get('skipped', 0)} skipped, {suite.get('disabled', 0)} disabled")
     assert not failed, failed[:20]
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(suite.get("tests")) > 500

@@ -414,6 +414,36 @@ def test_sessions_belong_to_their_owner(plane, repo):
     assert plane.call("GET", location).status_code == 204
 
 
+def test_upload_outlives_its_token(plane, repo):
+    scopes = [f"repository:{repo}:pull,push"]
+    location = begin(plane, repo)
+    began = int(time.time())
+    time.sleep(3)
+    outlived = {"Authorization": "Bearer " + plane.registry_token(scopes, exp=began + 2)}
+    older = {"Authorization": "Bearer " + plane.registry_token(scopes, exp=began - 60)}
+    stranger = {"Authorization": "Bearer " + plane.registry_token(
+        scopes, exp=began + 2, sub="reader", kind="token")}
+    assert plane.call("PATCH", location, data=b"abc", headers=older).status_code == 401
+    assert plane.call("PATCH", location, data=b"abc", headers=stranger).status_code == 401
+    assert plane.call("PATCH", location, data=b"abc", headers=outlived).status_code == 202
+    reply = plane.call("PUT", location, params={"digest": sha256(b"abc")}, headers=outlived)
+    assert reply.status_code == 201
+    assert plane.call("HEAD", f"/v2/{repo}/blobs/{sha256(b'abc')}",
+                      headers=outlived).status_code == 401
+    assert plane.call("POST", f"/v2/{repo}/blobs/uploads/", headers=outlived).status_code == 401
+
+
+def test_tokens_of_another_registry(plane):
+    # The same name and key, made again with another id; another audience; another issuer.
+    scopes = ["registry:catalog:*"]
+    for changes, status in [({}, 200), ({"registry": str(uuid.uuid4())}, 401),
+                            ({"aud": "other.test"}, 401), ({"iss": "x"}, 401),
+                            ({"grant_type": "refresh_token"}, 401), ({"mark": "0" * 16}, 401),
+                            ({"kind": "principal"}, 401)]:
+        headers = {"Authorization": "Bearer " + plane.registry_token(scopes, **changes)}
+        assert plane.call("GET", "/v2/_catalog", headers=headers).status_code == status, changes
+
+
 def raw_connection(plane):
     return socket.create_connection(("127.0.0.1", plane.port), timeout=10)
 

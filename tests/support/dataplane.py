@@ -179,6 +179,13 @@ class DataPlane:
             return jwt.encode(claims, pem.read(), algorithm="ES256",
                               headers={"kid": self.secrets["kid"]})
 
+    def registry_token(self, access, **changes):
+        """An access token signed with the registry's own key, with claims of the test's choice."""
+        honest = jwt.decode(self.token(*access), options={"verify_signature": False})
+        with open(self.path("directory.pem.registry")) as pem:
+            return jwt.encode({**honest, **changes}, pem.read(), algorithm="ES256",
+                              headers={"kid": self.secrets["registry-kid"]})
+
     # --- content ---------------------------------------------------------------------------------
 
     def push_blob(self, repository, data, digest=None, **more):

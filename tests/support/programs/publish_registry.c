@@ -4,7 +4,8 @@
  *
  *   publish_registry ID NAME LOGIN_SERVER SERVICE_KEY_FILE TENANT PRINCIPAL [DIRECTORY_PEM_FILE]
  *
- * The directory's private key is written to DIRECTORY_PEM_FILE. */
+ * The directory's private key is written to DIRECTORY_PEM_FILE, the registry's beside it with
+ * ".registry" behind, so that tests can make tokens no honest issuer would. */
 /* links: portolan_crypto portolan_json portolan_base */
 #include <stdio.h>
 #include <string.h>
@@ -25,12 +26,14 @@ static const char everything[] =
 static const char team_only[] =
     "[{\"type\":\"repository\",\"name\":\"team/*\",\"actions\":[\"pull\",\"metadata_read\"]}]";
 
-static int print_registry(struct arena *a, char **argv, const struct service_key *key)
+static int print_registry(struct arena *a, char **argv, const struct service_key *key,
+                          struct error *err)
 {
     struct token_key *signing = token_key_new();
     char *pem = token_key_pem(a, signing);
     unsigned char data_key[DATA_KEY_LEN];
     const char *id = argv[1];
+    int status = 0;
 
     random_bytes(data_key, sizeof(data_key));
     const char *wrapped_signing =
@@ -43,8 +46,11 @@ static int print_registry(struct arena *a, char **argv, const struct service_key
            "\"issuers\":[\"https://issuer.test/\"],\"audiences\":[\"https://arm.test/\"]}', "
            "'%s', '%s');\n",
            id, argv[2], argv[3], argv[5], wrapped_signing, wrapped_data);
+    if (argv[7])
+        status = file_replace(arena_printf(a, "%s.registry", argv[7]), pem, strlen(pem), 0600, err);
+    fprintf(stderr, "registry-kid=%s\n", token_key_id(signing));
     token_key_free(signing);
-    return 0;
+    return status;
 }
 
 static void print_credential(struct arena *a, const char *id, const char *kind, const char *name,
@@ -71,8 +77,7 @@ static int print_directory(struct arena *a, char **argv, struct error *err)
            "'%s');\n",
            argv[1], argv[6], everything);
     if (argv[7]) {
-        const char *text = arena_printf(a, "%s", pem);
-        status = file_replace(argv[7], text, strlen(text), 0600, err);
+        status = file_replace(argv[7], pem, strlen(pem), 0600, err);
         fprintf(stderr, "kid=%s\n", token_key_id(directory));
     }
     token_key_free(directory);
@@ -91,8 +96,8 @@ int main(int argc, char **argv)
               stderr);
         return 2;
     }
-    if (service_key_load(argv[4], true, &key, &err) != 0 || print_registry(a, argv, &key) != 0 ||
-        print_directory(a, argv, &err) != 0) {
+    if (service_key_load(argv[4], true, &key, &err) != 0 ||
+        print_registry(a, argv, &key, &err) != 0 || print_directory(a, argv, &err) != 0) {
         fprintf(stderr, "error=%s %s\n", err.message, err.cause);
         return 1;
     }
