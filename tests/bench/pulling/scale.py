@@ -17,10 +17,6 @@ def fill(postgres, plane, tags, referrers, repositories):
           "and r.name = 'bench/tags')")
     postgres.sql("bench", f"""
         set session_replication_role = replica;
-        insert into tags (repository_id, name, manifest_id, clock, origin)
-        select {of}, 'tag-' || lpad(i::text, 7, '0'),
-               (select id from manifests where repository_id = {of} limit 1), i, 'bench'
-        from generate_series(1, {tags}) i;
         with made as (
             insert into repositories (registry_id, name)
             select '{plane.registry_id}', 'many/repository-' || lpad(i::text, 6, '0')
@@ -36,6 +32,10 @@ def fill(postgres, plane, tags, referrers, repositories):
                '\\x01'::bytea || decode('{subject.removeprefix("sha256:")}', 'hex'),
                convert_to(repeat('x', 400), 'UTF8'), 400, i, 'bench'
         from generate_series(1, {referrers}) i;
+        insert into tags (repository_id, name, manifest_id, clock, origin)
+        select {of}, 'tag-' || lpad(i::text, 7, '0'), ids[1 + i % array_length(ids, 1)], i, 'bench'
+        from (select array_agg(id) as ids from manifests where repository_id = {of}) m,
+             generate_series(1, {tags}) i;
         set session_replication_role = default;
         vacuum analyze;""")
     scope = SCOPE.format("bench/tags")

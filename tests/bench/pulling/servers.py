@@ -336,7 +336,7 @@ frontend {s.name}
 
 backend {s.name}
     server one 127.0.0.1:{s.edge_port if proxied else s.port}{
-        " send-proxy-v2 proxy-v2-options unique-id" if proxied else ""}
+        " send-proxy-v2 proxy-v2-options unique-id" if proxied else ""} pool-low-conn 1000
 """
         config = write(self.path("haproxy.cfg"), text)
         self.spawn("haproxy", "-db", "-f", config,
