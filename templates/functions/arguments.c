@@ -140,7 +140,7 @@ int call_str(struct call *c, const struct str *s, const struct value **ret, stru
 int call_items(struct call *c, size_t count, const struct value ***ret, struct error *err)
 {
     if (engine_bytes(c->env->engine, count * sizeof(struct value *), err) < 0 ||
-        engine_steps(c->env->engine, count / 8, err) < 0)
+        engine_steps(c->env->engine, count / 2, err) < 0)
         return -1;
     *ret = arena_array(c->arena, count ? count : 1, sizeof(**ret));
     return 0;

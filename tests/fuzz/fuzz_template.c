@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct plan *plan;
     struct template_fault fault;
     struct template_finding *findings;
-    char *text = arena_strndup(a, (const char *)data, size);
+    char *text = size ? arena_memdup(a, data, size) : arena_strdup(a, "");
     if (template_plan(a, text, size, NULL, &context, &plan, &fault, &err) == 0)
         use_plan(a, plan, &context);
     else if (fault.line < 0 || fault.column < 0 || err.code->status < 400)
