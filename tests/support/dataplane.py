@@ -94,12 +94,19 @@ class DataPlane:
         self.blobs = os.path.join(self.base, "blobs", self.id)
         self.pg = Postgres(self.base)
         self.pg.start()
+        try:
+            self.migrate()
+            self.publish()
+        except BaseException:
+            self.close()
+            raise
+
+    def migrate(self):
         self.pg.sql("create database region", "postgres")
         folder = os.path.join(ROOT, "migrations", "region")
         for name in sorted(os.listdir(folder)):
             with open(os.path.join(folder, name)) as migration:
                 self.pg.sql(migration.read())
-        self.publish()
 
     def publish(self):
         done = subprocess.run(
