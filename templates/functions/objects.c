@@ -69,6 +69,8 @@ static int merge(struct call *c, const struct value *x, const struct value *y, i
         const struct member *m = &y->members[i];
         const struct member *old = value_member(x, m->key, m->key_len);
         const struct value *v = m->value;
+        if (engine_steps(c->env->engine, x->count / 32, err) < 0)
+            return -1;
         if (old && merge(c, old->value, m->value, depth + 1, &v, err) < 0)
             return -1;
         if (put(c, &b, m->key, m->key_len, v, err) < 0)
@@ -156,6 +158,8 @@ int fn_intersection(struct call *c, const struct value **ret, struct error *err)
         for (size_t k = 1; k < c->argc && in_all; k++) {
             const struct member *other = value_member(c->args[k], m->key, m->key_len);
             in_all = false;
+            if (engine_steps(c->env->engine, c->args[k]->count / 32, err) < 0)
+                return -1;
             if (other && call_equal(c, m->value, other->value, &in_all, err) < 0)
                 return -1;
         }

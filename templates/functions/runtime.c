@@ -58,6 +58,8 @@ static int find_resource(struct env *env, const char *name, const struct plan_no
     struct plan_builder *b = env->plan;
     size_t node = env->node, other;
     while (b) {
+        if (engine_steps(env->engine, b->count / 16, err) < 0)
+            return -1;
         int rc = builder_find(b, env, name, &other, err);
         if (rc < 0)
             return -1;
@@ -163,6 +165,8 @@ int fn_references(struct call *c, const struct value **ret, struct error *err)
     if (arg_text(c, 0, &name, err) < 0 || is_full(c, 1, &full, err) < 0)
         return -1;
     struct plan_builder *b = c->env->plan;
+    if (b && engine_steps(c->env->engine, b->count, err) < 0)
+        return -1;
     size_t count = b ? builder_loop(b, name->text, &nodes) : 0;
     if (!b || !nodes)
         return fail(err, &E_TEMPLATE_EXPRESSION,

@@ -31,9 +31,14 @@ int engine_bytes(struct engine *e, size_t bytes, struct error *err)
 
 int engine_size(struct engine *e, const struct value *v, struct error *err)
 {
-    if (v->size <= ENGINE_VALUE_MAX)
+    if (v->size <= ENGINE_VALUE_MAX && v->depth <= ENGINE_VALUE_DEPTH_MAX)
         return 0;
     e->bytes_left = 0;
+    if (v->depth > ENGINE_VALUE_DEPTH_MAX)
+        return fail(err, &E_TEMPLATE_BUDGET,
+                    "The template is nested too deeply: its evaluation makes a value of more than "
+                    "'%d' levels.",
+                    ENGINE_VALUE_DEPTH_MAX);
     return fail(err, &E_TEMPLATE_BUDGET,
                 "The template is too large: its evaluation makes a value of more than '%zu' bytes.",
                 ENGINE_VALUE_MAX);

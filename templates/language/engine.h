@@ -27,6 +27,7 @@ struct template_file;
 #define ENGINE_DEPTH_MAX 220
 #define ENGINE_TEXT_MAX ((size_t)4 * 1024 * 1024) /* one text */
 #define ENGINE_VALUE_MAX ((size_t)16 * 1024 * 1024) /* one value, shared parts counted each time */
+#define ENGINE_VALUE_DEPTH_MAX 128 /* levels of one value: what walks it recurses */
 
 struct engine {
     struct arena *arena;
@@ -87,7 +88,7 @@ struct env {
 MUST_CHECK int engine_steps(struct engine *e, size_t steps, struct error *err);
 MUST_CHECK int engine_bytes(struct engine *e, size_t bytes, struct error *err);
 /* Values share their parts, so a small template can make a value that nobody could print: every
- * result passes here. Its size is a bound for every walk over it. */
+ * result passes here. Its size and depth bound every walk over it. */
 MUST_CHECK int engine_size(struct engine *e, const struct value *v, struct error *err);
 /* The price of one walk over v. */
 MUST_CHECK int engine_walk(struct engine *e, const struct value *v, struct error *err);

@@ -90,12 +90,21 @@ static int defer_values(struct env *env, const struct expr *e, const struct valu
     return rc;
 }
 
+/* What a function may spend on looking at an argument. */
+static size_t look_price(const struct value *v)
+{
+    if (v->kind == VALUE_TEXT)
+        return v->count / 256;
+    return v->kind == VALUE_ARRAY || v->kind == VALUE_OBJECT ? v->count / 32 : 0;
+}
+
 static int eval_args(struct env *env, const struct expr *e, const struct value **args,
                      unsigned *ret_marks, struct error *err)
 {
     unsigned marks = 0;
     for (uint32_t i = 0; i < e->argc; i++) {
-        if (evaluate_expr(env, e->args[i], &args[i], err) < 0)
+        if (evaluate_expr(env, e->args[i], &args[i], err) < 0 ||
+            engine_steps(env->engine, look_price(args[i]), err) < 0)
             return -1;
         marks |= args[i]->marks;
     }
@@ -165,6 +174,8 @@ static int call_user(struct env *env, const struct expr *e, const struct value *
     if (!fn)
         return fail(err, &E_TEMPLATE_EXPRESSION,
                     "The template function '%s' is not valid." SEE_FUNCTIONS, e->name);
+    if (engine_steps(env->engine, env->file->function_count / 16, err) < 0)
+        return -1;
     if (env->call && !env->file->is_v2)
         return fail(err, &E_TEMPLATE_EXPRESSION,
                     "The template function '%s' is not expected at this location." SEE_FUNCTIONS,
@@ -245,6 +256,8 @@ int evaluate_access(struct env *env, const struct value *base, const struct valu
     if (base->kind == VALUE_NULL && is_safe)
         return 0;
     if (base->kind == VALUE_OBJECT && key->kind == VALUE_TEXT) {
+        if (engine_steps(env->engine, base->count / 32, err) < 0)
+            return -1;
         const struct member *m = value_member(base, key->text, key->count);
         if (!m)
             return is_safe ? 0 : available(env, base, key->text, err);

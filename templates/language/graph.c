@@ -12,6 +12,10 @@
 static int depend_on(struct plan_builder *b, size_t node, const char *name, struct error *err)
 {
     size_t other, *loop;
+    size_t price = b->builds[node].node->edge_count / 16 + 1; /* an edge is looked for first */
+    struct engine *g = b->file->home.engine;
+    if (engine_steps(g, price + b->count / 16, err) < 0)
+        return -1;
     int rc = builder_find(b, NULL, name, &other, err);
     if (rc < 0)
         return -1;
@@ -20,8 +24,13 @@ static int depend_on(struct plan_builder *b, size_t node, const char *name, stru
         return 0;
     }
     size_t count = builder_loop(b, name, &loop);
-    for (size_t i = 0; i < count; i++)
+    if (engine_bytes(g, count * sizeof(*loop), err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        if (engine_steps(g, b->builds[node].node->edge_count / 16 + 1, err) < 0)
+            return -1;
         builder_edge(b, node, loop[i], false);
+    }
     if (loop)
         return 0;
     return fail(err, &E_INVALID_TEMPLATE,

@@ -159,10 +159,10 @@ static int not_allowed(struct check *k, const struct value *v, const char *path,
                                                 "valid. %s", shown(k, v), place, k->what, why);
 }
 
-static bool in_list(const struct value *list, const struct value *v)
+static bool in_list(const struct value *list, const struct value *v, size_t *budget)
 {
     for (size_t i = 0; i < list->count; i++)
-        if (value_equal(list->items[i], v, NULL))
+        if (value_equal(list->items[i], v, budget))
             return true;
     return false;
 }
@@ -175,11 +175,15 @@ static int check_allowed(struct check *k, const struct value *schema, const stru
         return 0;
     bool holds_arrays = list->count && list->items[0]->kind == VALUE_ARRAY;
     bool allowed = true;
+    struct engine *g = k->file->home.engine;
+    size_t before = g->steps_left, left = before;
     if (v->kind == VALUE_ARRAY && !holds_arrays)
         for (size_t i = 0; i < v->count; i++)
-            allowed = allowed && in_list(list, v->items[i]);
+            allowed = allowed && in_list(list, v->items[i], &left);
     else
-        allowed = in_list(list, v);
+        allowed = in_list(list, v, &left);
+    if (engine_steps(g, left ? before - left : before + 1, k->err) < 0)
+        return -1;
     if (allowed)
         return 0;
     struct str s;
@@ -263,7 +267,8 @@ static int check_members(struct check *k, const struct value *schema, const stru
         const struct member *p = &properties->members[i];
         const struct member *m = value_member(v, p->key, p->key_len);
         const struct value *resolved;
-        if (types_resolve(k->file, p->value, &resolved, k->err) < 0)
+        if (engine_steps(k->file->home.engine, v->count / 32, k->err) < 0 ||
+            types_resolve(k->file, p->value, &resolved, k->err) < 0)
             return -1;
         if (!m && !types_is_nullable(resolved))
             return not_allowed(k, v, path, "The required property '%s' is missing.", p->key);
@@ -273,6 +278,8 @@ static int check_members(struct check *k, const struct value *schema, const stru
     }
     for (size_t i = 0; others && i < v->count; i++) {
         const struct member *m = &v->members[i];
+        if (engine_steps(k->file->home.engine, 1, k->err) < 0)
+            return -1;
         if (value_is(properties, VALUE_OBJECT) && value_member(properties, m->key, m->key_len))
             continue;
         if (value_is(others, VALUE_BOOL) && !others->boolean)

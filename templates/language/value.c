@@ -13,8 +13,8 @@ const struct value value_null = { .kind = VALUE_NULL, .size = SHARED_SIZE };
 const struct value value_true = { .kind = VALUE_BOOL, .boolean = true, .size = SHARED_SIZE };
 const struct value value_false = { .kind = VALUE_BOOL, .boolean = false, .size = SHARED_SIZE };
 const struct value value_empty_text = { .kind = VALUE_TEXT, .text = "", .size = SHARED_SIZE };
-const struct value value_empty_array = { .kind = VALUE_ARRAY, .size = SHARED_SIZE };
-const struct value value_empty_object = { .kind = VALUE_OBJECT, .size = SHARED_SIZE };
+const struct value value_empty_array = { .kind = VALUE_ARRAY, .depth = 1, .size = SHARED_SIZE };
+const struct value value_empty_object = { .kind = VALUE_OBJECT, .depth = 1, .size = SHARED_SIZE };
 
 static const char *const kind_names[VALUE_KIND_MAX] = {
     [VALUE_NULL] = "Null",   [VALUE_BOOL] = "Boolean", [VALUE_INT] = "Integer",
@@ -87,6 +87,12 @@ const struct value *value_deferred(struct arena *a, const char *text, size_t len
     return v;
 }
 
+static void deepen(struct value *v, const struct value *child)
+{
+    if (child->depth >= v->depth && child->depth < UINT16_MAX)
+        v->depth = (uint16_t)(child->depth + 1);
+}
+
 static uint8_t child_marks(const struct value *v)
 {
     uint8_t marks = v->marks & (MARK_SECURE_INSIDE | MARK_DEFERRED | MARK_CODE);
@@ -98,8 +104,10 @@ const struct value *value_array(struct arena *a, const struct value *const *item
     struct value *v = value_new(a, VALUE_ARRAY);
     v->items = items;
     v->count = (uint32_t)count;
+    v->depth = 1;
     for (size_t i = 0; i < count; i++) {
         v->marks |= child_marks(items[i]);
+        deepen(v, items[i]);
         grow(v, items[i]->size + sizeof(*items));
     }
     return v;
@@ -116,8 +124,10 @@ const struct value *value_object(struct arena *a, const struct member *members, 
     struct value *v = value_new(a, VALUE_OBJECT);
     v->members = members;
     v->count = (uint32_t)count;
+    v->depth = 1;
     for (size_t i = 0; i < count; i++) {
         v->marks |= child_marks(members[i].value);
+        deepen(v, members[i].value);
         grow(v, members[i].value->size + members[i].key_len + sizeof(*members));
         if (members[i].is_code)
             v->marks |= MARK_DEFERRED;

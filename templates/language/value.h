@@ -47,6 +47,7 @@ struct member {
 struct value {
     uint8_t kind; /* enum value_kind */
     uint8_t marks;
+    uint16_t depth; /* levels of arrays and objects, this one included */
     uint32_t at;    /* offset + 1 in the source text; 0: not from text */
     uint32_t count; /* bytes of a text, items of an array, members of an object */
     uint32_t size;  /* what a walk over all of it costs, about bytes; shared parts count each time */
