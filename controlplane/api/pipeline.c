@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 
 #include "controlplane/api/errors.h"
+#include "controlplane/api/extension.h"
 #include "controlplane/api/list.h"
 #include "controlplane/api/subscription_cache.h"
 #include "controlplane/provision/region.h"
@@ -256,6 +257,14 @@ static const char *rbac_of(const struct call *c)
     return arena_printf(c->arena, "%s/%s", type_rbac(c->type), rbac);
 }
 
+/* What locks may stand in the way of. An action that lists secrets counts; one on the subscription
+ * asks about names. */
+static bool changes(const struct call *c)
+{
+    return !text_eq(c->verb->method, "GET") && !text_eq(c->verb->method, "HEAD") &&
+           (!c->action || !c->action->is_on_subscription);
+}
+
 static enum stage_result authorise(struct call *c, struct error *err)
 {
     const char *scope = c->resource_id;
@@ -264,8 +273,11 @@ static enum stage_result authorise(struct call *c, struct error *err)
         scope = c->id.group ? arm_id_group(c->arena, &c->id) : arm_id_subscription(c->arena, &c->id);
     if (c->verb->target == TARGET_COLLECTION)
         return list_access(c, rbac_of(c), scope, err) ? STAGE_FAILED : STAGE_NEXT;
-    return access_check(c->control, c->arena, &c->caller, rbac_of(c), scope, err) ? STAGE_FAILED
-                                                                                 : STAGE_NEXT;
+    if (access_check(c->control, c->arena, &c->caller, rbac_of(c), scope, err))
+        return STAGE_FAILED;
+    return changes(c) && lock_guard(c, scope, text_eq(c->verb->method, "DELETE"), err)
+               ? STAGE_FAILED
+               : STAGE_NEXT;
 }
 
 static enum stage_result load(struct call *c, struct error *err)

@@ -4,16 +4,27 @@
 
 #include "controlplane/api/call.h"
 #include "controlplane/api/list.h"
+#include "controlplane/api/locks.h"
 #include "controlplane/api/lro.h"
 #include "controlplane/api/metadata.h"
 #include "controlplane/api/pipeline.h"
 #include "controlplane/api/providers.h"
+#include "controlplane/api/role_assignments.h"
 #include "controlplane/api/subscriptions.h"
 
 #define SUB "/subscriptions/{subscription}"
 #define GROUP SUB "/resourceGroups/{group}"
 #define ENDPOINT(m, p, e)                                                                          \
     { .method = m, .pattern = p, .run = endpoint_run, .plane = &(e), .is_nocase = true }
+/* An extension resource at any scope, and at the tenant. */
+#define AUTH "/providers/Microsoft.Authorization/"
+#define EXTENSION(m, t, e) ENDPOINT(m, "/{scope*}" AUTH t, e), ENDPOINT(m, AUTH t, e)
+#define EXTENSION_BODY(m, t, e)                                                                    \
+    { .method = m, .pattern = "/{scope*}" AUTH t, .body = HTTP_BODY_BUFFER,                        \
+      .max_body = EXTENSION_MAX_BYTES, .run = endpoint_run, .plane = &(e), .is_nocase = true },    \
+    { .method = m, .pattern = AUTH t, .body = HTTP_BODY_BUFFER, .max_body = EXTENSION_MAX_BYTES,   \
+      .run = endpoint_run, .plane = &(e), .is_nocase = true }
+#define EXTENSION_MAX_BYTES 262144
 #define RESOURCES(m, b, cap)                                                                       \
     { .method = m, .pattern = "/subscriptions/{rest*}", .body = b, .max_body = cap,                \
       .run = pipeline_run, .is_nocase = true }
@@ -37,6 +48,18 @@ const struct http_route arm_routes[] = {
     ENDPOINT("GET", SUB "/providers/{provider}/locations/{location}/operationResults/{operation}",
              operation_result),
     ENDPOINT("GET", SUB "/{resource*}/operationStatuses/{operation}", operation_status),
+    EXTENSION("GET", "roleDefinitions", role_definitions_list),
+    EXTENSION("GET", "roleDefinitions/{name}", role_definition_show),
+    EXTENSION_BODY("PUT", "roleDefinitions/{name}", role_definition_put),
+    EXTENSION("DELETE", "roleDefinitions/{name}", role_definition_remove),
+    EXTENSION("GET", "roleAssignments", role_assignments_list),
+    EXTENSION("GET", "roleAssignments/{name}", role_assignment_show),
+    EXTENSION_BODY("PUT", "roleAssignments/{name}", role_assignment_put),
+    EXTENSION("DELETE", "roleAssignments/{name}", role_assignment_remove),
+    EXTENSION("GET", "locks", locks_list),
+    EXTENSION("GET", "locks/{name}", lock_show),
+    EXTENSION_BODY("PUT", "locks/{name}", lock_put),
+    EXTENSION("DELETE", "locks/{name}", lock_remove),
     RESOURCES("GET", HTTP_BODY_NONE, 0),
     RESOURCES("HEAD", HTTP_BODY_NONE, 0),
     RESOURCES("DELETE", HTTP_BODY_NONE, 0),

@@ -1,6 +1,6 @@
-/* Role-based access: a principal may do what some role says that is assigned to it at the scope or
- * above. Assignments with a condition grant nothing here: conditions speak of repositories, which
- * are the data plane's, and one that cannot be judged must not open anything. */
+/* Role-based access: a principal may do what some role says that is assigned to it, or to a group it
+ * is in, at the scope or above. An assignment with a condition grants here what the condition lets
+ * through whatever the repository is; one that cannot be read must not open anything. */
 #include "controlplane/identity/access.h"
 
 #include <pthread.h>
@@ -13,6 +13,7 @@
 #include "common/pg/pg.h"
 
 #include "controlplane/control.h"
+#include "controlplane/identity/condition.h"
 #include "controlplane/identity/directory.h"
 #include "controlplane/identity/identity.h"
 #include "controlplane/identity/roles.h"
@@ -51,6 +52,17 @@ void access_cache_free(struct access_cache *cache)
     free(cache);
 }
 
+static void read_conditions(struct principal_view *view)
+{
+    view->conditions = arena_array(view->arena, view->assignment_count + 1, sizeof(void *));
+    for (size_t i = 0; i < view->assignment_count; i++) {
+        const char *text = view->assignments[i].condition;
+        struct error ignored;
+        if (text && condition_parse(view->arena, text, &view->conditions[i], &ignored) != 0)
+            view->conditions[i] = NULL;
+    }
+}
+
 static int load(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct principal_view *view = ctx;
@@ -74,6 +86,7 @@ static int load(struct pg_conn *conn, struct arena *a, void *ctx, struct error *
         has_root = has_root || rows[i].scope_key[0] == '\0';
         rows[view->assignment_count++] = rows[i];
     }
+    read_conditions(view);
     if (!has_root)
         return 0;
     return identity_subscriptions(conn, view->arena, view->principal.tenant_id,
@@ -169,6 +182,32 @@ static bool applies_at(const struct principal_view *view, const struct assignmen
     return is_within(scope_key, row->scope_key);
 }
 
+/* false: no such role (any more). */
+static bool role_of(const struct assignment_row *row, struct role *ret)
+{
+    const struct role *builtin = row->is_custom ? NULL : role_find(row->role_definition_id);
+    if (builtin)
+        *ret = *builtin;
+    else if (row->is_custom)
+        *ret = (struct role){ .id = row->role_definition_id,
+                              .actions = row->patterns[0],
+                              .not_actions = row->patterns[1],
+                              .data_actions = row->patterns[2],
+                              .not_data_actions = row->patterns[3] };
+    return builtin || row->is_custom;
+}
+
+/* Whatever repository it is about. */
+static bool condition_holds(const struct condition *condition, const char *action)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new();
+    struct condition_names names;
+    if (!condition)
+        return false;
+    condition_allows(a, condition, action, &names);
+    return names.count > 0 && text_eq(names.items[0], "*");
+}
+
 bool access_view_allows(const struct principal_view *view, const char *action,
                         const char *scope_key)
 {
@@ -176,8 +215,10 @@ bool access_view_allows(const struct principal_view *view, const char *action,
         return false;
     for (size_t i = 0; i < view->assignment_count; i++) {
         const struct assignment_row *row = &view->assignments[i];
-        const struct role *role = row->condition ? NULL : role_find(row->role_definition_id);
-        if (role && applies_at(view, row, scope_key) && role_allows(role, action))
+        struct role role;
+        if (role_of(row, &role) && applies_at(view, row, scope_key) &&
+            role_allows(&role, action) &&
+            (!row->condition || condition_holds(view->conditions[i], action)))
             return true;
     }
     return false;
@@ -215,7 +256,8 @@ int access_any(struct control *control, struct arena *a, const struct caller *ca
     const char *scope_key = access_scope_key(a, scope);
     for (size_t i = 0; i < view->assignment_count; i++) {
         const struct assignment_row *row = &view->assignments[i];
-        if (role_find(row->role_definition_id) &&
+        struct role role;
+        if (role_of(row, &role) &&
             (applies_at(view, row, scope_key) || is_within(row->scope_key, scope_key)))
             return 1;
     }
@@ -270,15 +312,15 @@ int access_grants(struct control *control, struct arena *a, const char *registry
         return -1;
     struct json_object *grants = json_new_array();
     for (size_t i = 0; i < q.count; i++) {
-        const struct role *role = role_find(q.rows[i].role_definition_id);
-        if (!role)
+        struct role role;
+        if (!role_of(&q.rows[i], &role))
             continue;
         struct json_object *grant = json_new_object();
         json_set_text(grant, "principal_id", q.rows[i].principal_id);
-        json_set(grant, "actions", texts(role->actions));
-        json_set(grant, "notActions", texts(role->not_actions));
-        json_set(grant, "dataActions", texts(role->data_actions));
-        json_set(grant, "notDataActions", texts(role->not_data_actions));
+        json_set(grant, "actions", texts(role.actions));
+        json_set(grant, "notActions", texts(role.not_actions));
+        json_set(grant, "dataActions", texts(role.data_actions));
+        json_set(grant, "notDataActions", texts(role.not_data_actions));
         if (q.rows[i].condition)
             json_set_text(grant, "condition", q.rows[i].condition);
         json_add(grants, grant);

@@ -12,6 +12,7 @@
 
 struct access_cache;
 struct arena;
+struct condition;
 struct control;
 struct error;
 
@@ -25,6 +26,7 @@ struct principal_view {
     bool exists;
     struct principal_row principal;
     struct assignment_row *assignments; /* of the principal's own tenant */
+    struct condition **conditions;      /* beside them; NULL: none, or one nobody can read */
     size_t assignment_count;
     const char **subscriptions; /* the tenant's; read only when an assignment is at the root */
     size_t subscription_count;

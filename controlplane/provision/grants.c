@@ -6,7 +6,11 @@
 
 #include "common/base/arena.h"
 #include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
 #include "common/json/json.h"
+
+#include "controlplane/identity/condition.h"
 
 #define REGISTRIES "Microsoft.ContainerRegistry/registries/"
 
@@ -83,21 +87,56 @@ static bool any_matches(const struct json_object *patterns, const char *action)
     return false;
 }
 
+/* Of a list of {name, gives}. Not an object: names of repositories hold dots. */
+static void give(struct json_object *names, const char *name, unsigned gives)
+{
+    struct json_object *row = NULL;
+
+    for (size_t i = 0; i < json_count(names) && !row; i++)
+        if (text_eq(json_text(json_item(names, i), "name"), name))
+            row = json_item(names, i);
+    if (!row) {
+        row = json_new_object();
+        json_set_text(row, "name", name);
+        json_add(names, row);
+    }
+    json_set_int(row, "gives", json_int(row, "gives", 0) | gives);
+}
+
+/* Adds what the entry gives to the principal's names; "*" is every repository. What has no repository
+ * (the catalog) is given only by what holds for all of them. */
+static void add_names(struct arena *a, const struct condition *condition, const struct rule *rule,
+                      struct json_object *names)
+{
+    struct condition_names allowed;
+
+    if (!condition) {
+        give(names, "*", rule->gives);
+        return;
+    }
+    condition_allows(a, condition, rule->action, &allowed);
+    for (size_t i = 0; i < allowed.count; i++)
+        give(names, allowed.items[i], rule->gives);
+}
+
 /* An exclusion belongs to its own assignment: it takes nothing away from another one. A condition
- * narrows an assignment in a way that permissions do not express, so it gives nothing here. */
-static unsigned entry_gives(const struct json_object *entry, bool is_abac)
+ * narrows its own assignment to repositories, in either mode; one that cannot be read gives
+ * nothing. */
+static void add_entry(struct arena *a, const struct json_object *entry, bool is_abac,
+                      struct json_object *names)
 {
     const struct json_object *allowed = json_at(entry, is_abac ? "dataActions" : "actions");
     const struct json_object *excluded = json_at(entry,
                                                  is_abac ? "notDataActions" : "notActions");
-    unsigned gives = 0;
+    const char *text = json_text(entry, "condition");
+    struct condition *condition = NULL;
+    struct error ignored;
 
-    if (json_text(entry, "condition"))
-        return 0;
+    if (text && condition_parse(a, text, &condition, &ignored))
+        return;
     for (const struct rule *r = is_abac ? abac_rules : legacy_rules; r->action; r++)
         if (any_matches(allowed, r->action) && !any_matches(excluded, r->action))
-            gives |= r->gives;
-    return gives;
+            add_names(a, condition, r, names);
 }
 
 static void add_registry_row(struct json_object *list, const char *name)
@@ -111,22 +150,28 @@ static void add_registry_row(struct json_object *list, const char *name)
     json_add(list, row);
 }
 
-static struct json_object *permissions_of(unsigned gives)
+static void add_repository_row(struct json_object *list, const char *name, unsigned gives)
 {
-    struct json_object *list = json_new_array(), *actions = json_new_array(), *row;
+    struct json_object *actions, *row;
 
+    if (!(gives & ALL_ACTIONS))
+        return;
+    actions = json_new_array();
+    row = json_new_object();
     for (size_t i = 0; i < ARRAY_LEN(action_names); i++)
         if (gives & (1u << i))
             json_add_text(actions, action_names[i]);
-    if (gives & ALL_ACTIONS) {
-        row = json_new_object();
-        json_set_text(row, "type", "repository");
-        json_set_text(row, "name", "*");
-        json_set(row, "actions", actions);
-        json_add(list, row);
-    } else {
-        json_put(actions);
-    }
+    json_set_text(row, "type", "repository");
+    json_set_text(row, "name", name);
+    json_set(row, "actions", actions);
+    json_add(list, row);
+}
+
+static struct json_object *permissions_of(unsigned gives)
+{
+    struct json_object *list = json_new_array();
+
+    add_repository_row(list, "*", gives);
     if (gives & CATALOG)
         add_registry_row(list, "catalog");
     if (gives & DELETED_READ)
@@ -139,9 +184,24 @@ struct json_object *grants_all(struct arena *a)
     return json_own(a, permissions_of(ALL_ACTIONS | CATALOG));
 }
 
-static void set_permissions(void *ctx, const char *principal, struct json_object *gives)
+
+static void set_permissions(void *ctx, const char *principal, struct json_object *names)
 {
-    json_set(ctx, principal, permissions_of((unsigned)json_int(gives, "", 0)));
+    struct json_object *list;
+    unsigned everywhere = 0;
+
+    for (size_t i = 0; i < json_count(names); i++)
+        if (text_eq(json_text(json_item(names, i), "name"), "*"))
+            everywhere = (unsigned)json_int(json_item(names, i), "gives", 0);
+    list = permissions_of(everywhere);
+    for (size_t i = 0; i < json_count(names); i++)
+        if (!text_eq(json_text(json_item(names, i), "name"), "*"))
+            add_repository_row(list, json_text(json_item(names, i), "name"),
+                               (unsigned)json_int(json_item(names, i), "gives", 0));
+    if (json_count(list) > 0)
+        json_set(ctx, principal, list);
+    else
+        json_put(list);
 }
 
 struct json_object *grants_reduce(struct arena *a, const struct json_object *entries, bool is_abac)
@@ -152,11 +212,12 @@ struct json_object *grants_reduce(struct arena *a, const struct json_object *ent
     for (size_t i = 0; i < json_count(entries); i++) {
         const struct json_object *entry = json_item(entries, i);
         const char *principal = json_text(entry, "principal_id");
-        unsigned gives = entry_gives(entry, is_abac);
 
-        if (!principal || gives == 0)
+        if (!principal)
             continue;
-        json_set_int(sums, principal, json_int(sums, principal, 0) | gives);
+        if (!json_at(sums, principal))
+            json_set(sums, principal, json_new_array());
+        add_entry(a, entry, is_abac, json_at(sums, principal));
     }
     json_each(sums, set_permissions, ret);
     return ret;

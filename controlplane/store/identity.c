@@ -7,7 +7,11 @@
 
 #define PRINCIPAL_COLUMNS "object_id, tenant_id, kind, app_id, display_name, is_enabled"
 #define ASSIGNMENT_COLUMNS                                                                         \
-    "ra.principal_id, ra.role_definition_id, ra.scope_key, ra.condition, ra.tenant_id"
+    "ra.role_definition_id, ra.scope_key, ra.condition, ra.tenant_id, rd.id is not null,"          \
+    " rd.actions, rd.not_actions, rd.data_actions, rd.not_data_actions"
+#define WITH_ROLE                                                                                  \
+    " left join role_definitions rd on rd.id = ra.role_definition_id"                              \
+    " and rd.tenant_id = ra.tenant_id"
 
 /* Any number nobody else locks; "identity" in ASCII. */
 #define DIRECTORY_LOCK 0x6964656e74697479
@@ -64,7 +68,9 @@ const struct pg_stmt identity_statements[] = {
                         "uuid uuid text uuid text bool" },
     [SECRETS] = { "identity_secrets",
                   "select hash, coalesce(expires_at <= now(), false) from principal_secrets"
-                  " where principal_id = $1 order by created_at desc, id limit 50",
+                  " where principal_id = $1 or principal_id in (select ap.object_id"
+                  " from applications ap join principals p on p.app_id = ap.app_id"
+                  " where p.object_id = $1) order by created_at desc, id limit 50",
                   "uuid" },
     [ADD_SECRET] = { "identity_add_secret",
                      "insert into principal_secrets (id, principal_id, hash, hint, expires_at)"
@@ -88,16 +94,27 @@ const struct pg_stmt identity_statements[] = {
                      "" },
     [LOCK] = { "identity_lock", "select pg_advisory_xact_lock($1)", "int8" },
     [ASSIGNMENTS_OF] = { "identity_assignments_of",
-                         "select " ASSIGNMENT_COLUMNS " from role_assignments ra"
-                         " where ra.principal_id = $1 order by ra.scope_key, ra.id",
+                         "with recursive who(id) as (select $1::uuid union"
+                         " select g.group_id from group_members g join who w on g.member_id = w.id)"
+                         " select ra.principal_id, " ASSIGNMENT_COLUMNS
+                         " from role_assignments ra" WITH_ROLE
+                         " where ra.principal_id in (select id from who)"
+                         " order by ra.scope_key, ra.id",
                          "uuid" },
     [ASSIGNMENTS_AT] = { "identity_assignments_at",
-                         "select " ASSIGNMENT_COLUMNS " from role_assignments ra"
-                         " join principals p on p.object_id = ra.principal_id and p.is_enabled"
+                         "with recursive who(assigned, id) as ("
+                         " select distinct principal_id, principal_id from role_assignments"
+                         " where scope_key = any ($1) union"
+                         " select w.assigned, g.member_id from group_members g"
+                         " join who w on g.group_id = w.id)"
+                         " select p.object_id, " ASSIGNMENT_COLUMNS " from role_assignments ra"
+                         " join who w on w.assigned = ra.principal_id"
+                         " join principals p on p.object_id = w.id and p.is_enabled"
+                         " and p.kind <> 'Group'"
                          " join subscriptions s on s.id = $2 and s.tenant_id = ra.tenant_id"
-                         " and s.tenant_id = p.tenant_id"
+                         " and s.tenant_id = p.tenant_id" WITH_ROLE
                          " where ra.scope_key = any ($1)"
-                         " order by ra.principal_id, ra.scope_key, ra.id",
+                         " order by p.object_id, ra.scope_key, ra.id",
                          "text[] uuid" },
     [ADD_ASSIGNMENT] = { "identity_add_assignment",
                          "insert into role_assignments (id, scope, scope_key, tenant_id,"
@@ -268,17 +285,34 @@ int identity_lock(struct pg_conn *conn, struct arena *a, struct error *err)
     return PG_RUN(conn, a, &identity_statements[LOCK], NULL, err, pg_int(DIRECTORY_LOCK));
 }
 
+/* Ended by NULL. */
+static const char *const *read_list(const struct pg_result *r, struct arena *a, size_t row,
+                                    size_t col)
+{
+    const char **items = NULL;
+    size_t count = pg_get_texts(r, row, col, &items);
+    const char **list = arena_array(a, count + 1, sizeof(char *));
+    for (size_t i = 0; i < count; i++)
+        list[i] = items[i];
+    return list;
+}
+
 static void read_assignments(const struct pg_result *r, struct arena *a,
                              struct assignment_row **ret, size_t *ret_count)
 {
     *ret_count = pg_rows(r);
     *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
-    for (size_t i = 0; i < *ret_count; i++)
-        (*ret)[i] = (struct assignment_row){ .principal_id = pg_get_text(r, i, 0),
-                                             .role_definition_id = pg_get_text(r, i, 1),
-                                             .scope_key = pg_get_text(r, i, 2),
-                                             .condition = pg_get_text(r, i, 3),
-                                             .tenant_id = pg_get_text(r, i, 4) };
+    for (size_t i = 0; i < *ret_count; i++) {
+        struct assignment_row *row = &(*ret)[i];
+        *row = (struct assignment_row){ .principal_id = pg_get_text(r, i, 0),
+                                        .role_definition_id = pg_get_text(r, i, 1),
+                                        .scope_key = pg_get_text(r, i, 2),
+                                        .condition = pg_get_text(r, i, 3),
+                                        .tenant_id = pg_get_text(r, i, 4),
+                                        .is_custom = pg_get_bool(r, i, 5) };
+        for (size_t n = 0; row->is_custom && n < ROLE_LISTS; n++)
+            row->patterns[n] = read_list(r, a, i, 6 + n);
+    }
 }
 
 int identity_assignments_of(struct pg_conn *conn, struct arena *a, const char *principal_id,

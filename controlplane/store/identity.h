@@ -87,18 +87,22 @@ MUST_CHECK int identity_prune_keys(struct pg_conn *conn, struct arena *a, struct
  * must exist once. */
 MUST_CHECK int identity_lock(struct pg_conn *conn, struct arena *a, struct error *err);
 
+#define ROLE_LISTS 4 /* actions, not_actions, data_actions, not_data_actions */
+
 struct assignment_row {
-    const char *principal_id;
+    const char *principal_id; /* whom it is good for: a member, where a group has it */
     const char *role_definition_id;
     const char *scope_key;
     const char *condition; /* NULL: unconditional */
     const char *tenant_id;
+    bool is_custom; /* a role of the tenant's own, which says: */
+    const char *const *patterns[ROLE_LISTS]; /* each ended by NULL */
 };
-/* Of one principal, at every scope. */
+/* Of one principal and of the groups it is in, at every scope. */
 MUST_CHECK int identity_assignments_of(struct pg_conn *conn, struct arena *a,
                                        const char *principal_id, struct assignment_row **ret,
                                        size_t *ret_count, struct error *err);
-/* Of all enabled principals, at exactly these scopes, in the tenant of the subscription; in a fixed
+/* Of all enabled principals, members of groups included, at exactly these scopes, in the tenant of the subscription; in a fixed
  * order, so that what is made from them can be compared. */
 MUST_CHECK int identity_assignments_at(struct pg_conn *conn, struct arena *a,
                                        const char *const *scope_keys, size_t scope_count,

@@ -15,6 +15,7 @@ extern const struct pg_stmt subscriptions_statements[];
 extern const struct pg_stmt lease_statements[];
 extern const struct pg_stmt placement_statements[];
 extern const struct pg_stmt region_statements[];
+extern const struct pg_stmt authorization_statements[];
 /* Against a region's database. */
 extern const struct pg_stmt published_statements[];
 extern const struct pg_stmt published_tokens_statements[];

@@ -15,9 +15,11 @@
 #include "controlplane/types/resource_group.h"
 #include "controlplane/types/scope_map.h"
 #include "controlplane/types/token.h"
+#include "controlplane/types/user_assigned_identity.h"
 
 const struct resource_type *const all_types[] = {
-    &resource_group_type, &registry_type, &scope_map_type, &token_type, NULL,
+    &resource_group_type, &registry_type, &scope_map_type, &token_type,
+    &user_assigned_identity_type, NULL,
 };
 
 static const char *const sku_texts[SKU_MAX] = {

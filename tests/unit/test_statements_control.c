@@ -32,6 +32,7 @@ static const struct {
     { "placements", placement_statements },
     { "regions", region_statements },
     { "identity", identity_statements },
+    { "authorization", authorization_statements },
 };
 
 static struct test_postgres *server;

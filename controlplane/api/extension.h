@@ -1,0 +1,49 @@
+/* Extension resources of Microsoft.Authorization: what their endpoints share. The scope is whatever
+ * stands before the last /providers/ of the path: nothing (the tenant), a subscription, a group, a
+ * resource or a child of one. */
+#ifndef PORTOLAN_API_EXTENSION_H
+#define PORTOLAN_API_EXTENSION_H
+
+#include <stdbool.h>
+
+#include "common/base/cleanup.h"
+
+struct call;
+struct error;
+struct json_object;
+struct pg_conn;
+
+#define AUTHORIZATION "Microsoft.Authorization"
+
+struct extension {
+    const char *scope; /* canonical; "/" of the tenant */
+    const char *key;   /* lower case, "" of the tenant */
+    const char *name;  /* NULL of a collection */
+    bool is_tenant;
+    bool is_subscription;
+};
+
+/* Parses the path, checks the subscription, then that the caller may do `action`
+ * ("roleAssignments/read") over the scope. Writes are refused under a ReadOnly lock, deletes under
+ * any, except where is_lock: locks do not lock themselves. */
+MUST_CHECK int extension_open(struct call *c, const char *action, bool is_lock,
+                              struct extension *ret, struct error *err);
+/* Inside the transaction that writes: the scope is there, and stays until it ends. */
+MUST_CHECK int extension_hold(struct pg_conn *conn, struct call *c, const struct extension *x,
+                              struct error *err);
+/* Rows at the scope, above, or below are shown to a caller that may read there: a list asks for the
+ * right at the scope, or for any right in it (then each row is asked for on its own). */
+MUST_CHECK int extension_body(struct call *c, struct json_object **ret, struct error *err);
+/* An entry of the activity log. */
+MUST_CHECK int extension_event(struct pg_conn *conn, struct call *c, const struct extension *x,
+                               const char *id, const char *operation, struct error *err);
+/* "<scope>/providers/Microsoft.Authorization/<type>/<name>". */
+char *extension_id(struct call *c, const char *scope, const char *type, const char *name);
+/* "atScope()", "assignedTo('x')", "principalId eq 'x'", "roleName eq 'x'" …, joined by `and`: true
+ * when the term is there; *ret_value is what stands in quotes, or NULL. */
+bool extension_filter(struct call *c, const char *term, const char **ret_value);
+
+/* locks.c. Refuses with ScopeLocked when a lock stands in the way of a change at the id. */
+MUST_CHECK int lock_guard(struct call *c, const char *id, bool is_delete, struct error *err);
+
+#endif

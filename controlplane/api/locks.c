@@ -1,0 +1,211 @@
+/* Microsoft.Authorization/locks at any scope, and the guard that changes pass. A ReadOnly lock stops
+ * every change at its scope and below, a CanNotDelete lock deletes only; deleting what holds
+ * something locked is stopped as well. */
+#include "controlplane/api/locks.h"
+
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/text.h"
+#include "common/json/json.h"
+#include "common/pg/pg.h"
+
+#include "controlplane/api/call.h"
+#include "controlplane/api/errors.h"
+#include "controlplane/api/extension.h"
+#include "controlplane/store/authorization.h"
+
+#define NAME_MAX_CHARS 260
+#define NOTES_MAX_BYTES 512
+
+static const struct error_code E_SCOPE_LOCKED = { "ScopeLocked", 409 };
+static const struct error_code E_LOCK_NOT_FOUND = { "LockNotFound", 404 };
+
+static const char *const versions[] = { "2020-05-01", "2017-04-01", "2016-09-01", "2015-01-01",
+                                        NULL };
+
+struct work {
+    struct call *call;
+    struct extension at;
+    struct lock_row row;
+    struct lock_row *rows;
+    size_t count;
+    const char *scope;
+    bool is_delete;
+    int found;
+};
+
+static int read_blocking(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct work *w = ctx;
+
+    w->found = lock_row_blocking(conn, a, w->call->caller.tenant_id, w->at.key, w->is_delete,
+                                 &w->scope, err);
+    return w->found < 0 ? -1 : 0;
+}
+
+int lock_guard(struct call *c, const char *id, bool is_delete, struct error *err)
+{
+    struct work w = { .call = c, .at.key = text_lower(c->arena, id), .is_delete = is_delete };
+
+    if (pg_with(c->control->db, c->arena, read_blocking, &w, err))
+        return -1;
+    if (!w.found)
+        return 0;
+    return fail(err, &E_SCOPE_LOCKED,
+                "The scope '%.400s' cannot perform %s operation because following scope(s) are "
+                "locked: '%.400s'. Please remove the lock and try again.",
+                id, is_delete ? "delete" : "write", w.scope);
+}
+
+static struct json_object *show(struct call *c, const struct lock_row *row)
+{
+    struct json_object *out = json_new_object(), *properties = json_new_object();
+
+    json_set_text(properties, "level", row->level);
+    if (row->notes)
+        json_set_text(properties, "notes", row->notes);
+    json_set(out, "properties", properties);
+    json_set_text(out, "id", extension_id(c, row->scope, "locks", row->name));
+    json_set_text(out, "type", AUTHORIZATION "/locks");
+    json_set_text(out, "name", row->name);
+    return json_own(c->arena, out);
+}
+
+static int check_name(const char *name, struct error *err)
+{
+    static const char refused[] = "<>%&:\\?/#";
+
+    if (strlen(name) > NAME_MAX_CHARS || strpbrk(name, refused))
+        return fail(err, &E_INVALID_NAME,
+                    "The lock name '%.60s' is invalid: it may have 1 to 260 characters, and none "
+                    "of <, >, %%, &, :, \\, ?, /, #.",
+                    name);
+    return 0;
+}
+
+static int put(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct work *w = ctx;
+    const char *id = extension_id(w->call, w->row.scope, "locks", w->row.name);
+
+    if (extension_hold(conn, w->call, &w->at, err))
+        return -1;
+    w->found = lock_row_put(conn, a, w->call->caller.tenant_id, &w->row, err);
+    return w->found < 0 ? -1
+                        : extension_event(conn, w->call, &w->at, id, "locks/write", err);
+}
+
+static int run_put(struct call *c, struct error *err)
+{
+    struct work w = { .call = c };
+    struct json_object *body = NULL;
+    const char *level;
+
+    if (extension_open(c, "locks/write", true, &w.at, err) || check_name(w.at.name, err) ||
+        extension_body(c, &body, err))
+        return -1;
+    level = json_text(body, "properties.level");
+    level = text_eq_nocase(level, "CanNotDelete") ? "CanNotDelete"
+            : text_eq_nocase(level, "ReadOnly")   ? "ReadOnly"
+                                                  : NULL;
+    w.row = (struct lock_row){ .scope = w.at.scope,
+                               .scope_key = w.at.key,
+                               .name = w.at.name,
+                               .name_key = text_lower(c->arena, w.at.name),
+                               .level = level,
+                               .notes = json_text(body, "properties.notes") };
+    if (!level)
+        return fail_at(err, &E_INVALID_CONTENT, "properties.level",
+                       "The level of a lock is 'CanNotDelete' or 'ReadOnly'.");
+    if (w.row.notes && strlen(w.row.notes) > NOTES_MAX_BYTES)
+        return fail_at(err, &E_INVALID_CONTENT, "properties.notes",
+                       "The notes of a lock may have up to %d bytes.", NOTES_MAX_BYTES);
+    if (pg_transact(c->control->db, c->arena, put, &w, err))
+        return -1;
+    reply_json(c, w.found ? 201 : 200, show(c, &w.row));
+    return 0;
+}
+
+static int get(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct work *w = ctx;
+
+    w->found = lock_row_get(conn, a, w->call->caller.tenant_id, w->at.key,
+                            text_lower(a, w->at.name), &w->row, err);
+    return w->found < 0 ? -1 : 0;
+}
+
+static int run_get(struct call *c, struct error *err)
+{
+    struct work w = { .call = c };
+
+    if (extension_open(c, "locks/read", true, &w.at, err) ||
+        pg_with(c->control->db, c->arena, get, &w, err))
+        return -1;
+    if (!w.found)
+        return fail(err, &E_LOCK_NOT_FOUND, "The lock '%.100s' could not be found.", w.at.name);
+    reply_json(c, 200, show(c, &w.row));
+    return 0;
+}
+
+static int list(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct work *w = ctx;
+
+    return lock_row_list(conn, a, w->call->caller.tenant_id, w->at.key,
+                         !extension_filter(w->call, "atScope()", NULL), &w->rows, &w->count, err);
+}
+
+static int run_list(struct call *c, struct error *err)
+{
+    struct work w = { .call = c };
+    struct json_object *body, *value;
+
+    if (extension_open(c, "locks/read", true, &w.at, err) ||
+        pg_with(c->control->db, c->arena, list, &w, err))
+        return -1;
+    body = json_own(c->arena, json_new_object());
+    value = json_new_array();
+    for (size_t i = 0; i < w.count; i++)
+        json_add(value, json_get(show(c, &w.rows[i])));
+    json_set(body, "value", value);
+    reply_json(c, 200, body);
+    return 0;
+}
+
+static int drop(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct work *w = ctx;
+    const char *id = extension_id(w->call, w->at.scope, "locks", w->at.name);
+
+    w->found = lock_row_delete(conn, a, w->call->caller.tenant_id, w->at.key,
+                               text_lower(a, w->at.name), err);
+    if (w->found <= 0)
+        return w->found;
+    return extension_event(conn, w->call, &w->at, id, "locks/delete", err);
+}
+
+static int run_delete(struct call *c, struct error *err)
+{
+    struct work w = { .call = c };
+
+    if (extension_open(c, "locks/delete", true, &w.at, err) ||
+        pg_transact(c->control->db, c->arena, drop, &w, err))
+        return -1;
+    http_reply_empty(c->req, w.found ? 200 : 204);
+    return 0;
+}
+
+const struct endpoint lock_put = { .versions = versions,
+                                   .description = "Create or replace a lock",
+                                   .run = run_put };
+const struct endpoint lock_show = { .versions = versions,
+                                    .description = "A lock",
+                                    .run = run_get };
+const struct endpoint lock_remove = { .versions = versions,
+                                      .description = "Remove a lock",
+                                      .run = run_delete };
+const struct endpoint locks_list = { .versions = versions,
+                                     .description = "Locks at a scope, above and below it",
+                                     .run = run_list };
