@@ -83,8 +83,8 @@ int call_fail(struct call *c, struct error *err, const char *fmt, ...)
     char *why = arena_vprintf(c->arena, fmt, ap);
     va_end(ap);
     return fail(err, &E_TEMPLATE_EXPRESSION,
-                "Unable to evaluate template language function '%s': %s" SEE_FUNCTIONS,
-                c->fn->name, why);
+                "Unable to evaluate template language function '%s': %s" SEE_FUNCTIONS, c->fn->name,
+                why);
 }
 
 int call_eval(struct call *c, size_t i, const struct value **ret, struct error *err)

@@ -130,8 +130,10 @@ int fn_flatten(struct call *c, const struct value **ret, struct error *err)
         return -1;
     for (size_t i = 0; i < in->count; i++) {
         if (in->items[i]->kind != VALUE_ARRAY)
-            return call_fail(c, err, "each element of the array must be an array; element '%zu' is "
-                                     "of type '%s'.", i, value_kind_name(in->items[i]));
+            return call_fail(c, err,
+                             "each element of the array must be an array; element '%zu' is "
+                             "of type '%s'.",
+                             i, value_kind_name(in->items[i]));
         count += in->items[i]->count;
     }
     if (call_items(c, count, &items, err) < 0)
@@ -164,8 +166,9 @@ int fn_range(struct call *c, const struct value **ret, struct error *err)
         return -1;
     if (count < 0 || count > RANGE_COUNT_MAX || start < INT32_MIN || start > INT32_MAX ||
         start + count > INT32_MAX)
-        return call_fail(c, err, "the count '%" PRId64 "' must be between '0' and '%d', and the sum "
-                                 "of start and count must not exceed '2147483647'.",
+        return call_fail(c, err,
+                         "the count '%" PRId64 "' must be between '0' and '%d', and the sum "
+                         "of start and count must not exceed '2147483647'.",
                          count, RANGE_COUNT_MAX);
     if (call_items(c, (size_t)count, &items, err) < 0 ||
         engine_bytes(c->env->engine, (size_t)count * sizeof(struct value), err) < 0)
@@ -230,7 +233,8 @@ static int from_end(struct call *c, bool is_safe, const struct value **ret, stru
     else if (!is_safe)
         return fail(err, &E_TEMPLATE_EXPRESSION,
                     "The language expression property array index '%" PRId64
-                    "' from the end is out of bounds.", n);
+                    "' from the end is out of bounds.",
+                    n);
     return 0;
 }
 

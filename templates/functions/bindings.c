@@ -81,12 +81,13 @@ int fn_copy_index(struct call *c, const struct value **ret, struct error *err)
     if (!f && loop)
         return fail(err, &E_TEMPLATE_EXPRESSION,
                     "The template function 'copyIndex' has an invalid argument. The provided copy "
-                    "name '%s' doesn't exist in the resource." USAGE("arm-copy"), loop);
+                    "name '%s' doesn't exist in the resource." USAGE("arm-copy"),
+                    loop);
     if (!f)
-        return fail(err, &E_TEMPLATE_EXPRESSION,
-                    "The template function 'copyIndex' is not expected at this location. The "
-                    "function can only be used in a resource with copy specified."
-                    USAGE("arm-copy"));
+        return fail(
+            err, &E_TEMPLATE_EXPRESSION,
+            "The template function 'copyIndex' is not expected at this location. The "
+            "function can only be used in a resource with copy specified." USAGE("arm-copy"));
     if (f->is_open) {
         *ret = open_index(c, loop, offset);
         return 0;

@@ -89,8 +89,10 @@ int fn_cidr_subnet(struct call *c, const struct value **ret, struct error *err)
         arg_int(c, 2, &index, err) < 0)
         return -1;
     if (cidr < r.cidr || cidr > r.bits)
-        return call_fail(c, err, "the new prefix length '%" PRId64 "' must be between '%d' and "
-                                 "'%d'.", cidr, r.cidr, r.bits);
+        return call_fail(c, err,
+                         "the new prefix length '%" PRId64 "' must be between '%d' and "
+                         "'%d'.",
+                         cidr, r.cidr, r.bits);
     int shift = r.bits - (int)cidr;
     address all = r.bits == 128 ? ~(address)0 : ((address)1 << 32) - 1;
     address most = 0;

@@ -9,7 +9,8 @@
 static const char symbols[] = " _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$";
 
 /* Base letters of U+00C0 to U+00FF; '*' where there is none. */
-static const char latin1_base[] = "AAAAAA*CEEEEIIIIDNOOOOO*OUUUUY**aaaaaa*ceeeeiiiidnooooo*ouuuuy*y";
+static const char latin1_base[] =
+    "AAAAAA*CEEEEIIIIDNOOOOO*OUUUUY**aaaaaa*ceeeeiiiidnooooo*ouuuuy*y";
 
 enum { WEIGHT_SYMBOL = 1, WEIGHT_DIGIT = 100, WEIGHT_LETTER = 200, WEIGHT_OTHER = 1000 };
 

@@ -10,9 +10,9 @@
 #include "templates/functions/moment.h"
 #include "templates/language/template.h"
 
-#define FORMAT_BASIC "yyyyMMddTHHmmssZ"
+#define FORMAT_BASIC    "yyyyMMddTHHmmssZ"
 #define FORMAT_EXTENDED "yyyy-MM-ddTHH:mm:ssZ"
-#define FORMAT_GENERAL "M/d/yyyy h:mm:ss tt"
+#define FORMAT_GENERAL  "M/d/yyyy h:mm:ss tt"
 
 static int formatted(struct call *c, const struct moment *m, const char *format,
                      const struct value **ret, struct error *err)
@@ -58,7 +58,8 @@ int fn_date_time_add(struct call *c, const struct value **ret, struct error *err
         return -1;
     enum moment_added added = moment_add(&m, duration->text);
     if (added == ADD_MALFORMED)
-        return call_fail(c, err, "the duration '%.64s' is not valid. It must be in ISO 8601 format.",
+        return call_fail(c, err,
+                         "the duration '%.64s' is not valid. It must be in ISO 8601 format.",
                          duration->text);
     if (added == ADD_OUT_OF_RANGE)
         return call_fail(c, err, "the resulting date is out of range.");

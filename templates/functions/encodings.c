@@ -32,8 +32,7 @@ static int unbase64(struct call *c, const char *s, size_t len, const struct valu
 int fn_base64(struct call *c, const struct value **ret, struct error *err)
 {
     const struct value *s;
-    if (arg_text(c, 0, &s, err) < 0 ||
-        engine_bytes(c->env->engine, (size_t)s->count * 2, err) < 0)
+    if (arg_text(c, 0, &s, err) < 0 || engine_bytes(c->env->engine, (size_t)s->count * 2, err) < 0)
         return -1;
     char *text = text_base64(c->arena, s->text, s->count);
     return call_text(c, text, strlen(text), ret, err);
@@ -60,8 +59,7 @@ int fn_base64_to_json(struct call *c, const struct value **ret, struct error *er
 int fn_data_uri(struct call *c, const struct value **ret, struct error *err)
 {
     const struct value *s;
-    if (arg_text(c, 0, &s, err) < 0 ||
-        engine_bytes(c->env->engine, (size_t)s->count * 3, err) < 0)
+    if (arg_text(c, 0, &s, err) < 0 || engine_bytes(c->env->engine, (size_t)s->count * 3, err) < 0)
         return -1;
     char *uri = arena_printf(c->arena, "data:text/plain;charset=utf-8;base64,%s",
                              text_base64(c->arena, s->text, s->count));
@@ -93,8 +91,7 @@ int fn_data_uri_to_string(struct call *c, const struct value **ret, struct error
 int fn_uri_component(struct call *c, const struct value **ret, struct error *err)
 {
     const struct value *s;
-    if (arg_text(c, 0, &s, err) < 0 ||
-        engine_bytes(c->env->engine, (size_t)s->count * 3, err) < 0)
+    if (arg_text(c, 0, &s, err) < 0 || engine_bytes(c->env->engine, (size_t)s->count * 3, err) < 0)
         return -1;
     char *text = text_percent_encode(c->arena, s->text);
     return call_text(c, text, strlen(text), ret, err);

@@ -10,7 +10,7 @@
 #include "templates/functions/families.h"
 #include "templates/functions/function.h"
 
-#define WIDTH_MAX 4096
+#define WIDTH_MAX  4096
 #define DIGITS_MAX 99
 
 static int malformed(struct call *c, struct error *err)
@@ -215,8 +215,10 @@ static int read_hole(const char **p, const char *end, struct hole *ret)
 static int put_hole(struct call *c, struct str *out, const struct hole *h, struct error *err)
 {
     if (h->index + 1 >= c->argc)
-        return call_fail(c, err, "the index '%zu' of the format string has no parameter; '%zu' "
-                                 "were given.", h->index, c->argc - 1);
+        return call_fail(c, err,
+                         "the index '%zu' of the format string has no parameter; '%zu' "
+                         "were given.",
+                         h->index, c->argc - 1);
     const struct value *v = c->args[h->index + 1];
     bool is_number = v->kind == VALUE_INT || v->kind == VALUE_FLOAT;
     size_t before = out->len;

@@ -1,5 +1,6 @@
 /* One row per standard function, and what a function is given. The table in table.c is the only
- * list: look-up, argument counts, where a function may stand, and the documentation come from it. */
+ * list: look-up, argument counts, where a function may stand, and the documentation come from it.
+ */
 #ifndef PORTOLAN_TEMPLATES_FUNCTION_H
 #define PORTOLAN_TEMPLATES_FUNCTION_H
 
@@ -20,18 +21,18 @@ struct call {
     struct env *env;
     struct arena *arena;
     const struct function *fn;
-    const struct expr *expr;         /* for FN_LAZY: the arguments, not evaluated */
-    const char *name;                /* as written */
+    const struct expr *expr; /* for FN_LAZY: the arguments, not evaluated */
+    const char *name;        /* as written */
     size_t argc;
     const struct value *const *args; /* evaluated; NULL under FN_LAZY */
 };
 
-#define FN_LAZY (1u << 0)        /* evaluates its own arguments */
-#define FN_RUNTIME (1u << 1)     /* answered by template_runtime; needs ALLOW_RUNTIME */
-#define FN_DEFAULTS (1u << 2)    /* only in parameter defaults */
-#define FN_SCOPE (1u << 3)       /* not in user functions */
-#define FN_STRUCTURAL (1u << 4)  /* takes values whose inside is deferred */
-#define FN_LAMBDA (1u << 5)      /* its last arguments are lambda(…) */
+#define FN_LAZY       (1u << 0) /* evaluates its own arguments */
+#define FN_RUNTIME    (1u << 1) /* answered by template_runtime; needs ALLOW_RUNTIME */
+#define FN_DEFAULTS   (1u << 2) /* only in parameter defaults */
+#define FN_SCOPE      (1u << 3) /* not in user functions */
+#define FN_STRUCTURAL (1u << 4) /* takes values whose inside is deferred */
+#define FN_LAMBDA     (1u << 5) /* its last arguments are lambda(…) */
 
 struct function {
     const char *name;

@@ -160,8 +160,9 @@ static const struct value *uuid_value(struct arena *a, const uint8_t *hash, unsi
     memcpy(b, hash, 16);
     b[6] = (uint8_t)((b[6] & 0x0f) | version << 4);
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    char *text = arena_printf(a, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-                                 "%02x%02x%02x%02x%02x%02x",
+    char *text = arena_printf(a,
+                              "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
+                              "%02x%02x%02x%02x%02x%02x",
                               b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10],
                               b[11], b[12], b[13], b[14], b[15]);
     return value_text_own(a, text, 36);
@@ -191,8 +192,8 @@ int fn_new_guid(struct call *c, const struct value **ret, struct error *err)
 {
     (void)err;
     const char *seed = c->env->scope->seed;
-    char *name = arena_printf(c->arena, "%s/newGuid/%d", seed ? seed : "",
-                              c->env->engine->guid_count++);
+    char *name =
+        arena_printf(c->arena, "%s/newGuid/%d", seed ? seed : "", c->env->engine->guid_count++);
     uint8_t hash[20];
     hash_sha1(name, strlen(name), hash);
     *ret = uuid_value(c->arena, hash, 4);

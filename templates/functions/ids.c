@@ -21,8 +21,9 @@ static int find_type(struct call *c, size_t first, size_t *ret, struct error *er
     }
     if (*ret < c->argc)
         return 0;
-    return call_fail(c, err, "function requires a fully qualified resource type 'namespace/type' "
-                             "before the resource names.");
+    return call_fail(c, err,
+                     "function requires a fully qualified resource type 'namespace/type' "
+                     "before the resource names.");
 }
 
 /* /providers/ns/t1/n1/t2/n2 of the type at index `at` and the names after it. */
@@ -35,11 +36,11 @@ static int put_provider_path(struct call *c, struct str *out, size_t at, struct 
         count--; /* a trailing slash */
     size_t names = c->argc - at - 1;
     if (count < 2 || count - 1 != names)
-        return fail(err, &E_TEMPLATE_EXPRESSION,
-                    "Unable to evaluate template language function '%s': the type '%s' requires "
-                    "'%zu' resource name argument(s)."
-                    USAGE("arm-template-expressions/#resourceid"),
-                    c->fn->name, type, count ? count - 1 : 0);
+        return fail(
+            err, &E_TEMPLATE_EXPRESSION,
+            "Unable to evaluate template language function '%s': the type '%s' requires "
+            "'%zu' resource name argument(s)." USAGE("arm-template-expressions/#resourceid"),
+            c->fn->name, type, count ? count - 1 : 0);
     str_printf(out, "/providers/%s", segments[0]);
     for (size_t i = 1; i < count; i++)
         str_printf(out, "/%s/%s", segments[i], c->args[at + i]->text);
@@ -61,8 +62,9 @@ static int check_subscription(const char *s, struct error *err)
     if (uuid_is_valid(s))
         return 0;
     return fail(err, &E_TEMPLATE_EXPRESSION,
-                "The provided value '%s' is not valid subscription identifier."
-                USAGE("arm-template-expressions/#resourceid"), s);
+                "The provided value '%s' is not valid subscription identifier." USAGE(
+                    "arm-template-expressions/#resourceid"),
+                s);
 }
 
 /* Which subscription and group an id is in: what the leading arguments say, else the scope's. */
@@ -73,8 +75,9 @@ static int leading(struct call *c, size_t count, const char **subscription, cons
     *subscription = x->scope <= SCOPE_SUBSCRIPTION ? x->subscription_id : NULL;
     *group = x->scope == SCOPE_RESOURCE_GROUP ? x->resource_group : NULL;
     if (count > 2)
-        return call_fail(c, err, "at most a subscription id and a resource group name may stand "
-                                 "before the resource type.");
+        return call_fail(c, err,
+                         "at most a subscription id and a resource group name may stand "
+                         "before the resource type.");
     const char *first = count ? c->args[0]->text : NULL;
     if (count == 2) {
         *subscription = first;
@@ -189,8 +192,7 @@ int fn_role_definitions(struct call *c, const struct value **ret, struct error *
     for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
         if (!text_eq_nocase(name->text, roles[i].name))
             continue;
-        char *id = arena_printf(c->arena,
-                                "/providers/Microsoft.Authorization/roleDefinitions/%s",
+        char *id = arena_printf(c->arena, "/providers/Microsoft.Authorization/roleDefinitions/%s",
                                 roles[i].id);
         struct object_builder b;
         object_start(&b, c->arena, 2);

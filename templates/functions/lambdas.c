@@ -126,8 +126,10 @@ static int truth(struct call *c, const struct value *v, struct error *err)
     if (v->kind == VALUE_DEFERRED)
         return 2;
     if (v->kind != VALUE_BOOL)
-        return call_fail(c, err, "the lambda must return a boolean; it returned a value of type "
-                                 "'%s'.", value_kind_name(v));
+        return call_fail(c, err,
+                         "the lambda must return a boolean; it returned a value of type "
+                         "'%s'.",
+                         value_kind_name(v));
     return v->boolean;
 }
 
@@ -273,8 +275,10 @@ static int keyed_item(struct call *c, struct keyed *k, const struct value *in, s
     if ((*ret_key)->kind == VALUE_DEFERRED)
         return 0;
     if ((*ret_key)->kind != VALUE_TEXT)
-        return call_fail(c, err, "the key lambda must return a string; it returned a value of type "
-                                 "'%s'.", value_kind_name(*ret_key));
+        return call_fail(c, err,
+                         "the key lambda must return a string; it returned a value of type "
+                         "'%s'.",
+                         value_kind_name(*ret_key));
     *ret_value = in->items[i];
     if (k->has_value && run_item(c, &k->value, in->items[i], i, ret_value, err) < 0)
         return -1;
@@ -343,8 +347,8 @@ int fn_group_by(struct call *c, const struct value **ret, struct error *err)
         if (rc <= 0)
             return rc < 0 ? -1 : call_defer(c, ret, err);
         size_t at = 0;
-        while (at < b.count && !text_same_nocase(b.members[at].key, b.members[at].key_len,
-                                                 key->text, key->count))
+        while (at < b.count &&
+               !text_same_nocase(b.members[at].key, b.members[at].key_len, key->text, key->count))
             at++;
         if (at == b.count)
             object_push(&b, key->text, key->count, &value_null);

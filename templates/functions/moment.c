@@ -7,13 +7,13 @@
 
 #define SECONDS_MIN (-62135596800LL) /* 0001-01-01 */
 #define SECONDS_MAX 253402300799LL   /* 9999-12-31T23:59:59 */
-#define TICKS 10000000
+#define TICKS       10000000
 
 static const char *const days[] = { "Sunday",   "Monday", "Tuesday", "Wednesday",
                                     "Thursday", "Friday", "Saturday" };
-static const char *const months[] = { "January", "February", "March",     "April",   "May",
-                                      "June",    "July",     "August",    "September", "October",
-                                      "November", "December" };
+static const char *const months[] = { "January",   "February", "March",    "April",
+                                      "May",       "June",     "July",     "August",
+                                      "September", "October",  "November", "December" };
 
 static bool is_leap(int y)
 {

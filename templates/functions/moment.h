@@ -11,8 +11,8 @@
 struct str;
 
 struct moment {
-    int64_t seconds;  /* since 1970-01-01T00:00:00Z; UTC */
-    int32_t ticks;    /* 100 ns, 0…9999999 */
+    int64_t seconds; /* since 1970-01-01T00:00:00Z; UTC */
+    int32_t ticks;   /* 100 ns, 0…9999999 */
 };
 
 /* How a base was written: results of dateTimeAdd follow it. */

@@ -132,8 +132,8 @@ static int intersect_arrays(struct call *c, const struct value **ret, struct err
     for (size_t i = 0; i < first->count; i++) {
         bool in_all = true, is_double;
         for (size_t k = 1; k < c->argc && in_all; k++)
-            if (find_item(c, c->args[k]->items, c->args[k]->count, first->items[i], &in_all,
-                          err) < 0)
+            if (find_item(c, c->args[k]->items, c->args[k]->count, first->items[i], &in_all, err) <
+                0)
                 return -1;
         if (find_item(c, items, count, first->items[i], &is_double, err) < 0)
             return -1;

@@ -76,8 +76,7 @@ static int find_resource(struct env *env, const char *name, const struct plan_no
 }
 
 /* The id that argument 0 means, and the api version its resource has in this template. */
-static int target(struct call *c, const char **ret_id, const char **ret_version,
-                  struct error *err)
+static int target(struct call *c, const char **ret_id, const char **ret_version, struct error *err)
 {
     const struct value *name;
     const struct plan_node *n;
@@ -91,8 +90,8 @@ static int target(struct call *c, const char **ret_id, const char **ret_version,
     if (rc == 0 && name->text[0] != '/')
         return fail(err, &E_TEMPLATE_EXPRESSION,
                     "The template reference '%s' is not valid: could not find template resource or "
-                    "resource copy with this name."
-                    USAGE("arm-template-expressions/#reference"), name->text);
+                    "resource copy with this name." USAGE("arm-template-expressions/#reference"),
+                    name->text);
     if (rc == 0)
         return 0;
     *ret_id = n->id;
@@ -150,8 +149,10 @@ int fn_reference(struct call *c, const struct value **ret, struct error *err)
         return -1;
     }
     if (!version && !own_version && !c->env->scope->runtime)
-        return call_fail(c, err, "an api version is required: the resource '%s' is not defined in "
-                                 "the template.", id);
+        return call_fail(c, err,
+                         "an api version is required: the resource '%s' is not defined in "
+                         "the template.",
+                         id);
     return ask(c, id, version ? version->text : own_version, full, ret, err);
 }
 
@@ -171,8 +172,8 @@ int fn_references(struct call *c, const struct value **ret, struct error *err)
     if (!b || !nodes)
         return fail(err, &E_TEMPLATE_EXPRESSION,
                     "The template reference '%s' is not valid: could not find template resource or "
-                    "resource copy with this name."
-                    USAGE("arm-template-expressions/#reference"), name->text);
+                    "resource copy with this name." USAGE("arm-template-expressions/#reference"),
+                    name->text);
     if (call_items(c, count, &items, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {

@@ -56,7 +56,8 @@ static int absent(struct call *c, const char *what, struct error *err)
 {
     return fail(err, &E_TEMPLATE_EXPRESSION,
                 "The template function '%s' is not expected at this location: the deployment has "
-                "no %s." SEE_FUNCTIONS, c->name, what);
+                "no %s." SEE_FUNCTIONS,
+                c->name, what);
 }
 
 int fn_resource_group(struct call *c, const struct value **ret, struct error *err)
@@ -67,8 +68,9 @@ int fn_resource_group(struct call *c, const struct value **ret, struct error *er
         return absent(c, "resource group", err);
     start(&m, c);
     start(&properties, c);
-    put_text(&m, "id", arena_printf(c->arena, "/subscriptions/%s/resourceGroups/%s",
-                                    x->subscription_id, x->resource_group));
+    put_text(&m, "id",
+             arena_printf(c->arena, "/subscriptions/%s/resourceGroups/%s", x->subscription_id,
+                          x->resource_group));
     put_text(&m, "name", x->resource_group);
     put_text(&m, "type", "Microsoft.Resources/resourceGroups");
     put_text(&m, "location", x->resource_group_location);
@@ -106,8 +108,9 @@ int fn_management_group(struct call *c, const struct value **ret, struct error *
     start(&properties, c);
     start(&details, c);
     start(&parent, c);
-    put_text(&m, "id", arena_printf(c->arena, "/providers/Microsoft.Management/managementGroups/%s",
-                                    x->management_group));
+    put_text(&m, "id",
+             arena_printf(c->arena, "/providers/Microsoft.Management/managementGroups/%s",
+                          x->management_group));
     put_text(&m, "name", x->management_group);
     put_text(&m, "type", "/providers/Microsoft.Management/managementGroups");
     put_text(&properties, "displayName", x->management_group);

@@ -78,8 +78,7 @@ static void remove_dots(struct str *out, size_t floor, const char *path, size_t 
     }
 }
 
-static void put_path(struct call *c, struct str *out, const struct uri *base,
-                     const struct uri *rel)
+static void put_path(struct call *c, struct str *out, const struct uri *base, const struct uri *rel)
 {
     size_t floor = out->len;
     if (rel->path.len && rel->path.s[0] == '/') {
@@ -175,8 +174,8 @@ int fn_parse_uri(struct call *c, const struct value **ret, struct error *err)
     lower = casing_convert(c->env->engine, host.s, host.len, false, &len);
     object_puts(&b, "host", value_text_own(c->arena, lower, len));
     object_puts(&b, "port", value_int(c->arena, port));
-    object_puts(&b, "path", value_text_len(c->arena, u.path.len ? u.path.s : "/",
-                                           u.path.len ? u.path.len : 1));
+    object_puts(&b, "path",
+                value_text_len(c->arena, u.path.len ? u.path.s : "/", u.path.len ? u.path.len : 1));
     char *query = u.query.len ? arena_printf(c->arena, "?%.*s", (int)u.query.len, u.query.s) : "";
     object_puts(&b, "query", value_text(c->arena, query));
     *ret = object_end(&b);

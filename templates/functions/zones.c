@@ -12,20 +12,25 @@
 #define ZONES 3
 
 static const char *const zonal_regions[] = {
-    "australiaeast", "brazilsouth",        "canadacentral", "centralindia",  "centralus",
-    "eastasia",      "eastus",             "eastus2",       "francecentral", "germanywestcentral",
-    "israelcentral", "italynorth",         "japaneast",     "koreacentral",  "mexicocentral",
-    "northeurope",   "norwayeast",         "polandcentral", "qatarcentral",  "southafricanorth",
-    "southcentralus", "southeastasia",     "spaincentral",  "swedencentral", "switzerlandnorth",
-    "uaenorth",      "uksouth",            "westeurope",    "westus2",       "westus3",
+    "australiaeast",  "brazilsouth",   "canadacentral", "centralindia",  "centralus",
+    "eastasia",       "eastus",        "eastus2",       "francecentral", "germanywestcentral",
+    "israelcentral",  "italynorth",    "japaneast",     "koreacentral",  "mexicocentral",
+    "northeurope",    "norwayeast",    "polandcentral", "qatarcentral",  "southafricanorth",
+    "southcentralus", "southeastasia", "spaincentral",  "swedencentral", "switzerlandnorth",
+    "uaenorth",       "uksouth",       "westeurope",    "westus2",       "westus3",
 };
 
 static const char *const zonal_types[] = {
-    "microsoft.compute/virtualmachines",       "microsoft.compute/disks",
-    "microsoft.compute/virtualmachinescalesets", "microsoft.containerregistry/registries",
-    "microsoft.containerservice/managedclusters", "microsoft.network/applicationgateways",
-    "microsoft.network/azurefirewalls",        "microsoft.network/loadbalancers",
-    "microsoft.network/natgateways",           "microsoft.network/publicipaddresses",
+    "microsoft.compute/virtualmachines",
+    "microsoft.compute/disks",
+    "microsoft.compute/virtualmachinescalesets",
+    "microsoft.containerregistry/registries",
+    "microsoft.containerservice/managedclusters",
+    "microsoft.network/applicationgateways",
+    "microsoft.network/azurefirewalls",
+    "microsoft.network/loadbalancers",
+    "microsoft.network/natgateways",
+    "microsoft.network/publicipaddresses",
 };
 
 static bool listed(const char *const *list, size_t count, const char *name)
@@ -61,8 +66,10 @@ int fn_pick_zones(struct call *c, const struct value **ret, struct error *err)
         !listed(zonal_regions, ARRAY_LEN(zonal_regions), region_name(c->arena, region->text)))
         return 0;
     if (wanted < 1 || offset < 0 || offset >= ZONES || wanted > ZONES - offset)
-        return call_fail(c, err, "the number of zones and the offset must lie within the '%d' zones "
-                                 "of the region.", ZONES);
+        return call_fail(c, err,
+                         "the number of zones and the offset must lie within the '%d' zones "
+                         "of the region.",
+                         ZONES);
     const struct value **items;
     if (call_items(c, (size_t)wanted, &items, err) < 0)
         return -1;
@@ -75,8 +82,8 @@ int fn_pick_zones(struct call *c, const struct value **ret, struct error *err)
 static const struct value *logical(struct call *c, const char *physical)
 {
     const char *zone = strrchr(physical, '-');
-    bool is_zone = zone && !strncasecmp(zone, "-az", 3) && zone[3] >= '1' && zone[3] <= '3' &&
-                   !zone[4];
+    bool is_zone =
+        zone && !strncasecmp(zone, "-az", 3) && zone[3] >= '1' && zone[3] <= '3' && !zone[4];
     return value_text(c->arena, is_zone ? zone + 3 : "");
 }
 

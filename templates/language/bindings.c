@@ -23,9 +23,10 @@ struct binding *file_parameter(struct template_file *f, const char *name, size_t
 
 static int circular(const char *kind, const struct binding *b, struct error *err)
 {
-    return fail(err, &E_TEMPLATE_EXPRESSION,
-                "The template %s '%s' is not valid: it depends on its own value."
-                USAGE("arm-template"), kind, b->name);
+    return fail(
+        err, &E_TEMPLATE_EXPRESSION,
+        "The template %s '%s' is not valid: it depends on its own value." USAGE("arm-template"),
+        kind, b->name);
 }
 
 static int not_provided(struct template_file *f, const struct binding *b, struct error *err)
@@ -34,7 +35,8 @@ static int not_provided(struct template_file *f, const struct binding *b, struct
     engine_blame(f->home.engine, f->source, b->decl->at);
     return fail(err, &E_TEMPLATE_EXPRESSION,
                 "The value for the template parameter '%s' at line '%d' and column '%d' is not "
-                "provided." USAGE("arm-create-parameter-file"), b->name, p.line, p.column);
+                "provided." USAGE("arm-create-parameter-file"),
+                b->name, p.line, p.column);
 }
 
 static int evaluate_parameter(struct template_file *f, struct binding *b, const struct value **ret,
@@ -58,9 +60,9 @@ static int evaluate_parameter(struct template_file *f, struct binding *b, const 
         return not_provided(f, b, err);
     }
     struct place p = source_place(f->source, b->decl->at);
-    char *what = arena_printf(f->home.engine->arena,
-                              "template parameter '%s' at line '%d' and column '%d'", b->name,
-                              p.line, p.column);
+    char *what =
+        arena_printf(f->home.engine->arena, "template parameter '%s' at line '%d' and column '%d'",
+                     b->name, p.line, p.column);
     if ((*ret)->kind != VALUE_NULL && types_check(f, resolved, *ret, what, err) < 0) {
         engine_blame(f->home.engine, f->source, b->decl->at);
         return -1;
@@ -146,8 +148,9 @@ static int unknown_given(struct template_file *f, const struct value *given, str
         rc = fail(err, &E_TEMPLATE_EXPRESSION,
                   "The template parameters '%s' are not valid; they are not present in the "
                   "original template and can therefore not be provided at deployment time. The "
-                  "only supported parameters for this template are '%s'."
-                  USAGE("arm-deploy/#parameter-file"), unknown.data, known.data);
+                  "only supported parameters for this template are '%s'." USAGE(
+                      "arm-deploy/#parameter-file"),
+                  unknown.data, known.data);
     str_done(&unknown);
     str_done(&known);
     return rc;
@@ -165,8 +168,9 @@ int file_give_parameters(struct template_file *f, const struct value *given, str
 {
     if (given->kind != VALUE_OBJECT)
         return fail(err, &E_TEMPLATE_EXPRESSION,
-                    "The template parameters are not valid. Expected 'Object'. Actual '%s'."
-                    USAGE("arm-deploy/#parameter-file"), value_kind_name(given));
+                    "The template parameters are not valid. Expected 'Object'. Actual '%s'." USAGE(
+                        "arm-deploy/#parameter-file"),
+                    value_kind_name(given));
     if (unknown_given(f, given, err) < 0)
         return -1;
     for (size_t i = 0; i < given->count; i++) {
@@ -180,7 +184,8 @@ int file_give_parameters(struct template_file *f, const struct value *given, str
         } else {
             return fail(err, &E_TEMPLATE_EXPRESSION,
                         "The template parameter '%s' is not valid: it must have a property 'value' "
-                        "or 'reference'." USAGE("arm-deploy/#parameter-file"), m->key);
+                        "or 'reference'." USAGE("arm-deploy/#parameter-file"),
+                        m->key);
         }
         if (types_is_secure(f, b->decl))
             b->given = value_mark(f->home.engine->arena, b->given, MARK_SECURE);
@@ -220,8 +225,10 @@ int file_blame(struct template_file *f, const char *kind, const char *name, uint
     engine_blame(f->home.engine, f->source, at);
     if (kind && err->code == &E_TEMPLATE_EXPRESSION) {
         struct place p = source_place(f->source, at);
-        text = arena_printf(a, "The template %s '%s' at line '%d' and column '%d' is not valid: "
-                               "%s." SEE_EXPRESSIONS, kind, name, p.line, p.column, text);
+        text = arena_printf(a,
+                            "The template %s '%s' at line '%d' and column '%d' is not valid: "
+                            "%s." SEE_EXPRESSIONS,
+                            kind, name, p.line, p.column, text);
     }
     return fail(err, &E_INVALID_TEMPLATE, "Deployment template validation failed: '%s'.", text);
 }

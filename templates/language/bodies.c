@@ -13,11 +13,11 @@
 #define BODY_MAX ((size_t)4 * 1024 * 1024)
 
 /* Not part of what is PUT, or already in the node. */
-static const char *const steering[] = { "condition", "copy",     "dependsOn", "resources",
-                                        "comments",  "metadata", "existing",  "scope",
-                                        "type",      "name",     "apiVersion", "import",
-                                        "extension", "asserts",  "subscriptionId",
-                                        "resourceGroup" };
+static const char *const steering[] = {
+    "condition", "copy",    "dependsOn",      "resources",    "comments",   "metadata",
+    "existing",  "scope",   "type",           "name",         "apiVersion", "import",
+    "extension", "asserts", "subscriptionId", "resourceGroup"
+};
 
 static bool is_steering(const struct member *m)
 {
@@ -36,8 +36,7 @@ static void put_text(struct object_builder *b, const char *key, const char *s)
 static int body_member(struct plan_builder *b, size_t node, const struct member *m,
                        const struct value **ret, struct error *err)
 {
-    struct env env =
-        builder_env(b, node, ALLOW_RUNTIME | ALLOW_SCOPE | ALLOW_COPY_LISTS);
+    struct env env = builder_env(b, node, ALLOW_RUNTIME | ALLOW_SCOPE | ALLOW_COPY_LISTS);
     bool is_properties = text_same_nocase(m->key, m->key_len, "properties", 10);
     bool is_location = text_same_nocase(m->key, m->key_len, "location", 8);
     const char *location = b->builds[node].node->location;

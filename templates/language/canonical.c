@@ -19,10 +19,11 @@ static const char *const parameter_order[] = { "defaultValue", "allowedValues", 
                                                "type",         "metadata",      NULL };
 static const char *const output_order[] = { "copy", "type", "value", "metadata", NULL };
 static const char *const resource_order[] = {
-    "import",   "extension",  "type",  "apiVersion",     "name",          "existing", "location",
-    "dependsOn", "tags",      "extendedLocation", "sku", "zones",         "plan",     "kind",
-    "managedBy", "identity",  "properties", "scope",     "metadata",      "subscriptionId",
-    "resourceGroup", "copy",  "condition", NULL
+    "import",        "extension",  "type",      "apiVersion", "name",
+    "existing",      "location",   "dependsOn", "tags",       "extendedLocation",
+    "sku",           "zones",      "plan",      "kind",       "managedBy",
+    "identity",      "properties", "scope",     "metadata",   "subscriptionId",
+    "resourceGroup", "copy",       "condition", NULL
 };
 static const char *const none[] = { NULL };
 
@@ -49,8 +50,8 @@ static void push_listed(struct object_builder *b, const struct value *o, const c
 }
 
 /* first…, the others in file order, last… */
-static const struct value *ordered(struct arena *a, const struct value *o,
-                                   const char *const *first, const char *const *last)
+static const struct value *ordered(struct arena *a, const struct value *o, const char *const *first,
+                                   const char *const *last)
 {
     if (o->kind != VALUE_OBJECT)
         return o;
@@ -65,8 +66,7 @@ static const struct value *ordered(struct arena *a, const struct value *o,
 }
 
 /* Every member (or item) of a section in an order of its own. */
-static const struct value *section(struct arena *a, const struct value *v,
-                                   const char *const *order)
+static const struct value *section(struct arena *a, const struct value *v, const char *const *order)
 {
     if (v->kind == VALUE_ARRAY) {
         const struct value **items = arena_array(a, v->count ? v->count : 1, sizeof(*items));

@@ -37,8 +37,9 @@ int evaluate_key(struct env *env, const struct member *m, const struct value **r
     if (m->key[0] != '[' || m->key[m->key_len - 1] != ']')
         return 0;
     struct expr_cell cell = { 0 };
-    struct value text = { .kind = VALUE_TEXT, .text = m->key, .count = m->key_len, .at = m->key_at,
-                          .cell = &cell };
+    struct value text = {
+        .kind = VALUE_TEXT, .text = m->key, .count = m->key_len, .at = m->key_at, .cell = &cell
+    };
     if (evaluate_value(env, &text, ret, err) < 0)
         return -1;
     if (*ret == &text) {
@@ -48,9 +49,10 @@ int evaluate_key(struct env *env, const struct member *m, const struct value **r
     if ((*ret)->kind == VALUE_TEXT || (*ret)->kind == VALUE_DEFERRED)
         return 0;
     engine_blame(env->engine, env->file ? env->file->source : NULL, m->key_at);
-    return fail(err, &E_TEMPLATE_EXPRESSION,
-                "The property name '%s' is not valid. Expected 'String'. Actual '%s'."
-                SEE_EXPRESSIONS, m->key, value_kind_name(*ret));
+    return fail(
+        err, &E_TEMPLATE_EXPRESSION,
+        "The property name '%s' is not valid. Expected 'String'. Actual '%s'." SEE_EXPRESSIONS,
+        m->key, value_kind_name(*ret));
 }
 
 static bool is_copy_list(const struct env *env, const struct member *m)
@@ -100,8 +102,8 @@ static int deep_object(struct env *env, const struct value *v, const struct valu
         const struct member *m = &v->members[i];
         const struct value *r = m->value, *key = NULL;
         bool is_copy = is_copy_list(env, m);
-        if (!is_copy && (evaluate_key(env, m, &key, err) < 0 ||
-                         evaluate_deep(env, m->value, &r, err) < 0))
+        if (!is_copy &&
+            (evaluate_key(env, m, &key, err) < 0 || evaluate_deep(env, m->value, &r, err) < 0))
             return -1;
         if (!is_changed && !is_copy && r == m->value && !key)
             continue;

@@ -144,13 +144,15 @@ static void put_family(struct str *s, const char *family)
 
 char *template_functions_markdown(struct arena *a)
 {
-    static const char *const families[] = { "array",  "cidr",     "comparison", "date",
-                                            "deployment", "lambda", "logical",  "number",
-                                            "object", "resource", "scope",      "string" };
+    static const char *const families[] = { "array",      "cidr",     "comparison", "date",
+                                            "deployment", "lambda",   "logical",    "number",
+                                            "object",     "resource", "scope",      "string" };
     struct str s;
     str_init(&s, 1 << 20);
-    str_printf(&s, "# Template functions\n\nMade by `portolan-template functions` from the table "
-                   "the engine runs on: %zu functions. Names are without case.\n", function_count);
+    str_printf(&s,
+               "# Template functions\n\nMade by `portolan-template functions` from the table "
+               "the engine runs on: %zu functions. Names are without case.\n",
+               function_count);
     for (size_t i = 0; i < ARRAY_LEN(families); i++)
         put_family(&s, families[i]);
     char *text = str_copy(&s, a);

@@ -25,8 +25,9 @@ struct template_file;
 #define ENGINE_STEPS_MAX ((size_t)6 * 1000 * 1000)
 #define ENGINE_BYTES_MAX ((size_t)96 * 1024 * 1024)
 #define ENGINE_DEPTH_MAX 220
-#define ENGINE_TEXT_MAX ((size_t)4 * 1024 * 1024) /* one text */
-#define ENGINE_VALUE_MAX ((size_t)16 * 1024 * 1024) /* one value, shared parts counted each time */
+#define ENGINE_TEXT_MAX  ((size_t)4 * 1024 * 1024)  /* one text */
+#define ENGINE_VALUE_MAX ((size_t)16 * 1024 * 1024) /* one value, shared parts counted each time   \
+                                                     */
 #define ENGINE_VALUE_DEPTH_MAX 128 /* levels of one value: what walks it recurses */
 
 struct engine {
@@ -36,19 +37,19 @@ struct engine {
     size_t bytes_left;
     int depth;
     const struct value *environment; /* what environment() gave last */
-    bool is_not_yet; /* the failure is that a value is only known at run time */
-    int guid_count;       /* newGuid() calls so far: each differs, a replay gives the same */
+    bool is_not_yet;                 /* the failure is that a value is only known at run time */
+    int guid_count;        /* newGuid() calls so far: each differs, a replay gives the same */
     struct error *scratch; /* for trials whose failure is not one */
-    locale_t locale;      /* for letters beyond ASCII; made at first need */
-    uint32_t fault_at;    /* innermost place of the failure: offset + 1, 0 when unknown */
+    locale_t locale;       /* for letters beyond ASCII; made at first need */
+    uint32_t fault_at;     /* innermost place of the failure: offset + 1, 0 when unknown */
     const struct source *fault_source;
 };
 
 struct copy_frame {
     const char *name; /* "" for an output loop */
     int64_t index;
-    bool is_target;  /* what copyIndex() without a name means */
-    bool is_open;    /* a loop of a nested template that is not being run now: stays an expression */
+    bool is_target; /* what copyIndex() without a name means */
+    bool is_open;   /* a loop of a nested template that is not being run now: stays an expression */
     const struct copy_frame *outer;
 };
 
@@ -66,15 +67,15 @@ struct call_frame {
 };
 
 /* What an expression may call where it stands. */
-#define ALLOW_RUNTIME (1u << 0)  /* reference(), references(), list*() */
-#define ALLOW_DEFAULTS (1u << 1) /* newGuid(), utcNow() */
-#define ALLOW_SCOPE (1u << 2)    /* variables(), resourceGroup() and the like: not in functions */
+#define ALLOW_RUNTIME    (1u << 0) /* reference(), references(), list*() */
+#define ALLOW_DEFAULTS   (1u << 1) /* newGuid(), utcNow() */
+#define ALLOW_SCOPE      (1u << 2) /* variables(), resourceGroup() and the like: not in functions */
 #define ALLOW_COPY_LISTS (1u << 3) /* "copy": [{name, count, input}] makes properties */
 
 struct env {
     struct engine *engine;
-    struct template_file *file;              /* NULL: no parameters or variables (eval) */
-    const struct template_context *scope;    /* where resourceGroup() and resourceId() are */
+    struct template_file *file;           /* NULL: no parameters or variables (eval) */
+    const struct template_context *scope; /* where resourceGroup() and resourceId() are */
     const struct copy_frame *copy;
     const struct lambda_frame *lambda;
     const struct call_frame *call;

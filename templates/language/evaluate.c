@@ -15,7 +15,7 @@
 #include "templates/language/types.h"
 
 #define ARGS_ON_STACK 6
-#define SECURE_MARKS (MARK_SECURE | MARK_SECURE_INSIDE)
+#define SECURE_MARKS  (MARK_SECURE | MARK_SECURE_INSIDE)
 
 static int eval(struct env *env, const struct expr *e, bool *ret_is_cut, const struct value **ret,
                 struct error *err);
@@ -119,8 +119,9 @@ static int call_standard(struct env *env, const struct expr *e, const struct val
     struct arena *a = env->engine->arena;
     if (check_count(fn, e, err) < 0 || check_allowed(env, fn, e, err) < 0)
         return -1;
-    struct call c = { .env = env, .arena = a, .fn = fn, .expr = e, .name = e->name,
-                      .argc = e->argc };
+    struct call c = {
+        .env = env, .arena = a, .fn = fn, .expr = e, .name = e->name, .argc = e->argc
+    };
     if (fn->flags & FN_LAZY)
         return fn->run(&c, ret, err);
     const struct value *few[ARGS_ON_STACK];
@@ -181,16 +182,18 @@ static int call_user(struct env *env, const struct expr *e, const struct value *
                     "The template function '%s' is not expected at this location." SEE_FUNCTIONS,
                     e->name);
     size_t room = e->argc > fn->parameters->count ? e->argc : fn->parameters->count;
-    const struct value **args =
-        arena_array(env->engine->arena, room ? room : 1, sizeof(*args));
+    const struct value **args = arena_array(env->engine->arena, room ? room : 1, sizeof(*args));
     for (size_t i = 0; i < room; i++)
         args[i] = &value_null;
     unsigned marks;
     if (eval_args(env, e, args, &marks, err) < 0 || check_user_args(env, fn, e, args, err) < 0)
         return -1;
     struct call_frame frame = { .names = fn->names, .values = args };
-    struct env inner = { .engine = env->engine, .file = env->file, .scope = env->scope,
-                         .call = &frame, .node = SIZE_MAX };
+    struct env inner = { .engine = env->engine,
+                         .file = env->file,
+                         .scope = env->scope,
+                         .call = &frame,
+                         .node = SIZE_MAX };
     const struct value *body = value_get(fn->output, "value");
     if (evaluate_deep(&inner, body ? body : &value_null, ret, err) < 0)
         return -1;
@@ -207,8 +210,8 @@ static int available(struct env *env, const struct value *object, const char *ke
         str_printf(&s, "%s%s", i ? ", " : "", object->members[i].key);
     (void)env;
     fail(err, &E_TEMPLATE_EXPRESSION,
-         "The language expression property '%s' doesn't exist, available properties are '%s'.",
-         key, s.data);
+         "The language expression property '%s' doesn't exist, available properties are '%s'.", key,
+         s.data);
     str_done(&s);
     return -1;
 }
@@ -246,8 +249,8 @@ static int access_deferred(struct env *env, const struct value *base, const stru
     return rc;
 }
 
-int evaluate_access(struct env *env, const struct value *base, const struct value *key,
-                    int is_safe, const struct value **ret, struct error *err)
+int evaluate_access(struct env *env, const struct value *base, const struct value *key, int is_safe,
+                    const struct value **ret, struct error *err)
 {
     struct arena *a = env->engine->arena;
     if (base->kind == VALUE_DEFERRED || key->kind == VALUE_DEFERRED)
@@ -400,7 +403,8 @@ static int not_known_yet(struct env *env, const char *what, struct error *err)
                 what);
 }
 
-static int wrong_kind(struct env *env, const struct value *v, const char *what, const char *kind, struct error *err)
+static int wrong_kind(struct env *env, const struct value *v, const char *what, const char *kind,
+                      struct error *err)
 {
     if (v->kind == VALUE_DEFERRED)
         return not_known_yet(env, what, err);

@@ -27,8 +27,8 @@ MUST_CHECK int evaluate_text_now(struct env *env, const struct value *v, const c
                                  const char **ret, struct error *err);
 MUST_CHECK int evaluate_int_now(struct env *env, const struct value *v, const char *what,
                                 long long *ret, struct error *err);
-MUST_CHECK int evaluate_bool_now(struct env *env, const struct value *v, const char *what,
-                                 int *ret, struct error *err);
+MUST_CHECK int evaluate_bool_now(struct env *env, const struct value *v, const char *what, int *ret,
+                                 struct error *err);
 /* An object key that is an expression (userAssignedIdentities): *ret is its text or deferred, or
  * NULL when the key stays as it is. */
 struct member;

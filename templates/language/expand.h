@@ -9,7 +9,8 @@ struct error;
 struct json_object;
 struct value;
 
-/* All of them for one opened template whose parameters are given; nested templates call it again. */
+/* All of them for one opened template whose parameters are given; nested templates call it again.
+ */
 MUST_CHECK int plan_expand(struct template_file *f, int level, struct plan **ret,
                            struct error *err);
 
@@ -28,8 +29,7 @@ MUST_CHECK int expand_nested(struct plan_builder *b, struct env *env, size_t nod
                              struct error *err);
 
 /* The findings of template_lint(). */
-MUST_CHECK int lint_file(struct template_file *f, struct template_finding **ret,
-                         struct error *err);
+MUST_CHECK int lint_file(struct template_file *f, struct template_finding **ret, struct error *err);
 
 /* Where a resource is evaluated: its frames and what it may call. */
 struct env builder_env(struct plan_builder *b, size_t node, unsigned allow);

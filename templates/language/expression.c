@@ -11,7 +11,7 @@
 #include "templates/language/token.h"
 #include "templates/language/value.h"
 
-#define ARGS_MAX 4096
+#define ARGS_MAX       4096
 #define NAME_MAX_BYTES 256
 
 struct parser {
@@ -196,8 +196,7 @@ static int parse_property(struct parser *p, struct expr *e)
         return expected(p, TOKEN_IDENTIFIER);
     e->kind = EXPR_PROPERTY;
     e->key = expr_new(p, EXPR_LITERAL, p->token.at);
-    e->key->literal =
-        value_text_len(p->arena, p->text + p->token.at, p->token.end - p->token.at);
+    e->key->literal = value_text_len(p->arena, p->text + p->token.at, p->token.end - p->token.at);
     e->end = e->key->end = p->token.end;
     return advance(p);
 }

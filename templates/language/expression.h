@@ -35,9 +35,9 @@ enum expr_kind {
 
 struct expr {
     enum expr_kind kind;
-    bool is_safe;    /* ".?" and "[?": absent gives null */
-    uint32_t at;     /* offset in the expression text */
-    uint32_t end;    /* offset past its last character */
+    bool is_safe; /* ".?" and "[?": absent gives null */
+    uint32_t at;  /* offset in the expression text */
+    uint32_t end; /* offset past its last character */
     const struct value *literal;
     const char *name; /* of a call, with its namespace */
     uint32_t name_len;
@@ -52,8 +52,8 @@ enum expr_state { EXPR_UNSEEN, EXPR_IS_LITERAL, EXPR_IS_CODE };
 /* The parse of one text, kept with the text. */
 struct expr_cell {
     enum expr_state state;
-    const struct expr *expr;      /* when EXPR_IS_CODE */
-    const struct value *literal;  /* when EXPR_IS_LITERAL: the text, unescaped */
+    const struct expr *expr;     /* when EXPR_IS_CODE */
+    const struct value *literal; /* when EXPR_IS_LITERAL: the text, unescaped */
 };
 
 /* Does the text begin with '[', end with ']' and not begin with "[["? */

@@ -5,7 +5,7 @@
 
 struct error_code;
 
-extern const struct error_code E_INVALID_TEMPLATE; /* 400 InvalidTemplate */
+extern const struct error_code E_INVALID_TEMPLATE;        /* 400 InvalidTemplate */
 extern const struct error_code E_INVALID_REQUEST_CONTENT; /* 400: not what a template may hold */
 /* 400 InvalidTemplate as well: the text of an expression failure, before the template engine has
  * wrapped it in where it happened. */
@@ -13,8 +13,8 @@ extern const struct error_code E_TEMPLATE_EXPRESSION;
 /* 400 InvalidTemplate: the budget of one evaluation is spent; never wrapped or caught. */
 extern const struct error_code E_TEMPLATE_BUDGET;
 
-#define USAGE(page) " Please see https://aka.ms/" page " for usage details."
-#define SEE_FUNCTIONS USAGE("arm-functions")
+#define USAGE(page)     " Please see https://aka.ms/" page " for usage details."
+#define SEE_FUNCTIONS   USAGE("arm-functions")
 #define SEE_EXPRESSIONS USAGE("arm-template-expressions")
 
 #endif

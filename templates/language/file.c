@@ -24,21 +24,38 @@ static const struct {
     { "tenantDeploymentTemplate.json", SCOPE_TENANT },
 };
 
-static const char *const top_members[] = {
-    "$schema", "contentVersion", "languageVersion", "apiProfile", "definitions", "parameters",
-    "variables", "functions", "resources", "outputs", "metadata", "extensions", "imports",
-    "asserts", NULL
-};
+static const char *const top_members[] = { "$schema",    "contentVersion", "languageVersion",
+                                           "apiProfile", "definitions",    "parameters",
+                                           "variables",  "functions",      "resources",
+                                           "outputs",    "metadata",       "extensions",
+                                           "imports",    "asserts",        NULL };
 static const char *const parameter_members[] = {
-    "type", "defaultValue", "allowedValues", "minValue", "maxValue", "minLength", "maxLength",
-    "metadata", "nullable", "$ref", "properties", "additionalProperties", "discriminator",
-    "prefixItems", "items", "pattern", "sealed", NULL
+    "type",          "defaultValue", "allowedValues",
+    "minValue",      "maxValue",     "minLength",
+    "maxLength",     "metadata",     "nullable",
+    "$ref",          "properties",   "additionalProperties",
+    "discriminator", "prefixItems",  "items",
+    "pattern",       "sealed",       NULL
 };
-static const char *const output_members[] = {
-    "type", "value", "copy", "condition", "metadata", "nullable", "$ref", "properties",
-    "additionalProperties", "discriminator", "prefixItems", "items", "allowedValues", "minValue",
-    "maxValue", "minLength", "maxLength", "sealed", NULL
-};
+static const char *const output_members[] = { "type",
+                                              "value",
+                                              "copy",
+                                              "condition",
+                                              "metadata",
+                                              "nullable",
+                                              "$ref",
+                                              "properties",
+                                              "additionalProperties",
+                                              "discriminator",
+                                              "prefixItems",
+                                              "items",
+                                              "allowedValues",
+                                              "minValue",
+                                              "maxValue",
+                                              "minLength",
+                                              "maxLength",
+                                              "sealed",
+                                              NULL };
 
 static int bad_content(struct engine *e, const struct source *s, uint32_t at, struct error *err,
                        const char *fmt, ...) PRINTF_LIKE(5, 6);
@@ -83,7 +100,8 @@ static int read_schema(struct engine *e, struct template_file *f, struct error *
         struct place p = source_place(f->source, f->root->at);
         return bad_content(e, f->source, f->root->at, err,
                            "Required property '$schema' not found in JSON. Path '', line %d, "
-                           "position %d.", p.line, p.column);
+                           "position %d.",
+                           p.line, p.column);
     }
     f->schema = schema;
     const char *rest = schema;
@@ -101,9 +119,10 @@ static int read_schema(struct engine *e, struct template_file *f, struct error *
     if (known_host && name && text_same_nocase(name + 1, len, "deploymentTemplate", 18))
         return 0;
     engine_blame(e, f->source, v->at);
-    return fail(err, &E_TEMPLATE_EXPRESSION,
-                "Template schema '%s' is not supported. Supported versions are '%s'."
-                USAGE("arm-template"), schema, schema_list);
+    return fail(
+        err, &E_TEMPLATE_EXPRESSION,
+        "Template schema '%s' is not supported. Supported versions are '%s'." USAGE("arm-template"),
+        schema, schema_list);
 }
 
 static bool is_version(const char *s)
@@ -143,7 +162,8 @@ static int read_versions(struct engine *e, struct template_file *f, struct error
     engine_blame(e, f->source, language->at);
     return fail(err, &E_TEMPLATE_EXPRESSION,
                 "The template language version '%s' is not supported. Supported versions are "
-                "'1.0,2.0'." USAGE("arm-template"), version ? version : "");
+                "'1.0,2.0'." USAGE("arm-template"),
+                version ? version : "");
 }
 
 /* The section as an object (or the other kind); absent and null give the empty one. */
@@ -160,16 +180,18 @@ static int section(struct engine *e, struct template_file *f, const char *name,
     if (v->kind == empty->kind || (may_be_other && is_list))
         return 0;
     engine_blame(e, f->source, v->at);
-    return fail(err, &E_TEMPLATE_EXPRESSION,
-                "The template section '%s' is not valid. Expected '%s'. Actual '%s'."
-                USAGE("arm-template"), name, value_kind_name(empty), value_kind_name(v));
+    return fail(
+        err, &E_TEMPLATE_EXPRESSION,
+        "The template section '%s' is not valid. Expected '%s'. Actual '%s'." USAGE("arm-template"),
+        name, value_kind_name(empty), value_kind_name(v));
 }
 
 static int over_limit(const char *what, size_t limit, size_t actual, struct error *err)
 {
     return fail(err, &E_TEMPLATE_EXPRESSION,
-                "The number of template %s limit exceeded. Limit: '%zu' and actual: '%zu'."
-                USAGE("arm-template"), what, limit, actual);
+                "The number of template %s limit exceeded. Limit: '%zu' and actual: '%zu'." USAGE(
+                    "arm-template"),
+                what, limit, actual);
 }
 
 static void bind(struct binding *b, const struct member *m)
@@ -193,9 +215,11 @@ static int open_parameters(struct engine *e, struct template_file *f, struct err
         bind(&f->parameters[i], m);
         if (m->value->kind != VALUE_OBJECT) {
             engine_blame(e, f->source, m->value->at);
-            return fail(err, &E_TEMPLATE_EXPRESSION,
-                        "The template parameter '%s' is not valid. Expected 'Object'. Actual '%s'."
-                        USAGE("arm-template/#parameters"), m->key, value_kind_name(m->value));
+            return fail(
+                err, &E_TEMPLATE_EXPRESSION,
+                "The template parameter '%s' is not valid. Expected 'Object'. Actual '%s'." USAGE(
+                    "arm-template/#parameters"),
+                m->key, value_kind_name(m->value));
         }
         char *path = arena_printf(e->arena, "parameters.%s", m->key);
         if (file_check_members(e, f->source, m->value, parameter_members, "TemplateInputParameter",
@@ -206,8 +230,9 @@ static int open_parameters(struct engine *e, struct template_file *f, struct err
             engine_blame(e, f->source, m->value->at);
             return fail(err, &E_TEMPLATE_EXPRESSION,
                         "The template parameter '%s' has an invalid type '%s'. The supported types "
-                        "are 'string, securestring, int, bool, object, secureObject, array'."
-                        USAGE("arm-template/#parameters"), m->key, type ? type : "");
+                        "are 'string, securestring, int, bool, object, secureObject, array'." USAGE(
+                            "arm-template/#parameters"),
+                        m->key, type ? type : "");
         }
     }
     return 0;
@@ -230,9 +255,9 @@ static int open_variables(struct engine *e, struct template_file *f, struct erro
         const char *name = value_string(value_get(copies->items[i], "name"));
         if (!name) {
             engine_blame(e, f->source, copies->items[i]->at);
-            return fail(err, &E_TEMPLATE_EXPRESSION,
-                        "The copy definition must have a non-empty property 'name'."
-                        USAGE("arm-copy"));
+            return fail(
+                err, &E_TEMPLATE_EXPRESSION,
+                "The copy definition must have a non-empty property 'name'." USAGE("arm-copy"));
         }
         struct binding *b = &f->variables[f->variable_count++];
         b->name = name;
@@ -279,8 +304,9 @@ static int check_function_body(struct engine *e, struct template_file *f, const 
     engine_blame(e, f->source, v->at);
     return fail(err, &E_TEMPLATE_EXPRESSION,
                 "The template function '%s' at line '%d' and column '%d' is not valid. These "
-                "function calls are not supported in a function definition: '%s'."
-                USAGE("arm-template/#functions"), name, p.line, p.column, found.name);
+                "function calls are not supported in a function definition: '%s'." USAGE(
+                    "arm-template/#functions"),
+                name, p.line, p.column, found.name);
 }
 
 static int open_function(struct engine *e, struct template_file *f, const char *space,
@@ -296,11 +322,11 @@ static int open_function(struct engine *e, struct template_file *f, const char *
     if (!value_is(fn->output, VALUE_OBJECT)) {
         engine_blame(e, f->source, m->value->at);
         return fail(err, &E_TEMPLATE_EXPRESSION,
-                    "The template function '%s' is not valid: it has no output."
-                    USAGE("arm-template/#functions"), fn->name);
+                    "The template function '%s' is not valid: it has no output." USAGE(
+                        "arm-template/#functions"),
+                    fn->name);
     }
-    const struct value **names =
-        arena_array(e->arena, fn->parameters->count + 1, sizeof(*names));
+    const struct value **names = arena_array(e->arena, fn->parameters->count + 1, sizeof(*names));
     for (size_t i = 0; i < fn->parameters->count; i++) {
         names[i] = value_get(fn->parameters->items[i], "name");
         if (!value_is(names[i], VALUE_TEXT))
@@ -326,9 +352,10 @@ static int open_functions(struct engine *e, struct template_file *f, struct erro
         const struct value *members = value_get(list->items[i], "members");
         if (!space || !*space) {
             engine_blame(e, f->source, list->items[i]->at);
-            return fail(err, &E_TEMPLATE_EXPRESSION,
-                        "A template function namespace must have a non-empty property 'namespace'."
-                        USAGE("arm-template/#functions"));
+            return fail(
+                err, &E_TEMPLATE_EXPRESSION,
+                "A template function namespace must have a non-empty property 'namespace'." USAGE(
+                    "arm-template/#functions"));
         }
         for (size_t k = 0; value_is(members, VALUE_OBJECT) && k < members->count; k++)
             if (open_function(e, f, space, &members->members[k], err) < 0)
@@ -350,7 +377,8 @@ static int open_outputs(struct engine *e, struct template_file *f, struct error 
             struct place p = source_place(f->source, m->value->at);
             return bad_content(e, f->source, m->value->at, err,
                                "Error converting value to type 'TemplateOutputParameter'. Path "
-                               "'%s', line %d, position %d.", path, p.line, p.column);
+                               "'%s', line %d, position %d.",
+                               path, p.line, p.column);
         }
         if (file_check_members(e, f->source, m->value, output_members, "TemplateOutputParameter",
                                path, err) < 0)
@@ -365,7 +393,8 @@ static int open_resources(struct engine *e, struct template_file *f, struct erro
         struct place p = source_place(f->source, f->root->at);
         return bad_content(e, f->source, f->root->at, err,
                            "Required property 'resources' not found in JSON. Path '', line %d, "
-                           "position %d.", p.line, p.column);
+                           "position %d.",
+                           p.line, p.column);
     }
     return section(e, f, "resources", &value_empty_array, f->is_v2, &f->resources, err);
 }

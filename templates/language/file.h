@@ -51,7 +51,7 @@ struct template_file {
     struct plan_builder *outer; /* of outer scope: names may also be the parent's resources */
     size_t outer_node;
     const struct value *deployment; /* what deployment() gave last */
-    struct env home; /* what its parameters and variables are evaluated in */
+    struct env home;                /* what its parameters and variables are evaluated in */
 };
 
 /* root must be an object. */

@@ -35,7 +35,8 @@ static int depend_on(struct plan_builder *b, size_t node, const char *name, stru
         return 0;
     return fail(err, &E_INVALID_TEMPLATE,
                 "Deployment template validation failed: 'The resource '%s' is not defined in the "
-                "template." USAGE("arm-template") "'.", name);
+                "template." USAGE("arm-template") "'.",
+                name);
 }
 
 static int read_depends_on(struct plan_builder *b, size_t node, struct error *err)
@@ -48,14 +49,16 @@ static int read_depends_on(struct plan_builder *b, size_t node, struct error *er
         return 0;
     if (list->kind != VALUE_ARRAY)
         return fail(err, &E_TEMPLATE_EXPRESSION,
-                    "The property 'dependsOn' is not valid. Expected 'Array'. Actual '%s'."
-                    USAGE("arm-template"), value_kind_name(list));
+                    "The property 'dependsOn' is not valid. Expected 'Array'. Actual '%s'." USAGE(
+                        "arm-template"),
+                    value_kind_name(list));
     for (size_t i = 0; i < list->count; i++) {
         const struct value *v = list->items[i];
         if (v->kind != VALUE_TEXT)
             return fail(err, &E_TEMPLATE_EXPRESSION,
                         "An element of the property 'dependsOn' is not valid. Expected 'String'. "
-                        "Actual '%s'." USAGE("arm-template"), value_kind_name(v));
+                        "Actual '%s'." USAGE("arm-template"),
+                        value_kind_name(v));
         if (engine_steps(env.engine, 4, err) < 0)
             return -1;
         if (v->count && depend_on(b, node, v->text, err) < 0) {
@@ -172,7 +175,8 @@ static int circular(struct plan_builder *b, const struct sorter *s, size_t node,
     engine_blame(b->file->home.engine, b->file->source, b->builds[node].decl->at);
     fail(err, &E_INVALID_TEMPLATE,
          "Deployment template validation failed: 'Circular dependency detected on resource: '%s' "
-         "(%s)." USAGE("arm-syntax-resources") "'.", b->builds[node].node->id, path.data);
+         "(%s)." USAGE("arm-syntax-resources") "'.",
+         b->builds[node].node->id, path.data);
     str_done(&path);
     return -1;
 }

@@ -19,10 +19,10 @@ struct linter {
     bool *parameter_used, *variable_used;
     struct template_finding *findings;
     size_t finding_count;
-    const struct value *text;    /* being looked at */
-    const struct value *call;    /* parameters of the user function the text is in, or NULL */
+    const struct value *text;       /* being looked at */
+    const struct value *call;       /* parameters of the user function the text is in, or NULL */
     const struct value *deployment; /* properties of the deployment resource being looked at */
-    bool holds_secret;           /* the text reads a secure parameter or a list function */
+    bool holds_secret;              /* the text reads a secure parameter or a list function */
     struct error *err;
 };
 
@@ -65,14 +65,14 @@ static int complain(struct linter *l, const struct expr *e, const char *text)
 
 static int wrong_call(struct linter *l, const struct expr *e, const char *what)
 {
-    return complain(l, e, arena_printf(l->engine->arena, "The template function '%s' %s", e->name,
-                                       what));
+    return complain(l, e,
+                    arena_printf(l->engine->arena, "The template function '%s' %s", e->name, what));
 }
 
 static int undefined(struct linter *l, const struct expr *e, const char *kind, const char *name)
 {
-    return complain(l, e, arena_printf(l->engine->arena, "The template %s '%s' is not found", kind,
-                                       name));
+    return complain(
+        l, e, arena_printf(l->engine->arena, "The template %s '%s' is not found", kind, name));
 }
 
 static bool in_call(const struct linter *l, const struct value *name)
@@ -148,8 +148,8 @@ static bool is_inner_template(const struct linter *l, const struct value *proper
     if (properties != l->deployment || m->value->kind != VALUE_OBJECT ||
         !text_same_nocase(m->key, m->key_len, "template", 8))
         return false;
-    const char *scope = value_string(
-        value_get(value_get(properties, "expressionEvaluationOptions"), "scope"));
+    const char *scope =
+        value_string(value_get(value_get(properties, "expressionEvaluationOptions"), "scope"));
     return text_eq_nocase(scope, "inner") || (l->file->is_v2 && !text_eq_nocase(scope, "outer"));
 }
 
@@ -179,12 +179,13 @@ static int look_at_value(struct linter *l, const struct value *v)
         l->deployment = value_get(v, "properties");
     for (size_t i = 0; v->kind == VALUE_OBJECT && i < v->count; i++) {
         const struct member *m = &v->members[i];
-        struct value key = { .kind = VALUE_TEXT, .text = m->key, .count = m->key_len,
-                             .at = m->key_at };
+        struct value key = {
+            .kind = VALUE_TEXT, .text = m->key, .count = m->key_len, .at = m->key_at
+        };
         if (text_same_nocase(m->key, m->key_len, "metadata", 8))
             continue;
-        int rc = is_inner_template(l, v, m) ? look_at_inner(l, m->value)
-                                            : look_at_value(l, m->value);
+        int rc =
+            is_inner_template(l, v, m) ? look_at_inner(l, m->value) : look_at_value(l, m->value);
         if (rc < 0 || look_at_text(l, &key) < 0)
             return -1;
     }

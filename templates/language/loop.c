@@ -20,9 +20,10 @@ static int read_mode(struct env *env, const struct value *decl, struct loop *loo
         return -1;
     loop->is_serial = text_eq_nocase(text, "serial");
     if (!loop->is_serial && !text_eq_nocase(text, "parallel"))
-        return fail(err, &E_TEMPLATE_EXPRESSION,
-                    "The copy mode '%s' is not valid. The supported modes are 'Parallel, Serial'."
-                    SEE_COPY, text);
+        return fail(
+            err, &E_TEMPLATE_EXPRESSION,
+            "The copy mode '%s' is not valid. The supported modes are 'Parallel, Serial'." SEE_COPY,
+            text);
     long long size = 1;
     if (batch && evaluate_int_now(env, batch, "the copy property 'batchSize'", &size, err) < 0)
         return -1;
@@ -73,7 +74,8 @@ int loop_read(struct env *env, const struct value *decl, enum loop_place place, 
     if (n < 0 || n > LOOP_COUNT_MAX)
         return fail(err, &E_TEMPLATE_EXPRESSION,
                     "The copy definition '%s' has an invalid count '%lld': it must be between '0' "
-                    "and '%d'." SEE_COPY, ret->name, n, LOOP_COUNT_MAX);
+                    "and '%d'." SEE_COPY,
+                    ret->name, n, LOOP_COUNT_MAX);
     ret->count = n;
     ret->input = value_get(decl, "input");
     if (place != LOOP_RESOURCE && !ret->input)
@@ -90,7 +92,8 @@ int loop_values(struct env *env, const struct loop *loop, const struct value **r
     if (engine_bytes(env->engine, count * sizeof(struct value *), err) < 0)
         return -1;
     const struct value **items = arena_array(a, count ? count : 1, sizeof(*items));
-    struct copy_frame frame = { .name = loop->name, .is_target = loop->place == LOOP_OUTPUT,
+    struct copy_frame frame = { .name = loop->name,
+                                .is_target = loop->place == LOOP_OUTPUT,
                                 .outer = env->copy };
     env->copy = &frame;
     int rc = 0;

@@ -52,9 +52,10 @@ static void add_other_spellings(struct plan_builder *b, const struct plan_node *
     const char *group = strstr(n->id, "/resourceGroups/");
     if (!text_eq_nocase(n->type, "Microsoft.Resources/resourceGroups") || !group)
         return;
-    add(b, NAME_ID, arena_printf(b->file->home.engine->arena,
-                                 "%.*s/providers/Microsoft.Resources%s", (int)(group - n->id),
-                                 n->id, group), node);
+    add(b, NAME_ID,
+        arena_printf(b->file->home.engine->arena, "%.*s/providers/Microsoft.Resources%s",
+                     (int)(group - n->id), n->id, group),
+        node);
 }
 
 void builder_index(struct plan_builder *b)
@@ -75,8 +76,8 @@ void builder_index(struct plan_builder *b)
 }
 
 /* Calls for each entry of the name: *ret is the n-th match of one of the kinds. */
-static const struct name_entry *find(const struct plan_builder *b, const char *name,
-                                     unsigned kinds, const struct name_entry *after)
+static const struct name_entry *find(const struct plan_builder *b, const char *name, unsigned kinds,
+                                     const struct name_entry *after)
 {
     uint32_t hash = hash_name(name);
     size_t at = after ? after->next : b->heads[hash % b->head_count];
@@ -92,7 +93,8 @@ static int ambiguous(const char *name, struct error *err)
 {
     return fail(err, &E_TEMPLATE_EXPRESSION,
                 "The template resource reference '%s' is not valid: more than one resource of the "
-                "template has this name; use its resource id." USAGE("arm-template"), name);
+                "template has this name; use its resource id." USAGE("arm-template"),
+                name);
 }
 
 int builder_find(struct plan_builder *b, struct env *env, const char *name, size_t *ret_node,
@@ -162,8 +164,7 @@ void builder_edge(struct plan_builder *b, size_t node, size_t other, bool is_imp
         }
     if (n->edge_count == from->edge_cap) {
         size_t cap = from->edge_cap ? from->edge_cap * 2 : 4;
-        struct plan_edge *bigger =
-            arena_array(b->file->home.engine->arena, cap, sizeof(*bigger));
+        struct plan_edge *bigger = arena_array(b->file->home.engine->arena, cap, sizeof(*bigger));
         if (n->edge_count)
             memcpy(bigger, n->edges, n->edge_count * sizeof(*bigger));
         n->edges = bigger;

@@ -179,8 +179,8 @@ static int apply_deployment(struct env *env, const struct value *object, const s
 {
     if (!is_named(m, "template") || m->value->kind != VALUE_OBJECT)
         return substitute(env, m->value, ret, err);
-    const struct value *scope = value_get(value_get(object, "expressionEvaluationOptions"),
-                                          "scope");
+    const struct value *scope =
+        value_get(value_get(object, "expressionEvaluationOptions"), "scope");
     if (!text_eq_nocase(value_string(scope), "inner"))
         return substitute_template(env, m->value, ret, err);
     *ret = m->value;
@@ -194,8 +194,8 @@ static int apply_resource(struct env *env, const struct value *object, const str
                           const struct value **ret, struct error *err)
 {
     static const struct member_rule deployment = { .apply = apply_deployment };
-    bool is_deployment = text_eq_nocase(value_string(value_get(object, "type")),
-                                        "Microsoft.Resources/deployments");
+    bool is_deployment =
+        text_eq_nocase(value_string(value_get(object, "type")), "Microsoft.Resources/deployments");
     if (is_named(m, "resources") && m->value->kind == VALUE_ARRAY)
         return substitute_items(env, m->value, substitute_resource, ret, err);
     if (is_deployment && is_named(m, "properties") && m->value->kind == VALUE_OBJECT)
@@ -231,8 +231,9 @@ static int apply_template(struct env *env, const struct value *object, const str
         return substitute_items(env, m->value, substitute_resource, ret, err);
     if (is_named(m, "outputs") && m->value->kind == VALUE_OBJECT) {
         /* copyIndex() of an output loop has no name */
-        struct copy_frame frame = { .name = "", .is_target = true, .is_open = true,
-                                    .outer = env->copy };
+        struct copy_frame frame = {
+            .name = "", .is_target = true, .is_open = true, .outer = env->copy
+        };
         env->copy = &frame;
         int rc = substitute(env, m->value, ret, err);
         env->copy = frame.outer;
@@ -322,8 +323,8 @@ static bool is_inner(struct plan_builder *b, const struct value *properties)
 {
     if (value_is(value_get(properties, "template"), VALUE_TEXT))
         return true;
-    const struct value *scope = value_get(value_get(properties, "expressionEvaluationOptions"),
-                                          "scope");
+    const struct value *scope =
+        value_get(value_get(properties, "expressionEvaluationOptions"), "scope");
     const char *text = value_string(scope);
     if (text_eq_nocase(text, "inner"))
         return true;
@@ -411,9 +412,11 @@ int expand_nested(struct plan_builder *b, struct env *env, size_t node,
         n->nested_error = "The template is known when the deployment runs.";
         return template->kind == VALUE_DEFERRED
                    ? 0
-                   : fail(err, &E_TEMPLATE_EXPRESSION,
-                          "The property 'template' is not valid. Expected 'Object'. Actual '%s'."
-                          USAGE("arm-template"), value_kind_name(template));
+                   : fail(
+                         err, &E_TEMPLATE_EXPRESSION,
+                         "The property 'template' is not valid. Expected 'Object'. Actual '%s'." USAGE(
+                             "arm-template"),
+                         value_kind_name(template));
     }
     if (engine_bytes(env->engine, template->size, err) < 0)
         return -1;

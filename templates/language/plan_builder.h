@@ -17,9 +17,9 @@ struct template_file;
 /* A node while the plan is made. */
 struct build_node {
     struct plan_node *node;
-    const struct value *decl;         /* the resource as written */
-    const struct value *depends_on;   /* its dependsOn as written, or NULL */
-    const struct copy_frame *copy;    /* loops it is in */
+    const struct value *decl;       /* the resource as written */
+    const struct value *depends_on; /* its dependsOn as written, or NULL */
+    const struct copy_frame *copy;  /* loops it is in */
     size_t edge_cap;
     int64_t batch; /* of a serial loop; 0: parallel */
 };
@@ -29,7 +29,7 @@ struct plan_builder {
     struct plan *plan;
     struct build_node *builds; /* beside plan->nodes */
     size_t count, cap;
-    int level; /* of nested deployments */
+    int level;                  /* of nested deployments */
     struct name_entry *entries; /* what nodes are called, by hash */
     size_t *heads, head_count, entry_count;
 };

@@ -13,12 +13,37 @@
 
 #define CHILD_DEPTH_MAX 16
 
-static const char *const resource_members[] = {
-    "type", "apiVersion", "name", "condition", "location", "dependsOn", "tags", "sku", "kind",
-    "plan", "identity", "zones", "extendedLocation", "managedBy", "managedByExtended", "scale",
-    "etag", "properties", "comments", "metadata", "copy", "scope", "existing", "resources",
-    "resourceGroup", "subscriptionId", "import", "extension", "asserts", "placement", NULL
-};
+static const char *const resource_members[] = { "type",
+                                                "apiVersion",
+                                                "name",
+                                                "condition",
+                                                "location",
+                                                "dependsOn",
+                                                "tags",
+                                                "sku",
+                                                "kind",
+                                                "plan",
+                                                "identity",
+                                                "zones",
+                                                "extendedLocation",
+                                                "managedBy",
+                                                "managedByExtended",
+                                                "scale",
+                                                "etag",
+                                                "properties",
+                                                "comments",
+                                                "metadata",
+                                                "copy",
+                                                "scope",
+                                                "existing",
+                                                "resources",
+                                                "resourceGroup",
+                                                "subscriptionId",
+                                                "import",
+                                                "extension",
+                                                "asserts",
+                                                "placement",
+                                                NULL };
 
 /* A declaration on its way to one node. */
 struct declared {
@@ -44,8 +69,8 @@ static struct env declared_env(struct plan_builder *b, const struct declared *d)
     return env;
 }
 
-static int text_member(struct env *env, const struct value *decl, const char *key,
-                       const char *what, const char **ret, struct error *err)
+static int text_member(struct env *env, const struct value *decl, const char *key, const char *what,
+                       const char **ret, struct error *err)
 {
     const struct value *v = value_get(decl, key);
     *ret = NULL;
@@ -79,12 +104,14 @@ static int check_segments(struct plan_builder *b, const struct declared *d, cons
     const struct value *v = value_get(d->decl, "type");
     struct place p = source_place(b->file->source, v->at);
     engine_blame(b->file->home.engine, b->file->source, v->at);
-    return fail(err, &E_INVALID_TEMPLATE,
-                "Deployment template validation failed: 'The template resource '%s' for type '%s' "
-                "at line '%d' and column '%d' has incorrect segment lengths. A nested resource type "
-                "must have identical number of segments as its resource name. A root resource type "
-                "must have segment length one greater than its resource name."
-                USAGE("arm-template/#resources") "'.", name, type, p.line, p.column);
+    return fail(
+        err, &E_INVALID_TEMPLATE,
+        "Deployment template validation failed: 'The template resource '%s' for type '%s' "
+        "at line '%d' and column '%d' has incorrect segment lengths. A nested resource type "
+        "must have identical number of segments as its resource name. A root resource type "
+        "must have segment length one greater than its resource name." USAGE(
+            "arm-template/#resources") "'.",
+        name, type, p.line, p.column);
 }
 
 static const char *deployment_prefix(struct arena *a, const struct template_context *x)
@@ -174,9 +201,11 @@ static struct plan_node *add_node(struct plan_builder *b, const struct declared 
 
 static int too_many(struct error *err, size_t actual)
 {
-    return fail(err, &E_TEMPLATE_EXPRESSION,
-                "The number of template resources limit exceeded. Limit: '%d' and actual: '%zu'."
-                USAGE("arm-template"), TEMPLATE_RESOURCES_MAX, actual);
+    return fail(
+        err, &E_TEMPLATE_EXPRESSION,
+        "The number of template resources limit exceeded. Limit: '%d' and actual: '%zu'." USAGE(
+            "arm-template"),
+        TEMPLATE_RESOURCES_MAX, actual);
 }
 
 /* name and type, both appended to the parent's. */
@@ -192,11 +221,12 @@ static int read_names(struct plan_builder *b, struct env *env, const struct decl
     if (missing) {
         struct place p = source_place(b->file->source, d->decl->at);
         engine_blame(env->engine, b->file->source, d->decl->at);
-        return fail(err, &E_INVALID_TEMPLATE,
-                    "Deployment template validation failed: 'The template resource '%s' at line "
-                    "'%d' and column '%d' is not valid. The %s property cannot be null or empty."
-                    USAGE("arm-template/#resources") "'.", name ? name : "", p.line, p.column,
-                    missing);
+        return fail(
+            err, &E_INVALID_TEMPLATE,
+            "Deployment template validation failed: 'The template resource '%s' at line "
+            "'%d' and column '%d' is not valid. The %s property cannot be null or empty." USAGE(
+                "arm-template/#resources") "'.",
+            name ? name : "", p.line, p.column, missing);
     }
     type = trim_slash(a, type);
     name = trim_slash(a, name);
@@ -222,8 +252,8 @@ static int read_identity(struct plan_builder *b, struct env *env, const struct d
                          struct identity *ret, struct error *err)
 {
     if (read_names(b, env, d, &ret->type, &ret->name, err) < 0 ||
-        text_member(env, d->decl, "apiVersion", "the property 'apiVersion'", &ret->version,
-                    err) < 0 ||
+        text_member(env, d->decl, "apiVersion", "the property 'apiVersion'", &ret->version, err) <
+            0 ||
         text_member(env, d->decl, "location", "the property 'location'", &ret->location, err) < 0)
         return -1;
     return id_prefix(b, env, d, ret->type, &ret->prefix, err);
@@ -276,8 +306,8 @@ static int expand_one(struct plan_builder *b, const struct declared *d, struct e
         evaluate_bool_now(&env, condition, "the property 'condition'", &is_wanted, err) < 0)
         return -1;
     is_wanted = is_wanted && !d->parent_is_skipped;
-    int rc = is_wanted ? read_identity(b, &env, d, &id, err)
-                       : skipped_identity(b, &env, d, &id, err);
+    int rc =
+        is_wanted ? read_identity(b, &env, d, &id, err) : skipped_identity(b, &env, d, &id, err);
     if (rc < 0)
         return -1;
     if (b->count == TEMPLATE_RESOURCES_MAX)
@@ -354,16 +384,16 @@ static int expand_declared(struct plan_builder *b, const struct declared *d, str
         engine_blame(f->home.engine, f->source, d->decl->at);
         return fail(err, &E_INVALID_TEMPLATE,
                     "Deployment template validation failed: 'The template resource '' at line '%d' "
-                    "and column '%d' is not valid. Expected 'Object'. Actual '%s'."
-                    USAGE("arm-template/#resources") "'.",
+                    "and column '%d' is not valid. Expected 'Object'. Actual '%s'." USAGE(
+                        "arm-template/#resources") "'.",
                     p.line, p.column, value_kind_name(d->decl));
     }
-    if (file_check_members(f->home.engine, f->source, d->decl, resource_members,
-                           "TemplateResource", "resources", err) < 0)
+    if (file_check_members(f->home.engine, f->source, d->decl, resource_members, "TemplateResource",
+                           "resources", err) < 0)
         return -1;
     const struct value *copy = value_get(d->decl, "copy");
-    int rc = copy && copy->kind != VALUE_NULL ? expand_loop(b, d, copy, err)
-                                              : expand_one(b, d, err);
+    int rc =
+        copy && copy->kind != VALUE_NULL ? expand_loop(b, d, copy, err) : expand_one(b, d, err);
     return rc < 0 ? builder_blame(b, shown_name(b, d), d->decl->at, err) : 0;
 }
 
@@ -380,9 +410,9 @@ static int expand_list(struct plan_builder *b, const struct value *list,
         struct declared d = *outer;
         if (list->kind == VALUE_OBJECT) {
             d.decl = list->members[i].value;
-            d.symbol = outer->symbol ? arena_printf(a, "%s::%s", outer->symbol,
-                                                    list->members[i].key)
-                                     : list->members[i].key;
+            d.symbol = outer->symbol
+                           ? arena_printf(a, "%s::%s", outer->symbol, list->members[i].key)
+                           : list->members[i].key;
         } else if (list->kind == VALUE_ARRAY) {
             d.decl = list->items[i];
             d.symbol = NULL;
@@ -412,8 +442,9 @@ static int check_doubles(struct plan_builder *b, struct error *err)
         engine_blame(b->file->home.engine, b->file->source, b->builds[i].decl->at);
         return fail(err, &E_INVALID_TEMPLATE,
                     "Deployment template validation failed: 'The resource '%s' at line '%d' and "
-                    "column '%d' is defined multiple times in a template."
-                    USAGE("arm-template/#resources") "'.", n->id, n->line, n->column);
+                    "column '%d' is defined multiple times in a template." USAGE(
+                        "arm-template/#resources") "'.",
+                    n->id, n->line, n->column);
     }
     return 0;
 }

@@ -14,7 +14,9 @@
 
 static struct engine engine_new(struct arena *a, const struct template_context *context)
 {
-    return (struct engine){ .arena = a, .context = context, .steps_left = ENGINE_STEPS_MAX,
+    return (struct engine){ .arena = a,
+                            .context = context,
+                            .steps_left = ENGINE_STEPS_MAX,
                             .bytes_left = ENGINE_BYTES_MAX };
 }
 
@@ -119,7 +121,9 @@ int template_eval(struct arena *a, const char *expression, const struct template
 {
     struct engine *e = ARENA_NEW(a, struct engine);
     *e = engine_new(a, context);
-    struct env env = { .engine = e, .scope = context, .node = SIZE_MAX,
+    struct env env = { .engine = e,
+                       .scope = context,
+                       .node = SIZE_MAX,
                        .allow = ALLOW_DEFAULTS | ALLOW_SCOPE | ALLOW_RUNTIME };
     size_t len = strlen(expression), skip = 0;
     if (expr_is_code(expression, len)) {
@@ -168,9 +172,9 @@ static void collect_secure(struct path_list *l, const struct value *v, const cha
     for (size_t i = 0; i < v->count; i++) {
         bool is_array = v->kind == VALUE_ARRAY;
         const struct value *child = is_array ? v->items[i] : v->members[i].value;
-        char *below = is_array ? arena_printf(l->arena, "%s[%zu]", path, i)
-                               : arena_printf(l->arena, "%s%s%s", path, *path ? "." : "",
-                                              v->members[i].key);
+        char *below =
+            is_array ? arena_printf(l->arena, "%s[%zu]", path, i)
+                     : arena_printf(l->arena, "%s%s%s", path, *path ? "." : "", v->members[i].key);
         collect_secure(l, child, below);
     }
 }
@@ -189,8 +193,9 @@ int template_resolve(struct arena *a, const struct json_object *json,
 {
     struct engine *e = ARENA_NEW(a, struct engine);
     *e = engine_new(a, context);
-    struct env env = { .engine = e, .scope = context, .node = SIZE_MAX,
-                       .allow = ALLOW_SCOPE | ALLOW_RUNTIME };
+    struct env env = {
+        .engine = e, .scope = context, .node = SIZE_MAX, .allow = ALLOW_SCOPE | ALLOW_RUNTIME
+    };
     const struct value *v;
     if (evaluate_deep(&env, value_import(a, json, NULL), &v, err) < 0) {
         if (err->code == &E_TEMPLATE_EXPRESSION || err->code == &E_TEMPLATE_BUDGET)

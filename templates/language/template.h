@@ -20,12 +20,12 @@ struct error;
 struct json_object;
 struct value;
 
-#define TEMPLATE_BYTES_MAX ((size_t)4 * 1024 * 1024)
+#define TEMPLATE_BYTES_MAX      ((size_t)4 * 1024 * 1024)
 #define TEMPLATE_PARAMETERS_MAX 256
-#define TEMPLATE_VARIABLES_MAX 256
-#define TEMPLATE_OUTPUTS_MAX 64
-#define TEMPLATE_RESOURCES_MAX 800
-#define TEMPLATE_NESTED_MAX 8 /* levels of nested deployments expanded in one plan */
+#define TEMPLATE_VARIABLES_MAX  256
+#define TEMPLATE_OUTPUTS_MAX    64
+#define TEMPLATE_RESOURCES_MAX  800
+#define TEMPLATE_NESTED_MAX     8 /* levels of nested deployments expanded in one plan */
 
 enum template_scope {
     SCOPE_RESOURCE_GROUP,

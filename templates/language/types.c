@@ -13,11 +13,11 @@
 #include "templates/language/faults.h"
 #include "templates/language/file.h"
 
-#define REF_DEPTH_MAX 32
+#define REF_DEPTH_MAX   32
 #define CHECK_DEPTH_MAX 64
 
 static const struct type_row {
-    const char *name;     /* as responses spell it */
+    const char *name; /* as responses spell it */
     enum value_kind kind;
     bool is_secure;
     const char *expected; /* as errors name it */
@@ -100,9 +100,10 @@ int types_resolve(struct template_file *f, const struct value *schema, const str
                         "the template." USAGE("arm-template"),
                         value_string(ref) ? value_string(ref) : "");
         if (depth == REF_DEPTH_MAX)
-            return fail(err, &E_TEMPLATE_EXPRESSION,
-                        "The type reference '%s' is not valid: it refers to itself."
-                        USAGE("arm-template"), value_string(ref));
+            return fail(
+                err, &E_TEMPLATE_EXPRESSION,
+                "The type reference '%s' is not valid: it refers to itself." USAGE("arm-template"),
+                value_string(ref));
         *ret = overlay(f->home.engine->arena, base, *ret);
     }
 }
@@ -155,8 +156,10 @@ static int not_allowed(struct check *k, const struct value *v, const char *path,
     char *why = arena_vprintf(a, fmt, ap);
     va_end(ap);
     char *place = *path ? arena_printf(a, " at '%s'", path) : "";
-    return fail(k->err, &E_TEMPLATE_EXPRESSION, "The provided value '%s'%s for the %s is not "
-                                                "valid. %s", shown(k, v), place, k->what, why);
+    return fail(k->err, &E_TEMPLATE_EXPRESSION,
+                "The provided value '%s'%s for the %s is not "
+                "valid. %s",
+                shown(k, v), place, k->what, why);
 }
 
 static bool in_list(const struct value *list, const struct value *v, size_t *budget)
@@ -218,8 +221,8 @@ static int check_range(struct check *k, const struct value *schema, const struct
         return not_allowed(k, v, path, "%s should be greater than or equal to '%" PRId64 "'.",
                            subject, min->integer);
     if (value_is(max, VALUE_INT) && n > max->integer)
-        return not_allowed(k, v, path, "%s should be less than or equal to '%" PRId64 "'.",
-                           subject, max->integer);
+        return not_allowed(k, v, path, "%s should be less than or equal to '%" PRId64 "'.", subject,
+                           max->integer);
     return 0;
 }
 
@@ -310,8 +313,8 @@ static int check_kind(struct check *k, const struct type_row *row, const struct 
     if (fits)
         return 0;
     return fail(k->err, &E_TEMPLATE_EXPRESSION,
-                "Template %s JToken type is not valid. Expected '%s'. Actual '%s'."
-                USAGE("arm-deploy/#parameter-file"),
+                "Template %s JToken type is not valid. Expected '%s'. Actual '%s'." USAGE(
+                    "arm-deploy/#parameter-file"),
                 strstr(k->what, "output") ? "output" : "parameter", row->expected,
                 value_kind_name(v));
 }

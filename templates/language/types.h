@@ -15,7 +15,8 @@ struct value;
  * has none. Cyclic and unknown references are errors. */
 MUST_CHECK int types_resolve(struct template_file *f, const struct value *schema,
                              const struct value **ret, struct error *err);
-/* "String", "SecureString", "Int", … as responses spell it; NULL when type is missing or unknown. */
+/* "String", "SecureString", "Int", … as responses spell it; NULL when type is missing or unknown.
+ */
 const char *types_name(const struct value *schema);
 bool types_is_secure(struct template_file *f, const struct value *schema);
 bool types_is_nullable(const struct value *schema);

@@ -17,8 +17,8 @@ const struct value value_empty_array = { .kind = VALUE_ARRAY, .depth = 1, .size 
 const struct value value_empty_object = { .kind = VALUE_OBJECT, .depth = 1, .size = SHARED_SIZE };
 
 static const char *const kind_names[VALUE_KIND_MAX] = {
-    [VALUE_NULL] = "Null",   [VALUE_BOOL] = "Boolean", [VALUE_INT] = "Integer",
-    [VALUE_FLOAT] = "Float", [VALUE_TEXT] = "String",  [VALUE_ARRAY] = "Array",
+    [VALUE_NULL] = "Null",     [VALUE_BOOL] = "Boolean",      [VALUE_INT] = "Integer",
+    [VALUE_FLOAT] = "Float",   [VALUE_TEXT] = "String",       [VALUE_ARRAY] = "Array",
     [VALUE_OBJECT] = "Object", [VALUE_DEFERRED] = "Deferred",
 };
 

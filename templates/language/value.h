@@ -31,10 +31,10 @@ enum value_kind {
     VALUE_KIND_MAX
 };
 
-#define MARK_SECURE (1u << 0)        /* the whole value is secret */
+#define MARK_SECURE        (1u << 0) /* the whole value is secret */
 #define MARK_SECURE_INSIDE (1u << 1) /* some value below is */
-#define MARK_DEFERRED (1u << 2)      /* this or some value below is deferred */
-#define MARK_CODE (1u << 3)          /* this or some value below may be template code */
+#define MARK_DEFERRED      (1u << 2) /* this or some value below is deferred */
+#define MARK_CODE          (1u << 3) /* this or some value below may be template code */
 
 struct member {
     const char *key;
@@ -50,7 +50,7 @@ struct value {
     uint16_t depth; /* levels of arrays and objects, this one included */
     uint32_t at;    /* offset + 1 in the source text; 0: not from text */
     uint32_t count; /* bytes of a text, items of an array, members of an object */
-    uint32_t size;  /* what a walk over all of it costs, about bytes; shared parts count each time */
+    uint32_t size; /* what a walk over all of it costs, about bytes; shared parts count each time */
     union {
         bool boolean;
         int64_t integer;
@@ -84,24 +84,24 @@ struct object_builder {
     struct arena *arena;
     struct member *members;
     size_t count, cap;
-    bool is_exact; /* keys differing only in case are different keys */
+    bool is_exact;   /* keys differing only in case are different keys */
     size_t compares; /* work done in look-ups, for the caller's budget */
 };
 void object_start(struct object_builder *b, struct arena *a, size_t expected);
 void object_put(struct object_builder *b, const char *key, size_t key_len, const struct value *v);
 void object_puts(struct object_builder *b, const char *key, const struct value *v);
 /* Appends without looking for an equal key. */
-void object_push(struct object_builder *b, const char *key, size_t key_len,
-                 const struct value *v);
+void object_push(struct object_builder *b, const char *key, size_t key_len, const struct value *v);
 const struct value *object_end(struct object_builder *b);
 
 const struct member *value_member(const struct value *object, const char *key, size_t key_len);
 const struct value *value_get(const struct value *object, const char *key); /* NULL when absent */
-const char *value_string(const struct value *v); /* NULL unless a text */
-bool value_is(const struct value *v, enum value_kind kind); /* false for NULL */
+const char *value_string(const struct value *v);                            /* NULL unless a text */
+bool value_is(const struct value *v, enum value_kind kind);                 /* false for NULL */
 bool text_same_nocase(const char *a, size_t a_len, const char *b, size_t b_len);
 
-/* Deep and strict. Each visited node takes one of *budget (NULL: no limit); false when it is spent. */
+/* Deep and strict. Each visited node takes one of *budget (NULL: no limit); false when it is spent.
+ */
 bool value_equal(const struct value *x, const struct value *y, size_t *budget);
 /* "String", "Integer", … as error texts name them. */
 const char *value_kind_name(const struct value *v);

@@ -162,8 +162,7 @@ static struct json_object *export_text(const struct value *v, enum value_export 
     return json;
 }
 
-static void export_member(struct json_object *json, const struct member *m,
-                          enum value_export how)
+static void export_member(struct json_object *json, const struct member *m, enum value_export how)
 {
     bool looks = m->key_len >= 2 && m->key[0] == '[' && m->key[m->key_len - 1] == ']';
     if (how == EXPORT_FINAL || !looks || m->is_code) {

@@ -1,5 +1,6 @@
 /* The numbers of the template engine: expanding a 1 MB template of 800 resources with copy loops
- * (goal: at most 50 ms and 64 MiB), and simple function calls (goal: at least 1,000,000 a second). */
+ * (goal: at most 50 ms and 64 MiB), and simple function calls (goal: at least 1,000,000 a second).
+ */
 /* links: portolan_templates portolan_base portolan_json */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,10 +13,10 @@
 #include "common/json/json.h"
 #include "templates/language/template.h"
 
-#define LOOPS 10
-#define PER_LOOP 40
-#define PLAIN 400
-#define ROUNDS 20
+#define LOOPS                10
+#define PER_LOOP             40
+#define PLAIN                400
+#define ROUNDS               20
 #define CALLS_PER_EXPRESSION 10000
 
 static const struct template_context context = {
@@ -30,27 +31,33 @@ static const struct template_context context = {
 
 static void put_loop(struct str *s, int i)
 {
-    str_printf(s, "{\"type\":\"Microsoft.ContainerRegistry/registries/scopeMaps\","
-                  "\"apiVersion\":\"2023-07-01\",\"name\":\"[format('{0}/map%d-{1}', "
-                  "variables('name'), copyIndex())]\",\"copy\":{\"name\":\"loop%d\",\"count\":%d},"
-                  "\"properties\":{\"description\":\"[concat('map ', string(copyIndex('loop%d')),"
-                  "' of ', parameters('prefix'))]\",\"copy\":[{\"name\":\"actions\",\"count\":3,"
-                  "\"input\":\"[format('repositories/app{0}-{1}/content/read', copyIndex(), "
-                  "copyIndex('actions'))]\"}]}}", i, i, PER_LOOP, i);
+    str_printf(s,
+               "{\"type\":\"Microsoft.ContainerRegistry/registries/scopeMaps\","
+               "\"apiVersion\":\"2023-07-01\",\"name\":\"[format('{0}/map%d-{1}', "
+               "variables('name'), copyIndex())]\",\"copy\":{\"name\":\"loop%d\",\"count\":%d},"
+               "\"properties\":{\"description\":\"[concat('map ', string(copyIndex('loop%d')),"
+               "' of ', parameters('prefix'))]\",\"copy\":[{\"name\":\"actions\",\"count\":3,"
+               "\"input\":\"[format('repositories/app{0}-{1}/content/read', copyIndex(), "
+               "copyIndex('actions'))]\"}]}}",
+               i, i, PER_LOOP, i);
 }
 
 /* About 2.3 KB: some expressions, a dependency, and text. */
 static void put_plain(struct str *s, int i)
 {
-    str_printf(s, ",{\"type\":\"Microsoft.ContainerRegistry/registries/webhooks\","
-                  "\"apiVersion\":\"2023-07-01\",\"name\":\"[concat(variables('name'), "
-                  "'/hook%d')]\",\"location\":\"[resourceGroup().location]\",\"dependsOn\":["
-                  "\"[resourceId('Microsoft.ContainerRegistry/registries/scopeMaps', "
-                  "variables('name'), 'map0-%d')]\"],\"properties\":{\"scope\":\"[toLower("
-                  "parameters('prefix'))]\",\"notes\":[", i, i % PER_LOOP);
+    str_printf(s,
+               ",{\"type\":\"Microsoft.ContainerRegistry/registries/webhooks\","
+               "\"apiVersion\":\"2023-07-01\",\"name\":\"[concat(variables('name'), "
+               "'/hook%d')]\",\"location\":\"[resourceGroup().location]\",\"dependsOn\":["
+               "\"[resourceId('Microsoft.ContainerRegistry/registries/scopeMaps', "
+               "variables('name'), 'map0-%d')]\"],\"properties\":{\"scope\":\"[toLower("
+               "parameters('prefix'))]\",\"notes\":[",
+               i, i % PER_LOOP);
     for (int k = 0; k < 22; k++)
-        str_printf(s, "%s{\"key\":\"note-%d-%d\",\"value\":\"Lorem ipsum dolor sit amet, "
-                      "consectetur adipiscing elit, sed do eiusmod\"}", k ? "," : "", i, k);
+        str_printf(s,
+                   "%s{\"key\":\"note-%d-%d\",\"value\":\"Lorem ipsum dolor sit amet, "
+                   "consectetur adipiscing elit, sed do eiusmod\"}",
+                   k ? "," : "", i, k);
     str_puts(s, "]}}");
 }
 
@@ -101,8 +108,9 @@ static void bench_expand(void)
         arena_free(a);
     }
     printf("expand: %zu bytes, %d resources: best %.1f ms, mean %.1f ms (goal 50), peak %.1f MiB "
-           "(goal 64)\n", s.len, LOOPS * PER_LOOP + PLAIN, (double)best / 1000,
-           (double)total / ROUNDS / 1000, (double)peak_kib() / 1024);
+           "(goal 64)\n",
+           s.len, LOOPS * PER_LOOP + PLAIN, (double)best / 1000, (double)total / ROUNDS / 1000,
+           (double)peak_kib() / 1024);
     str_done(&s);
 }
 
@@ -130,9 +138,11 @@ int main(void)
     bench_expand();
     bench_calls("add, lambdaVariables",
                 "reduce(range(0, 10000), 0, lambda('a', 'b', add(lambdaVariables('a'), "
-                "lambdaVariables('b'))))", 3);
+                "lambdaVariables('b'))))",
+                3);
     bench_calls("concat, toLower, lambdaVariables",
                 "length(map(range(0, 10000), lambda('i', toLower(concat('A', "
-                "lambdaVariables('i'))))))", 3);
+                "lambdaVariables('i'))))))",
+                3);
     return 0;
 }

@@ -73,44 +73,57 @@ static void test_bad(void **state)
     } cases[] = {
         { "bad-expression",
           "The language expression 'bad-expression' is not valid: the string character 'x' at "
-          "position '5' is not expected.", 5 },
+          "position '5' is not expected.",
+          5 },
         { "foo",
           "Unable to parse language expression 'foo': expected token 'LeftParenthesis' and actual "
-          "'EndOfData'.", 3 },
+          "'EndOfData'.",
+          3 },
         { "",
           "Unable to parse language expression '': expected token 'Identifier' and actual "
-          "'EndOfData'.", 0 },
+          "'EndOfData'.",
+          0 },
         { "f(1",
           "Unable to parse language expression 'f(1': expected token 'RightParenthesis' and actual "
-          "'EndOfData'.", 3 },
+          "'EndOfData'.",
+          3 },
         { "f(1,)",
           "Unable to parse language expression 'f(1,)': expected token 'Identifier' and actual "
-          "'RightParenthesis'.", 4 },
+          "'RightParenthesis'.",
+          4 },
         { "f() g()",
           "Unable to parse language expression 'f() g()': expected token 'EndOfData' and actual "
-          "'Identifier'.", 4 },
+          "'Identifier'.",
+          4 },
         { "f().",
           "Unable to parse language expression 'f().': expected token 'Identifier' and actual "
-          "'EndOfData'.", 4 },
+          "'EndOfData'.",
+          4 },
         { "f()[]",
           "Unable to parse language expression 'f()[]': expected token 'Identifier' and actual "
-          "'RightSquareBracket'.", 4 },
+          "'RightSquareBracket'.",
+          4 },
         { "f('a)",
           "The language expression 'f('a)' is not valid: the string literal that starts at position "
-          "'2' is not closed.", 2 },
+          "'2' is not closed.",
+          2 },
         { "f(@)",
           "The language expression 'f(@)' is not valid: the string character '@' at position '2' is "
-          "not expected.", 2 },
+          "not expected.",
+          2 },
         { "f(\xc3\xa9)",
           "The language expression 'f(\xc3\xa9)' is not valid: the string character '\xc3\xa9' at "
-          "position '2' is not expected.", 2 },
+          "position '2' is not expected.",
+          2 },
         { "12ab",
           "The language expression '12ab' is not valid: the string character 'a' at position '2' is "
-          "not expected.", 2 },
+          "not expected.",
+          2 },
         { "9223372036854775808",
           "The language expression '9223372036854775808' is not valid: the integer "
           "'9223372036854775808' at position '0' is outside the range '-9223372036854775808' to "
-          "'9223372036854775807'.", 0 },
+          "'9223372036854775807'.",
+          0 },
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -208,9 +221,9 @@ static void test_walk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),         cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_good),           cmocka_unit_test(test_bad),
         cmocka_unit_test(test_literal_values), cmocka_unit_test(test_what_is_code),
-        cmocka_unit_test(test_limits),       cmocka_unit_test(test_walk),
+        cmocka_unit_test(test_limits),         cmocka_unit_test(test_walk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

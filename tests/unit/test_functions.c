@@ -82,12 +82,17 @@ static void check_errors(const struct expected *cases, size_t count)
 static void test_strings(void **state)
 {
     static const struct expected cases[] = {
-        { "length('a\xf0\x9f\x98\x80" "b')", "4" },
+        { "length('a\xf0\x9f\x98\x80"
+          "b')",
+          "4" },
         { "substring('a\xc3\xa9z', 1, 1)", "\"\xc3\xa9\"" },
         { "indexOf('a\xc3\xa9z', 'Z')", "2" },
         { "first('\xc3\xa9z')", "\"\xc3\xa9\"" },
         { "last('z\xc3\xa9')", "\"\xc3\xa9\"" },
-        { "toUpper('stra\xc3\x9f" "e \xc3\xa9')", "\"STRA\xc3\x9f" "E \xc3\x89\"" },
+        { "toUpper('stra\xc3\x9f"
+          "e \xc3\xa9')",
+          "\"STRA\xc3\x9f"
+          "E \xc3\x89\"" },
         { "toLower('\xc3\x89\xce\xa9')", "\"\xc3\xa9\xcf\x89\"" },
         { "trim(' \xc2\xa0 x y\xe3\x80\x80')", "\"x y\"" },
         { "lastIndexOf('abc', '')", "3" },
@@ -262,14 +267,17 @@ static void test_lambdas(void **state)
 {
     static const struct expected cases[] = {
         { "map(createArray('a', 'b'), lambda('x', 'i', concat(lambdaVariables('x'), "
-          "lambdaVariables('i'))))", "[\"a0\",\"b1\"]" },
+          "lambdaVariables('i'))))",
+          "[\"a0\",\"b1\"]" },
         { "map(createArray(1), lambda('x', map(createArray(2), lambda('x', "
-          "lambdaVariables('X')))))", "[[2]]" },
+          "lambdaVariables('X')))))",
+          "[[2]]" },
         { "sort(createArray(createArray(1, 'b'), createArray(0, 'z'), createArray(1, 'a')), "
           "lambda('a', 'b', less(lambdaVariables('a')[0], lambdaVariables('b')[0])))",
           "[[0,\"z\"],[1,\"b\"],[1,\"a\"]]" },
         { "reduce(createArray(1, 2, 3), 0, lambda('a', 'b', 'i', add(lambdaVariables('a'), "
-          "mul(lambdaVariables('b'), lambdaVariables('i')))))", "8" },
+          "mul(lambdaVariables('b'), lambdaVariables('i')))))",
+          "8" },
         { "mapValues(createObject('k', 1), lambda('v', add(lambdaVariables('v'), 1)))",
           "{\"k\":2}" },
     };
@@ -361,13 +369,14 @@ static void test_addresses(void **state)
 
 static void test_collation(void **state)
 {
-    static const char *const ordered[] = { "",  "_", "-", "'", "(",      "$",  "0", "9", "a", "A",
-                                           "\xc3\xa1", "ab", "aB", "Ab", "AB", "b", "\xce\xa9" };
+    static const char *const ordered[] = { "",   "_",  "-",  "'", "(",        "$",
+                                           "0",  "9",  "a",  "A", "\xc3\xa1", "ab",
+                                           "aB", "Ab", "AB", "b", "\xce\xa9" };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(ordered); i++)
         for (size_t k = 0; k < ARRAY_LEN(ordered); k++) {
-            int order = collation_compare(ordered[i], strlen(ordered[i]), ordered[k],
-                                          strlen(ordered[k]));
+            int order =
+                collation_compare(ordered[i], strlen(ordered[i]), ordered[k], strlen(ordered[k]));
             if ((order < 0) != (i < k) || (order > 0) != (i > k))
                 report("%s against %s gives %d", ordered[i], ordered[k], order);
         }
@@ -421,8 +430,8 @@ static void test_documentation(void **state)
     struct error err;
     char *text;
     size_t len;
-    assert_int_equal(file_read(a, SOURCE_DIR "/docs/generated/functions.md", 1 << 20, &text, &len,
-                               &err), 0);
+    assert_int_equal(
+        file_read(a, SOURCE_DIR "/docs/generated/functions.md", 1 << 20, &text, &len, &err), 0);
     assert_string_equal(text, template_functions_markdown(a));
     arena_free(a);
 }
@@ -448,11 +457,11 @@ static void test_new_guid(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strings),   cmocka_unit_test(test_format),
-        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_objects),
-        cmocka_unit_test(test_lambdas),   cmocka_unit_test(test_dates),
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_collation),
-        cmocka_unit_test(test_sha1),      cmocka_unit_test(test_table),
+        cmocka_unit_test(test_strings),       cmocka_unit_test(test_format),
+        cmocka_unit_test(test_numbers),       cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_lambdas),       cmocka_unit_test(test_dates),
+        cmocka_unit_test(test_addresses),     cmocka_unit_test(test_collation),
+        cmocka_unit_test(test_sha1),          cmocka_unit_test(test_table),
         cmocka_unit_test(test_documentation), cmocka_unit_test(test_new_guid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

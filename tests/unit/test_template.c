@@ -49,8 +49,9 @@ static const char *template_text(struct fixture *f, size_t *len)
         return text;
     }
     _cleanup_(json_putp) struct json_object *template = json_copy(json_at(f->test, "template"));
-    const char *kind = f->context.scope == SCOPE_SUBSCRIPTION ? "subscriptionDeploymentTemplate.json#"
-                                                              : "deploymentTemplate.json#";
+    const char *kind = f->context.scope == SCOPE_SUBSCRIPTION
+                           ? "subscriptionDeploymentTemplate.json#"
+                           : "deploymentTemplate.json#";
     if (!json_has(template, "$schema"))
         json_set_text(template, "$schema", arena_printf(f->arena, SCHEMAS "%s", kind));
     if (!json_has(template, "contentVersion"))
@@ -64,7 +65,7 @@ static void set_context(struct fixture *f)
 {
     f->context = (struct template_context){
         .scope = text_eq(json_text(f->test, "scope"), "subscription") ? SCOPE_SUBSCRIPTION
-                                                                     : SCOPE_RESOURCE_GROUP,
+                                                                      : SCOPE_RESOURCE_GROUP,
         .tenant_id = "22222222-2222-2222-2222-222222222222",
         .subscription_id = "00000000-0000-0000-0000-000000000000",
         .resource_group = "rg",
@@ -235,8 +236,8 @@ static void test_cases(void **state)
     size_t len, failed = 0;
     struct error err;
     struct json_object *list;
-    assert_int_equal(file_read(a, SOURCE_DIR "/tests/data/template-cases.json", 4 << 20, &text, &len,
-                               &err), 0);
+    assert_int_equal(
+        file_read(a, SOURCE_DIR "/tests/data/template-cases.json", 4 << 20, &text, &len, &err), 0);
     if (json_parse(text, len, 4 << 20, JSON_TEMPLATE, &list, &err) < 0) {
         print_error("%s\n", err.message);
         assert_true(false);
@@ -292,7 +293,8 @@ static void test_resolve(void **state)
           "a[0].b" },
         { "{\"a\":\"[concat(listKeys('/x', '1').password, '!')]\"}", "{\"a\":\"s3cret!\"}", "a" },
         { "{\"a\":\"[map(range(0, reference('/x', '1').n), lambda('i', "
-          "add(lambdaVariables('i'), 1)))]\"}", "{\"a\":[1,2,3]}", NULL },
+          "add(lambdaVariables('i'), 1)))]\"}",
+          "{\"a\":[1,2,3]}", NULL },
     };
     (void)state;
     struct template_runtime runtime = { .reference = answer, .list = list };
@@ -304,9 +306,11 @@ static void test_resolve(void **state)
         size_t count;
         _cleanup_(json_putp) struct json_object *planned = NULL, *got = NULL, *wanted = NULL;
         assert_int_equal(json_parse(cases[i].planned, strlen(cases[i].planned), 4096, JSON_STRICT,
-                                    &planned, &err), 0);
+                                    &planned, &err),
+                         0);
         assert_int_equal(json_parse(cases[i].resolved, strlen(cases[i].resolved), 4096, JSON_STRICT,
-                                    &wanted, &err), 0);
+                                    &wanted, &err),
+                         0);
         if (template_resolve(a, planned, &context, &got, &secure, &count, &err) < 0)
             print_error("%s: %s\n", cases[i].planned, err.message);
         if (!json_equal(got, wanted))
@@ -350,13 +354,15 @@ static void test_redaction(void **state)
         "\"g\":\"[listKeys('/x', '1').key]\"}}],"
         "\"outputs\":{\"s\":{\"type\":\"securestring\",\"value\":\"[parameters('pw')]\"},"
         "\"t\":{\"type\":\"string\",\"value\":\"[variables('v')]\"}}}";
-    static const char given[] = "{\"pw\":{\"value\":\"c4n4ry\"},\"o\":{\"value\":{\"k\":\"c4n4ry\"}}}";
+    static const char given[] =
+        "{\"pw\":{\"value\":\"c4n4ry\"},\"o\":{\"value\":{\"k\":\"c4n4ry\"}}}";
     (void)state;
     struct arena *a = arena_new();
     struct error err;
     struct plan *plan;
     struct json_object *parameters;
-    struct template_context context = { .scope = SCOPE_RESOURCE_GROUP, .subscription_id = "s",
+    struct template_context context = { .scope = SCOPE_RESOURCE_GROUP,
+                                        .subscription_id = "s",
                                         .resource_group = "g" };
     assert_int_equal(json_parse(given, strlen(given), 4096, JSON_STRICT, &parameters, &err), 0);
     if (template_plan(a, text, strlen(text), parameters, &context, &plan, NULL, &err) < 0)
@@ -420,21 +426,23 @@ static void test_mermaid(void **state)
     struct plan *plan;
     struct template_context context = { .scope = SCOPE_RESOURCE_GROUP };
     assert_int_equal(template_plan(a, text, strlen(text), NULL, &context, &plan, NULL, &err), 0);
-    assert_string_equal(plan_mermaid(a, plan),
-                        "graph TD\n"
-                        "  n0[\"ns/t<br/>a#quot;#60;\"]\n"
-                        "  n1[\"ns/t<br/>b\"]:::skipped\n"
-                        "  n0 --> n1\n"
-                        "  classDef skipped stroke-dasharray: 4 4\n");
+    assert_string_equal(plan_mermaid(a, plan), "graph TD\n"
+                                               "  n0[\"ns/t<br/>a#quot;#60;\"]\n"
+                                               "  n1[\"ns/t<br/>b\"]:::skipped\n"
+                                               "  n0 --> n1\n"
+                                               "  classDef skipped stroke-dasharray: 4 4\n");
     arena_free(a);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),           cmocka_unit_test(test_resolve),
-        cmocka_unit_test(test_resolve_refused), cmocka_unit_test(test_redaction),
-        cmocka_unit_test(test_lint),            cmocka_unit_test(test_mermaid),
+        cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_resolve),
+        cmocka_unit_test(test_resolve_refused),
+        cmocka_unit_test(test_redaction),
+        cmocka_unit_test(test_lint),
+        cmocka_unit_test(test_mermaid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

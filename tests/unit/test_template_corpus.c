@@ -19,7 +19,7 @@
 #include "common/json/json.h"
 #include "templates/language/template.h"
 
-#define CORPUS SOURCE_DIR "/../shared/templates/corpus/"
+#define CORPUS   SOURCE_DIR "/../shared/templates/corpus/"
 #define FILE_MAX ((size_t)4 << 20)
 
 /* Templates that are wrong on purpose or by mistake of their authors, and what is wrong. */
@@ -230,8 +230,9 @@ static void give_meant(const char *file, struct json_object *given)
         struct json_object *json;
         if (!text_eq(meant[i].file, file))
             continue;
-        assert_int_equal(json_parse_object(meant[i].parameters, strlen(meant[i].parameters), 4096,
-                                           &json, &err), 0);
+        assert_int_equal(
+            json_parse_object(meant[i].parameters, strlen(meant[i].parameters), 4096, &json, &err),
+            0);
         json_merge_patch(given, json);
         json_put(json);
     }

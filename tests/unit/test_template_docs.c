@@ -58,7 +58,8 @@ static size_t check_outputs(struct arena *a, const struct plan *plan, const char
 {
     struct error err;
     struct json_object *wanted, *got = json_new_object();
-    assert_int_equal(json_parse_object(wanted_text, strlen(wanted_text), 1 << 16, &wanted, &err), 0);
+    assert_int_equal(json_parse_object(wanted_text, strlen(wanted_text), 1 << 16, &wanted, &err),
+                     0);
     for (size_t i = 0; i < plan->output_count; i++)
         json_set(got, plan->outputs[i].name, template_json(plan->outputs[i].value, false));
     bool same = json_equal(got, wanted);

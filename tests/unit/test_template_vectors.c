@@ -130,10 +130,11 @@ static bool run_vector(const struct json_object *vector)
     else
         ok = rc == 0 && json_equal(got, json_at(vector, "expected"));
     if (!ok)
-        print_message("vector %d (%s) %s: got %s, expected %s\n",
-                      (int)json_int(vector, "id", 0), json_text(vector, "function"),
-                      expression ? expression : "", rc < 0 ? err.message : json_print(f.arena, got),
-                      wanted_error ? wanted_error : json_print(f.arena, json_at(vector, "expected")));
+        print_message("vector %d (%s) %s: got %s, expected %s\n", (int)json_int(vector, "id", 0),
+                      json_text(vector, "function"), expression ? expression : "",
+                      rc < 0 ? err.message : json_print(f.arena, got),
+                      wanted_error ? wanted_error
+                                   : json_print(f.arena, json_at(vector, "expected")));
     json_put(got);
     arena_free(f.arena);
     return ok;
@@ -155,8 +156,9 @@ static void test_vectors(void **state)
     size_t len, failed = 0;
     struct error err;
     struct json_object *list;
-    assert_int_equal(file_read(a, SOURCE_DIR "/tests/data/template-function-vectors.json",
-                               4 << 20, &text, &len, &err), 0);
+    assert_int_equal(file_read(a, SOURCE_DIR "/tests/data/template-function-vectors.json", 4 << 20,
+                               &text, &len, &err),
+                     0);
     assert_int_equal(json_parse(text, len, 4 << 20, JSON_TEMPLATE, &list, &err), 0);
     for (size_t i = 0; i < json_count(list); i++) {
         const struct json_object *vector = json_item(list, i);
