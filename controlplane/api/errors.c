@@ -37,5 +37,6 @@ const struct error_code E_NAME_IN_USE = { "RegistryNameAlreadyInUse", 409 };
 const struct error_code E_GROUP_BEING_DELETED = { "ResourceGroupBeingDeleted", 409 };
 const struct error_code E_BEING_DELETED = { "ResourceBeingDeleted", 409 };
 const struct error_code E_IN_USE = { "ResourceInUse", 409 };
+const struct error_code E_NOT_SUPPORTED = { "OperationNotSupported", 400 };
 const struct error_code E_QUOTA = { "QuotaExceeded", 409 };
 const struct error_code E_BUSY = { "Conflict", 409 };

@@ -45,6 +45,7 @@ extern const struct error_code E_NAME_IN_USE;            /* RegistryNameAlreadyI
 extern const struct error_code E_GROUP_BEING_DELETED;    /* ResourceGroupBeingDeleted 409 */
 extern const struct error_code E_BEING_DELETED;          /* ResourceBeingDeleted 409 */
 extern const struct error_code E_IN_USE;                 /* ResourceInUse 409 */
+extern const struct error_code E_NOT_SUPPORTED;          /* OperationNotSupported */
 extern const struct error_code E_QUOTA;                  /* QuotaExceeded 409 */
 extern const struct error_code E_BUSY;                   /* Conflict 409: changed again and again */
 

@@ -10,6 +10,7 @@
 #include "common/json/json.h"
 #include "common/pg/pg.h"
 
+#include "controlplane/api/derived.h"
 #include "controlplane/api/encode.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/filter.h"
@@ -201,6 +202,8 @@ enum stage_result encode_list(struct call *c, struct error *err)
     };
     const char *filter = http_query_nocase(c->req, "$filter");
 
+    if (c->type->derive)
+        return derived_list(c, err);
     /* Groups are found by tag; nothing else has a filter of its own. */
     if (filter && filter[0] && c->type->scope == SCOPE_SUBSCRIPTION &&
         filter_parse(c->arena, filter, &page.filter, err))

@@ -6,6 +6,7 @@
 #include "common/json/json.h"
 #include "common/pg/pg.h"
 
+#include "controlplane/api/derived.h"
 #include "controlplane/api/encode.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/shown_cache.h"
@@ -68,8 +69,11 @@ static int load_parent(struct call *c, size_t depth, struct error *err)
 
 enum stage_result load_item(struct call *c, struct error *err)
 {
-    int found = find(c, c->key, &c->was, err);
+    int found;
 
+    if (c->type->derive)
+        return load_parent(c, c->id.depth - 1, err) ? STAGE_FAILED : STAGE_NEXT;
+    found = find(c, c->key, &c->was, err);
     if (found < 0)
         return STAGE_FAILED;
     if (found == 0)
@@ -93,6 +97,8 @@ enum stage_result load_shown(struct call *c, struct error *err)
 {
     struct query q = { .key = c->key, .is_peek = true };
 
+    if (c->type->derive)
+        return load_item(c, err);
     if (pg_with(c->control->db, c->arena, query, &q, err))
         return STAGE_FAILED;
     if (!q.found)
@@ -120,7 +126,11 @@ enum stage_result encode_item(struct call *c, struct error *err)
 {
     struct shown_cache *cache = c->arm->shown;
     size_t len = 0;
-    const char *text = shown_cache_get(cache, c->arena, c->was, c->api_version, &len);
+    const char *text;
+
+    if (c->type->derive)
+        return derived_item(c, err);
+    text = shown_cache_get(cache, c->arena, c->was, c->api_version, &len);
 
     if (!text) {
         if (resource_parse(c->arena, c->was, err))
@@ -137,7 +147,8 @@ enum stage_result encode_item(struct call *c, struct error *err)
 
 enum stage_result encode_presence(struct call *c, struct error *err)
 {
-    (void)err;
+    if (c->type->derive)
+        return derived_item(c, err);
     http_reply_empty(c->req, c->was ? 204 : 404);
     return STAGE_ANSWERED;
 }

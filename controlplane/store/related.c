@@ -9,12 +9,19 @@
 #include "controlplane/store/resources.h"
 #include "controlplane/store/statements.h"
 
-enum { USAGE, UNLINK, LINK, LINK_USER, LINKS_TOUCH, CHILD_AT, KEY_TAKEN, EDIT };
+enum { USAGE, USAGE_LOCK, COUNT_LIKE, UNLINK, LINK, LINK_USER, LINKS_TOUCH, CHILD_AT, KEY_TAKEN, EDIT };
 
 const struct pg_stmt related_statements[] = {
     [USAGE] = { "resource_usage",
                 "select used from usage_counters where owner_uid = $1 and kind = $2",
                 "uuid text" },
+    [USAGE_LOCK] = { "resource_usage_lock",
+                     "select 1 from usage_counters where owner_uid = $1 and kind = $2 for update",
+                     "uuid text" },
+    [COUNT_LIKE] = { "resource_count_like",
+                     "select count(*) from resources where parent_uid = $1 and type_key = $2 "
+                     "and status @> $3",
+                     "uuid text jsonb" },
     [UNLINK] = { "resource_unlink",
                  "delete from resource_links where from_uid = $1 and to_uid <> all ($2)",
                  "uuid uuid[]" },
@@ -52,6 +59,45 @@ int resource_usage(struct pg_conn *conn, struct arena *a, const char *parent_uid
                pg_text(type_key)))
         return wrap(err, "read usage");
     *ret = pg_rows(r) ? pg_get_int(r, 0, 0) : 0;
+    return 0;
+}
+
+int resource_usage_lock(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                        const char *type_key, struct error *err)
+{
+    if (PG_RUN(conn, a, &related_statements[USAGE_LOCK], NULL, err, pg_text(parent_uid),
+               pg_text(type_key)))
+        return wrap(err, "lock usage");
+    return 0;
+}
+
+struct like {
+    const char *parent_uid, *type_key;
+    const struct json_object *like;
+    int64_t count;
+};
+
+static int count_like(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct like *l = ctx;
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &related_statements[COUNT_LIKE], &r, err, pg_text(l->parent_uid),
+               pg_text(l->type_key), pg_text(json_print(a, l->like))))
+        return wrap(err, "count children by status");
+    l->count = pg_get_int(r, 0, 0);
+    return 0;
+}
+
+int resource_count_like(struct pg_pool *db, struct arena *a, const char *parent_uid,
+                        const char *type_key, const struct json_object *like, int64_t *ret,
+                        struct error *err)
+{
+    struct like l = { .parent_uid = parent_uid, .type_key = type_key, .like = like };
+
+    if (pg_with(db, a, count_like, &l, err))
+        return -1;
+    *ret = l.count;
     return 0;
 }
 

@@ -11,6 +11,7 @@
 
 struct arena;
 struct error;
+struct json_object;
 struct pg_conn;
 struct pg_pool;
 struct resource;
@@ -20,6 +21,14 @@ struct resource_secret;
  * stands until its end. */
 MUST_CHECK int resource_usage(struct pg_conn *conn, struct arena *a, const char *parent_uid,
                               const char *type_key, int64_t *ret, struct error *err);
+
+/* Makes others that count or lock the same wait until this transaction ends. */
+MUST_CHECK int resource_usage_lock(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                                   const char *type_key, struct error *err);
+/* How many children of a type have these members in their status. */
+MUST_CHECK int resource_count_like(struct pg_pool *db, struct arena *a, const char *parent_uid,
+                                   const char *type_key, const struct json_object *like,
+                                   int64_t *ret, struct error *err);
 
 /* Makes what a row names exactly these. */
 MUST_CHECK int resource_links_replace(struct pg_conn *conn, struct arena *a, const char *uid,

@@ -11,6 +11,7 @@
 #include "common/base/text.h"
 
 #include "controlplane/api/errors.h"
+#include "controlplane/types/children.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/resource_group.h"
 #include "controlplane/types/scope_map.h"
@@ -18,8 +19,26 @@
 #include "controlplane/types/user_assigned_identity.h"
 
 const struct resource_type *const all_types[] = {
-    &resource_group_type, &registry_type, &scope_map_type, &token_type,
-    &user_assigned_identity_type, NULL,
+    &resource_group_type,
+    &registry_type,
+    &agent_pool_type,
+    &cache_rule_type,
+    &connected_registry_type,
+    &credential_set_type,
+    &export_pipeline_type,
+    &import_pipeline_type,
+    &pipeline_run_type,
+    &private_endpoint_connection_type,
+    &private_link_resource_type,
+    &replication_type,
+    &run_type,
+    &scope_map_type,
+    &task_run_type,
+    &task_type,
+    &token_type,
+    &webhook_type,
+    &user_assigned_identity_type,
+    NULL,
 };
 
 static const char *const sku_texts[SKU_MAX] = {

@@ -2,6 +2,8 @@
 #ifndef PORTOLAN_TYPES_ROWS_H
 #define PORTOLAN_TYPES_ROWS_H
 
+#include <stddef.h>
+
 #include "common/json/fields.h"
 
 #define ROW(p, k) .path = p, .kind = k, .offset = FIELD_NO_OFFSET
@@ -22,11 +24,12 @@
 #define HTTPS_PATTERN "https://[^ ]+"
 
 /* A managed identity, of resources that have one. */
-#define ROWS_IDENTITY                                                                              \
-    { ROW("identity.type", FIELD_TEXT), RW_NOCASE, .oneof = identity_kinds },                      \
-    { ROW_SHOWN("identity.principalId", FIELD_TEXT) },                                             \
-    { ROW_SHOWN("identity.tenantId", FIELD_TEXT) },                                                \
-    { ROW("identity.userAssignedIdentities", FIELD_JSON), RW }
+#define ROWS_IDENTITY_SINCE(v)                                                                     \
+    { ROW("identity.type", FIELD_TEXT), RW_NOCASE, .oneof = identity_kinds, .since = v },          \
+    { ROW_SHOWN("identity.principalId", FIELD_TEXT), .since = v },                                 \
+    { ROW_SHOWN("identity.tenantId", FIELD_TEXT), .since = v },                                    \
+    { ROW("identity.userAssignedIdentities", FIELD_JSON), RW, .since = v }
+#define ROWS_IDENTITY ROWS_IDENTITY_SINCE(NULL)
 
 extern const char *const identity_kinds[];
 extern const char *const states_lower[]; /* enabled, disabled */

@@ -294,3 +294,524 @@ def test_token_certificates_are_stored(premium):
     assert shown == [{"name": "certificate1", "expiry": "2030-01-01T00:00:00Z",
                       "thumbprint": "ab" * 20}]
     tokens.delete(it)
+
+
+# --- replications ----------------------------------------------------------------------------------
+
+def test_replications(instance, home):
+    registry = instance.make_registry(home, sku="Premium")
+    replicas = Children(registry, "replications")
+    assert replicas.names() == []
+    made = replicas.call("PUT", "westeurope", {"location": "West Europe"})
+    assert made.status_code == 201 and made.headers["Azure-AsyncOperation"], made.text
+    instance.finish(made)
+    body = replicas.get("westeurope")
+    assert body["location"] == "westeurope" and body["tags"] == {}
+    assert body["properties"]["regionEndpointEnabled"] is True
+    assert body["properties"]["zoneRedundancy"] == "Disabled"
+    # No data plane serves there: the record is complete and says so.
+    assert body["properties"]["status"]["displayStatus"] == "NotReady"
+    assert sorted(replicas.names()) == ["eastus", "westeurope"]
+    own = eventually(lambda: replicas.get("eastus")["properties"].get("status") and
+                     replicas.get("eastus"))
+    assert own["properties"]["status"]["displayStatus"] == "Ready"
+    assert own["systemData"]["createdByType"] == "Application"
+    assert own["systemData"]["createdBy"] == "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26"
+    changed = replicas.patch("westeurope", {"regionEndpointEnabled": False}, tags={"a": "b"})
+    assert changed["properties"]["regionEndpointEnabled"] is False and changed["tags"] == {"a": "b"}
+    assert replicas.refused("another", location="westeurope").status_code == 409
+    assert code(replicas.refused("another", location="mars")) == \
+        "LocationNotAvailableForResourceType"
+    assert code(replicas.refused("another")) == "LocationRequired"
+    assert code(replicas.refused("westeurope", {"zoneRedundancy": "Enabled"},
+                                 location="westeurope")) == "PropertyChangeNotAllowed"
+    usage = instance.arm("GET", f"{registry.id}/listUsages").json()["value"]
+    assert {"name": "Geo-replications", "limit": -1, "currentValue": 2, "unit": "Count"} in usage
+    reply = instance.arm("PATCH", registry.id, {"sku": {"name": "Standard"}})
+    assert code(reply) == "SkuNotSupported" and "2 replications" in message(reply)
+    reply = instance.arm("PATCH", registry.id, {"properties": {"policies": {
+        "softDeletePolicy": {"status": "enabled"}}}}, api=PREVIEW)
+    assert code(reply) == "BadRequest" and "geo-replicated" in message(reply)
+    replicas.delete("westeurope")
+    replicas.delete("eastus")
+    reply = instance.arm("PATCH", registry.id, {"sku": {"name": "Standard"}})
+    assert reply.status_code == 200, reply.text
+    instance.finish(reply)
+    assert code(replicas.refused("westeurope", location="westeurope")) == "SkuNotSupported"
+
+
+# --- webhooks --------------------------------------------------------------------------------------
+
+HOOK = {"serviceUri": "https://example.com/hook", "actions": ["push"]}
+
+
+def test_webhook_life(instance, premium):
+    hooks, it = Children(premium, "webhooks"), name()
+    body = hooks.put(it, {**HOOK, "customHeaders": {"X-Key": "geheim"}, "scope": "app:*"},
+                     location="eastus", tags={"a": "b"})
+    assert body["properties"] == {"status": "enabled", "scope": "app:*", "actions": ["push"],
+                                  "provisioningState": "Succeeded"}
+    assert body["location"] == "eastus" and body["tags"] == {"a": "b"}
+    secret = hooks.call("POST", it, tail="/getCallbackConfig").json()
+    assert secret == {"serviceUri": HOOK["serviceUri"], "customHeaders": {"X-Key": "geheim"}}
+    changed = hooks.patch(it, {"status": "disabled", "actions": ["push", "delete"]})
+    assert changed["properties"]["status"] == "disabled"
+    assert changed["properties"]["actions"] == ["push", "delete"]
+    assert hooks.call("POST", it, tail="/getCallbackConfig").json() == secret
+    assert it in hooks.names()
+    hooks.delete(it)
+
+
+@pytest.mark.parametrize("change", [
+    {"serviceUri": None}, {"serviceUri": "ftp://x"}, {"serviceUri": "https://a b"},
+    {"actions": []}, {"actions": ["pull"]}, {"actions": None}, {"status": "on"},
+    {"customHeaders": {"a b": "c"}}, {"customHeaders": {"A": "x\r\nB: y"}},
+    {"customHeaders": {"A": 1}}, {"scope": "Upper Case"}])
+def test_webhook_refusals(premium, change):
+    body = {k: v for k, v in {**HOOK, **change}.items() if v is not None}
+    reply = Children(premium, "webhooks").refused(name(), body, location="eastus")
+    assert reply.status_code == 400 and "geheim" not in reply.text
+
+
+def test_webhook_location(premium):
+    reply = Children(premium, "webhooks").refused(name(), HOOK, location="westus2")
+    assert code(reply) == "BadRequest" and "replication" in message(reply)
+
+
+# --- cache rules and credential sets ---------------------------------------------------------------
+
+def secrets(vault="https://v.vault.example"):
+    return {"loginServer": "docker.io", "authCredentials": [
+        {"name": "Credential1", "usernameSecretIdentifier": f"{vault}/secrets/u",
+         "passwordSecretIdentifier": f"{vault}/secrets/p"}]}
+
+
+def test_cache_rules_and_credential_sets(instance, basic):
+    sets, rules = Children(basic, "credentialSets"), Children(basic, "cacheRules")
+    one, it = name("s"), name("c")
+    made = sets.put(one, secrets(), identity={"type": "SystemAssigned"})
+    assert made["identity"]["type"] == "SystemAssigned"
+    assert made["properties"]["authCredentials"] == secrets()["authCredentials"]
+    made = rules.call("PUT", it, {"properties": {
+        "sourceRepository": "docker.io/library/alpine", "targetRepository": "cache/alpine",
+        "credentialSetResourceId": None}})
+    assert made.status_code == 201, made.text
+    instance.finish(made)
+    assert "credentialSetResourceId" not in rules.get(it)["properties"]
+    assert rules.patch(it, {"credentialSetResourceId": sets.id(one)})["properties"][
+        "credentialSetResourceId"] == sets.id(one)
+    assert code(sets.call("DELETE", one)) == "ResourceInUse"
+    assert code(rules.refused(it, {"sourceRepository": "docker.io/library/other",
+                                   "targetRepository": "cache/alpine"})) == \
+        "PropertyChangeNotAllowed"
+    assert code(rules.refused(it, {"credentialSetResourceId": sets.id("missing1")},
+                              method="PATCH")) == "BadRequest"
+    # az sends null to take it away.
+    assert "credentialSetResourceId" not in rules.patch(
+        it, {"credentialSetResourceId": None})["properties"]
+    gone = rules.call("DELETE", it)
+    assert gone.status_code == 202 and gone.headers["Location"]
+    instance.finish(gone)
+    gone = sets.call("DELETE", one)
+    assert gone.status_code == 202
+    instance.finish(gone)
+    assert one not in sets.names() and it not in rules.names()
+
+
+@pytest.mark.parametrize("there, target, fits", [
+    ("a/b", "a/b", False), ("a/*", "a/b", False), ("a/b", "a/*", False), ("a/*", "a/b/*", False),
+    ("*", "a", False), ("a/b", "a/bc", True), ("a/*", "ab", True), ("a/b/*", "a/c/*", True)])
+def test_cache_rules_do_not_overlap(instance, basic, there, target, fits):
+    rules = Children(basic, "cacheRules")
+    first, second = name("c"), name("c")
+    rules.put(first, {"sourceRepository": "docker.io/x/*" if "*" in there else "docker.io/x",
+                      "targetRepository": there})
+    reply = rules.call("PUT", second, {"properties": {
+        "sourceRepository": "docker.io/y/*" if "*" in target else "docker.io/y",
+        "targetRepository": target}})
+    if fits:
+        assert reply.status_code == 201, reply.text
+        instance.finish(reply)
+        rules.delete(second)
+    else:
+        assert code(reply) == "BadRequest" and first in message(reply)
+    rules.delete(first)
+
+
+@pytest.mark.parametrize("source, target", [
+    ("docker.io/x/*", "a"), ("docker.io/x", "a/*"), ("docker.io/x", "A"), ("nodot/x", "a"),
+    ("docker.io/*/x", "a"), (None, "a"), ("docker.io/x", None)])
+def test_cache_rule_refusals(basic, source, target):
+    body = {"sourceRepository": source, "targetRepository": target}
+    reply = Children(basic, "cacheRules").refused(
+        name("c"), {k: v for k, v in body.items() if v is not None})
+    assert reply.status_code == 400
+
+
+@pytest.mark.parametrize("change", [
+    {"loginServer": None}, {"authCredentials": []}, {"authCredentials": None},
+    {"authCredentials": [{"name": "Credential2"}]},
+    {"authCredentials": secrets()["authCredentials"] * 2},
+    {"authCredentials": [{"name": "Credential1", "usernameSecretIdentifier": "u"}]}])
+def test_credential_set_refusals(basic, change):
+    body = {k: v for k, v in {**secrets(), **change}.items() if v is not None}
+    assert Children(basic, "credentialSets").refused(name("s"), body).status_code == 400
+
+
+# --- private link ----------------------------------------------------------------------------------
+
+def test_private_link_resources(instance, premium):
+    them = Children(premium, "privateLinkResources")
+    assert them.names() == ["registry"]
+    one = them.get("registry")
+    assert one["properties"]["groupId"] == "registry"
+    assert one["properties"]["requiredMembers"] == ["registry", "registry_data_eastus"]
+    assert one["id"] == them.id("registry")
+    assert them.call("GET", "other").status_code == 404
+    assert them.call("HEAD", "registry").status_code in (200, 204)
+    for method in ("PUT", "PATCH", "DELETE"):
+        reply = them.call(method, "registry", {} if method != "DELETE" else None)
+        assert reply.status_code == 405 and "GET" in reply.headers["Allow"]
+    missing = instance.arm("GET", f"{premium.id}x/privateLinkResources")
+    assert missing.status_code == 404
+
+
+def make_row(instance, registry, kind, it, body="{}", status="{}"):
+    """What another part of the service makes: private endpoints, runs."""
+    key = f"{registry.id}/{kind}/{it}"
+    instance.sql("control", f"""
+        insert into resources (uid, key, id, type_key, name, subscription_id, group_key, parent_uid,
+                               state, observed_generation, body, status)
+        select gen_random_uuid(), lower('{key}'), '{key}',
+               lower('Microsoft.ContainerRegistry/registries/{kind}'), '{it}', subscription_id,
+               group_key, uid, 'Succeeded', 1, '{body}', '{status}'
+        from resources where key = lower('{registry.id}')""")
+
+
+def test_private_endpoint_connections(instance, premium):
+    them, it = Children(premium, "privateEndpointConnections"), name("pe.")
+    state = "privateLinkServiceConnectionState"
+    assert them.names() == []
+    # Connections come from private endpoints: nobody makes one here.
+    assert them.refused(it, {state: {"status": "Approved"}}).status_code == 404
+    make_row(instance, premium, "privateEndpointConnections", it,
+             '{"properties": {"privateEndpoint": {"id": "/subscriptions/x/pe"}}}')
+    assert them.get(it)["properties"][state] == {"status": "Pending", "description": "",
+                                                 "actionsRequired": "None"}
+    body = them.put(it, {state: {"status": "Approved", "description": "ok"}})
+    assert body["properties"][state]["status"] == "Approved"
+    assert body["properties"]["privateEndpoint"]["id"] == "/subscriptions/x/pe"
+    assert them.call("PATCH", it, {}).status_code == 405
+    assert code(them.refused(it, {state: {"status": "Disconnected"}})) == "BadRequest"
+    assert code(them.refused(it, {"privateEndpoint": {"id": "/other"}})) == \
+        "PropertyChangeNotAllowed"
+    assert them.put(it, {state: {"status": "Rejected"}})["properties"][state]["status"] == "Rejected"
+    reply = instance.arm("PATCH", premium.id, {"sku": {"name": "Basic"},
+                                               "properties": {"dataEndpointEnabled": False}})
+    assert "1 privateEndpointConnections (not available)" in message(reply)
+    them.delete(it)
+
+
+# --- connected registries --------------------------------------------------------------------------
+
+def test_connected_registries(instance, premium, home):
+    them, it, below = Children(premium, "connectedRegistries"), name("r"), name("r")
+    sync, client = (make_token(premium, [PULL_APP]) for _ in range(2))
+    tokens = Children(premium, "tokens")
+    wish = {"mode": "ReadOnly", "parent": {"syncProperties": {
+        "tokenId": tokens.id(sync), "messageTtl": "P2D", "schedule": "0 9 * * *",
+        "syncWindow": "PT3H"}}, "clientTokenIds": [tokens.id(client)]}
+    body = them.put(it, wish)["properties"]
+    assert body["connectionState"] == "Offline" and body["activation"] == {"status": "Inactive"}
+    assert body["logging"] == {"logLevel": "Information", "auditLogStatus": "Disabled"}
+    assert body["statusDetails"] == [] and body["notificationsList"] == []
+    assert body["parent"]["syncProperties"]["messageTtl"] == "P2D"
+    # A PATCH spells sync properties on their own.
+    body = them.patch(it, {"syncProperties": {"messageTtl": "P3D"},
+                           "logging": {"logLevel": "Debug"}})["properties"]
+    assert body["parent"]["syncProperties"]["messageTtl"] == "P3D"
+    assert body["parent"]["syncProperties"]["schedule"] == "0 9 * * *"
+    assert body["logging"]["logLevel"] == "Debug" and "syncProperties" not in body
+    assert code(tokens.call("DELETE", sync)) == "ResourceInUse"
+    assert code(tokens.call("DELETE", client)) == "ResourceInUse"
+    reply = them.refused(below, {**wish, "mode": "ReadWrite", "parent": {
+        **wish["parent"], "id": them.id(it)}})
+    assert code(reply) == "BadRequest" and "parent" in message(reply)
+    for change in ({"mode": None}, {"mode": "Both"}, {"parent": {}},
+                   {"parent": {"syncProperties": {"tokenId": tokens.id("missing1"),
+                                                  "messageTtl": "P2D"}}},
+                   {"parent": {"syncProperties": {"tokenId": tokens.id(sync), "messageTtl": "2"}}},
+                   {"clientTokenIds": [tokens.id(client)] * 51}):
+        bad = {k: v for k, v in {**wish, **change}.items() if v is not None}
+        assert them.refused(below, bad).status_code == 400
+    assert them.call("POST", it, tail="/deactivate").status_code == 200
+    them.delete(it)
+    tokens.delete(sync)
+    tokens.delete(client)
+    bare = instance.make_registry(home, sku="Premium")
+    token = make_token(bare, [PULL_APP])
+    reply = Children(bare, "connectedRegistries").refused(it, {
+        "mode": "ReadOnly", "parent": {"syncProperties": {
+            "tokenId": Children(bare, "tokens").id(token), "messageTtl": "P2D"}}})
+    assert "dataEndpointEnabled" in message(reply)
+
+
+# --- pipelines -------------------------------------------------------------------------------------
+
+def test_pipelines(instance, premium):
+    exports = Children(premium, "exportPipelines", PREVIEW)
+    imports = Children(premium, "importPipelines", PREVIEW)
+    runs = Children(premium, "pipelineRuns", PREVIEW)
+    out, back, run = name(), name(), name()
+    end = {"uri": "https://acc.blob.example/c", "keyVaultUri": "https://v.example/secrets/s"}
+    body = exports.put(out, {"target": end, "options": ["OverwriteBlobs"]}, location="eastus",
+                       identity={"type": "SystemAssigned"})
+    assert body["properties"]["target"]["type"] == "AzureStorageBlobContainer"
+    assert body["location"] == "eastus" and body["properties"]["options"] == ["OverwriteBlobs"]
+    body = imports.put(back, {"source": end})
+    assert body["properties"]["trigger"] == {"sourceTrigger": {"status": "Enabled"}}
+    assert exports.call("PATCH", out, {}).status_code == 405
+    assert exports.refused(name(), {"target": {"uri": "https://acc.blob.example/c"}}).status_code == \
+        400
+    assert exports.refused(name(), {"target": {}}).status_code == 400
+    stable = instance.arm("GET", exports.id(out))
+    assert stable.status_code == 400 and code(stable) == "NoRegisteredProviderFound"
+    # A run is not carried out here, and says so.
+    made = runs.call("PUT", run, {"properties": {"request": {
+        "pipelineResourceId": exports.id(out), "artifacts": ["app:v1"],
+        "target": {"type": "AzureStorageBlob", "name": "b"}}}})
+    assert made.status_code == 201
+    with pytest.raises(OperationFailed, match="OperationNotSupported"):
+        instance.finish(made)
+    shown = runs.get(run)["properties"]
+    assert shown["provisioningState"] == "Failed" and shown["response"]["status"] == "Failed"
+    assert code(runs.refused(name(), {"request": {"pipelineResourceId": exports.id("missing1")}})) \
+        == "BadRequest"
+    reply = instance.arm("PATCH", premium.id, {"properties": {
+        "publicNetworkAccess": "Disabled", "policies": {"exportPolicy": {"status": "disabled"}}}})
+    assert "export pipelines" in message(reply)
+    runs.delete(run)
+    exports.delete(out)
+    imports.delete(back)
+
+
+# --- agent pools, tasks, runs ----------------------------------------------------------------------
+
+def test_agent_pools(instance, premium, basic):
+    pools, it, other = Children(premium, "agentPools", TASKS), name("p")[:12], name("q")[:12]
+    body = pools.put(it, {"count": 3, "tier": "s2"}, location="eastus")
+    assert body["properties"] == {"count": 3, "tier": "S2", "os": "Linux",
+                                  "provisioningState": "Succeeded"}
+    assert pools.call("POST", it, tail="/listQueueStatus").json() == {"count": 0}
+    make_row(instance, premium, "runs", "ab1", "{}",
+             f'{{"properties": {{"status": "Queued", "agentPoolName": "{it}"}}}}')
+    assert pools.call("POST", it, tail="/listQueueStatus").json() == {"count": 1}
+    instance.sql("control", "delete from resources where name = 'ab1'")
+    reply = pools.refused(other, {"count": 3, "tier": "S1"}, location="eastus")
+    assert code(reply) == "QuotaExceeded" and "18 processors" in message(reply)
+    pools.put(other, {"count": 2, "tier": "S1"}, location="eastus")
+    assert code(pools.refused(it, {"count": 4}, method="PATCH")) == "QuotaExceeded"
+    assert pools.patch(it, {"count": 0})["properties"]["count"] == 0
+    assert code(pools.refused(it, {"tier": "S1"}, location="eastus")) == "PropertyChangeNotAllowed"
+    pools.delete(it)
+    pools.delete(other)
+    assert code(Children(basic, "agentPools", TASKS).refused(it, {}, location="eastus")) == \
+        "SkuNotSupported"
+
+
+DOCKER = {"type": "Docker", "dockerFilePath": "Dockerfile", "imageNames": ["app:{{.Run.ID}}"],
+          "contextPath": "https://github.com/a/b", "contextAccessToken": "pat-geheim",
+          "arguments": [{"name": "A", "value": "open"},
+                        {"name": "B", "value": "arg-geheim", "isSecret": True}]}
+
+
+def test_tasks(instance, basic):
+    tasks, it = Children(basic, "tasks", TASKS), name("t")
+    wish = {"platform": {"os": "linux"}, "step": DOCKER, "trigger": {
+        "timerTriggers": [{"name": "t1", "schedule": "0 1 * * *"}],
+        "sourceTriggers": [{"name": "s1", "sourceTriggerEvents": ["commit"], "sourceRepository": {
+            "sourceControlType": "Github", "repositoryUrl": "https://github.com/a/b",
+            "sourceControlAuthProperties": {"tokenType": "PAT", "token": "src-geheim"}}}]},
+        "credentials": {"customRegistries": {"x.example": {"password": {
+            "type": "Opaque", "value": "reg-geheim"}}}}}
+    body = tasks.put(it, wish, location="eastus")
+    assert "geheim" not in str(body)
+    shown = body["properties"]
+    assert shown["status"] == "Enabled" and shown["timeout"] == 3600
+    assert shown["platform"] == {"os": "Linux", "architecture": "amd64"}
+    assert shown["step"]["isPushEnabled"] is True and shown["step"]["noCache"] is False
+    assert shown["step"]["arguments"] == [{"name": "A", "value": "open", "isSecret": False},
+                                          {"name": "B", "isSecret": True}]
+    assert shown["trigger"]["timerTriggers"][0]["status"] == "Enabled"
+    full = tasks.call("POST", it, tail="/listDetails")
+    assert full.status_code == 200
+    for secret in ("pat-geheim", "arg-geheim", "src-geheim", "reg-geheim"):
+        assert secret in full.text
+    assert full.json()["properties"]["step"]["dockerFilePath"] == "Dockerfile"
+    assert full.json()["id"] == tasks.id(it) and full.json()["location"] == "eastus"
+    changed = tasks.patch(it, {"status": "Disabled", "timeout": 600})["properties"]
+    assert changed["status"] == "Disabled" and changed["timeout"] == 600
+    # Another kind of step leaves nothing of the former.
+    other = tasks.patch(it, {"step": {"type": "EncodedTask", "encodedTaskContent": "eA=="}})
+    assert "dockerFilePath" not in other["properties"]["step"]
+    assert other["properties"]["step"]["values"] == []
+    for bad in ({"step": {"type": "Docker"}}, {"step": {"type": "Magic"}}, {"step": {}},
+                {"timeout": 1}, {"platform": {"os": "BeOS"}}, {"platform": None}, {"step": None}):
+        tried = {k: v for k, v in {"platform": {"os": "Linux"}, "step": DOCKER, **bad}.items()
+                 if v is not None}
+        reply = tasks.refused(name("t"), tried, location="eastus")
+        assert reply.status_code == 400 and "geheim" not in reply.text
+    assert it in tasks.names()
+    tasks.delete(it)
+
+
+def test_task_runs_say_that_nothing_runs(instance, basic):
+    them, it = Children(basic, "taskRuns", TASKS), name("t")
+    made = them.call("PUT", it, {"properties": {"runRequest": {
+        "type": "EncodedTaskRunRequest", "encodedTaskContent": "eA==",
+        "platform": {"os": "Linux"}}}})
+    assert made.status_code == 201, made.text
+    with pytest.raises(OperationFailed, match="OperationNotSupported"):
+        instance.finish(made)
+    assert them.get(it)["properties"]["provisioningState"] == "Failed"
+    assert them.call("POST", it, tail="/listDetails").json()["name"] == it
+    assert them.refused(name("t"), {"runRequest": {"type": "TaskRunRequest"}}).status_code == 400
+    them.delete(it)
+
+
+def test_runs_are_records(instance, basic):
+    runs = Children(basic, "runs", TASKS)
+    assert runs.names() == []
+    assert runs.call("PUT", "ca1", {"properties": {}}).status_code == 405
+    assert runs.call("PATCH", "ca1", {"properties": {}}).status_code == 404
+    make_row(instance, basic, "runs", "ca1", "{}",
+             '{"properties": {"runId": "ca1", "status": "Running"}}')
+    assert runs.get("ca1")["properties"] == {
+        "runId": "ca1", "status": "Running", "provisioningState": "Succeeded",
+        "isArchiveEnabled": False}
+    assert runs.patch("ca1", {"isArchiveEnabled": True})["properties"]["isArchiveEnabled"] is True
+    assert runs.get("ca1")["properties"]["status"] == "Running"
+    assert runs.call("DELETE", "ca1").status_code == 405
+    reply = runs.call("POST", "ca1", tail="/listLogSasUrl")
+    assert reply.status_code == 400 and code(reply) == "OperationNotSupported"
+    assert runs.call("POST", "ca1", tail="/cancel").status_code == 200
+    ended = runs.get("ca1")["properties"]
+    assert ended["status"] == "Canceled" and ended["finishTime"]
+    assert runs.call("POST", "ca1", tail="/cancel").status_code == 200
+    assert runs.get("ca1")["properties"] == ended
+
+
+# --- quotas, tiers, and the end of a registry ------------------------------------------------------
+
+def test_quota_is_exact_under_concurrency(instance, home):
+    registry = instance.make_registry(home, sku="Basic")
+    hooks = Children(registry, "webhooks")
+
+    def make(i):
+        return hooks.call("PUT", f"hook{i:04}", {"location": "eastus", "properties": HOOK})
+    with ThreadPoolExecutor(12) as pool:
+        replies = list(pool.map(make, range(12)))
+    assert sorted(r.status_code for r in replies) == [201] * 2 + [409] * 10
+    refused = next(r for r in replies if r.status_code == 409)
+    assert code(refused) == "QuotaExceeded"
+    assert "webhooks for the registry SKU Basic" in message(refused)
+    assert len(hooks.names()) == 2
+    usage = {u["name"]: u for u in instance.arm("GET", f"{registry.id}/listUsages").json()["value"]}
+    assert (usage["Webhooks"]["currentValue"], usage["Webhooks"]["limit"]) == (2, 2)
+    # System scope maps count for nothing.
+    assert usage["ScopeMaps"]["currentValue"] == 0
+    hooks.delete(hooks.names()[0])
+    assert make(99).status_code == 201
+    assert make(98).status_code == 409
+    # What is there may still be changed.
+    assert hooks.patch("hook0099", {"status": "disabled"})["properties"]["status"] == "disabled"
+
+
+def test_downgrade_names_what_is_in_the_way(instance, home):
+    registry = instance.make_registry(home, sku="Premium", dataEndpointEnabled=True)
+    hooks = Children(registry, "webhooks")
+    for i in range(3):
+        hooks.put(f"hook{i:04}", HOOK, location="eastus")
+    Children(registry, "agentPools", TASKS).put("pool1", {}, location="eastus")
+    reply = instance.arm("PATCH", registry.id, {"sku": {"name": "Basic"},
+                                                "properties": {"dataEndpointEnabled": False}})
+    assert reply.status_code == 400 and code(reply) == "SkuNotSupported"
+    assert "3 webhooks (at most 2)" in message(reply)
+    assert "1 agentPools (not available)" in message(reply)
+    assert instance.arm("GET", registry.id).json()["sku"]["name"] == "Premium"
+    Children(registry, "agentPools", TASKS).delete("pool1")
+    hooks.delete("hook0000")
+    reply = instance.arm("PATCH", registry.id, {"sku": {"name": "Basic"},
+                                                "properties": {"dataEndpointEnabled": False}})
+    assert reply.status_code == 200, reply.text
+    instance.finish(reply)
+    assert hooks.call("PUT", "hook0009", {"location": "eastus", "properties": HOOK}).status_code \
+        == 409
+
+
+def test_downgrade_and_create_at_once(instance, home):
+    """Whichever comes first, the registry never has more than its SKU allows."""
+    registry = instance.make_registry(home, sku="Standard")
+    hooks = Children(registry, "webhooks")
+    hooks.put("hook0000", HOOK, location="eastus")
+    hooks.put("hook0001", HOOK, location="eastus")
+    with ThreadPoolExecutor(4) as pool:
+        down = pool.submit(instance.arm, "PATCH", registry.id, {"sku": {"name": "Basic"}})
+        made = [pool.submit(hooks.call, "PUT", f"hook1{i:03}",
+                            {"location": "eastus", "properties": HOOK}) for i in range(3)]
+        down, made = down.result(), [m.result() for m in made]
+    count = len(hooks.names())
+    if down.status_code == 200:
+        assert count == 2 and all(m.status_code == 409 for m in made)
+    else:
+        assert code(down) == "SkuNotSupported" and count > 2
+        assert any(m.status_code == 201 for m in made)
+
+
+def test_children_go_with_their_registry(instance, home):
+    registry = instance.make_registry(home, sku="Premium", dataEndpointEnabled=True)
+    token = make_token(registry, [PULL_APP])
+    generate(registry, token)
+    Children(registry, "webhooks").put("hook0000", HOOK, location="eastus")
+    Children(registry, "replications").put("westus2", location="westus2")
+    sets, rules = Children(registry, "credentialSets"), Children(registry, "cacheRules")
+    sets.put("set-one", secrets())
+    rules.put("rule-one", {"sourceRepository": "docker.io/x", "targetRepository": "x",
+                           "credentialSetResourceId": sets.id("set-one")})
+    uid = instance.sql("control", f"select uid from resources where key = lower('{registry.id}')")
+    instance.delete(registry.id)
+    assert instance.sql("control", f"select name from resources where parent_uid = '{uid[0][0]}'") \
+        == []
+    assert instance.sql("eastus", f"select 1 from credentials where username = '{token}'") == []
+    assert Children(registry, "webhooks").call("GET", "hook0000").status_code == 404
+
+
+def test_children_go_with_their_group(instance):
+    group = instance.make_group()
+    registry = instance.make_registry(group, sku="Premium")
+    make_token(registry, [PULL_APP])
+    Children(registry, "replications").put("westus2", location="westus2")
+    Children(registry, "webhooks").put("hook0000", HOOK, location="eastus")
+    instance.delete(instance.group_id(group), api=GROUPS_API)
+    assert instance.sql("control", f"select name from resources where group_key = '{group}'") == []
+
+
+def test_rights_of_children(instance, premium):
+    """/operations names what roles can be made of."""
+    told = {o["name"] for o in instance.arm(
+        "GET", "/providers/Microsoft.ContainerRegistry/operations").json()["value"]}
+    stem = "Microsoft.ContainerRegistry/registries"
+    assert {f"{stem}/{kind}/{verb}" for kind in ("webhooks", "tokens", "scopeMaps", "replications",
+                                                 "cacheRules", "credentialSets", "tasks")
+            for verb in ("read", "write", "delete")} <= told
+    assert f"{stem}/webhooks/getCallbackConfig/action" in told
+    assert f"{stem}/generateCredentials/action" in told
+
+
+def test_parents_must_be_there(instance, home):
+    missing = instance.registry_id(home, "missing12345")
+    reply = instance.arm("PUT", f"{missing}/webhooks/hook0000",
+                         {"location": "eastus", "properties": HOOK})
+    assert reply.status_code == 404 and code(reply) == "ParentResourceNotFound"
+    reply = instance.arm("GET", f"{missing}/webhooks")
+    assert reply.status_code == 404
