@@ -78,6 +78,7 @@ int evaluate_print(struct env *env, const struct expr *e, struct str *out, struc
     g->fault_at = fault_at;
     g->fault_source = fault_source;
     g->depth = depth;
+    g->is_not_yet = false;
     if (!g->steps_left || !g->bytes_left)
         return engine_steps(g, ENGINE_STEPS_MAX + 1, err);
     if (str_check(out, err) < 0)

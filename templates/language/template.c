@@ -29,6 +29,19 @@ static void tell_fault(const struct engine *e, struct template_fault *ret)
     ret->column = p.column;
 }
 
+/* The parser's message says where; ARM's code and frame around it. */
+static int bad_json(struct engine *e, struct template_fault *fault, struct error *err)
+{
+    const char *place = strstr(err->message, "line ");
+    if (fault && place)
+        (void)sscanf(place, "line %d, column %d", &fault->line, &fault->column);
+    if (err->code != &E_INVALID)
+        return -1;
+    const char *text = arena_strdup(e->arena, err->message);
+    return fail(err, &E_INVALID_REQUEST_CONTENT,
+                "The request content was invalid and could not be deserialized: '%s'.", text);
+}
+
 /* Text to values; a byte order mark is skipped. */
 static int read_text(struct engine *e, const char *text, size_t len, struct source **ret_source,
                      const struct value **ret, struct template_fault *fault, struct error *err)
@@ -40,11 +53,8 @@ static int read_text(struct engine *e, const char *text, size_t len, struct sour
     _cleanup_(json_putp) struct json_object *json = NULL;
     if (fault)
         *fault = (struct template_fault){ 0 };
-    if (json_parse(text, len, TEMPLATE_BYTES_MAX, JSON_TEMPLATE, &json, err) < 0) {
-        if (fault)
-            (void)sscanf(err->message, "line %d, column %d", &fault->line, &fault->column);
-        return -1;
-    }
+    if (json_parse(text, len, TEMPLATE_BYTES_MAX, JSON_TEMPLATE, &json, err) < 0)
+        return bad_json(e, fault, err);
     *ret_source = source_new(e->arena, text, len);
     *ret = value_import(e->arena, json, *ret_source);
     return 0;
