@@ -57,6 +57,13 @@ void engine_blame(struct engine *e, const struct source *source, uint32_t at)
     e->fault_source = source;
 }
 
+struct error *engine_scratch(struct engine *e)
+{
+    if (!e->scratch)
+        e->scratch = ARENA_NEW(e->arena, struct error);
+    return e->scratch;
+}
+
 static void locale_done(void *p)
 {
     freelocale((locale_t)p);

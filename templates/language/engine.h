@@ -24,7 +24,7 @@ struct template_file;
  * copied or visited costs one; every byte of text made costs one byte. */
 #define ENGINE_STEPS_MAX ((size_t)6 * 1000 * 1000)
 #define ENGINE_BYTES_MAX ((size_t)96 * 1024 * 1024)
-#define ENGINE_DEPTH_MAX 220
+#define ENGINE_DEPTH_MAX 120 /* fits worker threads with stacks of 256 KiB */
 #define ENGINE_TEXT_MAX  ((size_t)4 * 1024 * 1024)  /* one text */
 #define ENGINE_VALUE_MAX ((size_t)16 * 1024 * 1024) /* one value, shared parts counted each time   \
                                                      */
@@ -95,6 +95,9 @@ MUST_CHECK int engine_size(struct engine *e, const struct value *v, struct error
 MUST_CHECK int engine_walk(struct engine *e, const struct value *v, struct error *err);
 /* Remembers the place of a failure unless a more inner one is known. */
 void engine_blame(struct engine *e, const struct source *source, uint32_t at);
+/* An error nobody will read: of something that is only tried. It is not on the stack, for the
+ * callers of this recurse. */
+struct error *engine_scratch(struct engine *e);
 /* For the Unicode letters; (locale_t)0 when the system has none. */
 locale_t engine_locale(struct engine *e);
 

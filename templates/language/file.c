@@ -295,9 +295,9 @@ static int check_function_body(struct engine *e, struct template_file *f, const 
             return -1;
     const struct expr *expr;
     struct forbidden found = { 0 };
-    struct error ignored;
+    struct error *ignored = engine_scratch(e);
     if (v->kind != VALUE_TEXT || !expr_is_code(v->text, v->count) ||
-        expr_parse(e->arena, v->text + 1, v->count - 2, &expr, NULL, &ignored) < 0 ||
+        expr_parse(e->arena, v->text + 1, v->count - 2, &expr, NULL, ignored) < 0 ||
         expr_walk(expr, find_user_call, &found))
         return 0;
     struct place p = source_place(f->source, v->at);

@@ -62,14 +62,12 @@ static int print_access(struct env *env, const struct expr *e, struct str *out, 
 int evaluate_print(struct env *env, const struct expr *e, struct str *out, struct error *err)
 {
     struct engine *g = env->engine;
-    if (!g->scratch)
-        g->scratch = ARENA_NEW(g->arena, struct error);
     uint32_t fault_at = g->fault_at;
     const struct source *fault_source = g->fault_source;
     int depth = g->depth;
     const struct value *v;
     bool is_lambda = e->kind == EXPR_CALL && e->function && !strcmp(e->function->name, "lambda");
-    if (!is_lambda && evaluate_expr(env, e, &v, g->scratch) == 0) {
+    if (!is_lambda && evaluate_expr(env, e, &v, engine_scratch(g)) == 0) {
         if (engine_walk(g, v, err) < 0)
             return -1;
         value_print_literal(out, v);

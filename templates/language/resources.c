@@ -265,9 +265,7 @@ static int skipped_identity(struct plan_builder *b, struct env *env, const struc
 {
     struct engine *g = env->engine;
     uint32_t at = g->fault_at;
-    if (!g->scratch)
-        g->scratch = ARENA_NEW(g->arena, struct error);
-    if (read_identity(b, env, d, ret, g->scratch) == 0)
+    if (read_identity(b, env, d, ret, engine_scratch(g)) == 0)
         return 0;
     if (!g->steps_left || !g->bytes_left)
         return engine_steps(g, ENGINE_STEPS_MAX, err);
@@ -365,11 +363,11 @@ static int expand_loop(struct plan_builder *b, const struct declared *d, const s
 static const char *shown_name(struct plan_builder *b, const struct declared *d)
 {
     struct env env = declared_env(b, d);
-    struct error ignored;
+    struct error *ignored = engine_scratch(env.engine);
     const char *name = NULL;
     uint32_t at = env.engine->fault_at;
     const struct source *source = env.engine->fault_source;
-    if (text_member(&env, d->decl, "name", "the property 'name'", &name, &ignored) < 0)
+    if (text_member(&env, d->decl, "name", "the property 'name'", &name, ignored) < 0)
         name = value_string(value_get(d->decl, "name"));
     env.engine->fault_at = at;
     env.engine->fault_source = source;

@@ -111,8 +111,7 @@ int types_resolve(struct template_file *f, const struct value *schema, const str
 bool types_is_secure(struct template_file *f, const struct value *schema)
 {
     const struct value *resolved;
-    struct error ignored;
-    if (types_resolve(f, schema, &resolved, &ignored) < 0)
+    if (types_resolve(f, schema, &resolved, engine_scratch(f->home.engine)) < 0)
         return false;
     const struct type_row *row = type_row(resolved);
     return row && row->is_secure;
@@ -359,8 +358,8 @@ static const struct value *mark(struct template_file *f, const struct value *sch
 {
     struct arena *a = f->home.engine->arena;
     const struct value *resolved;
-    struct error ignored;
-    if (depth > CHECK_DEPTH_MAX || types_resolve(f, schema, &resolved, &ignored) < 0)
+    struct error *ignored = engine_scratch(f->home.engine);
+    if (depth > CHECK_DEPTH_MAX || types_resolve(f, schema, &resolved, ignored) < 0)
         return v;
     const struct type_row *row = type_row(resolved);
     if (row && row->is_secure)
