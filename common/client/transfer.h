@@ -4,7 +4,7 @@
 
 #include <curl/curl.h>
 
-#include "common/client/address.h"
+#include "common/network/address.h"
 #include "common/client/client.h"
 
 struct policy {

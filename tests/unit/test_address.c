@@ -1,6 +1,6 @@
 /* Which addresses are public, and CIDR blocks: borders of every special block. */
-/* links: portolan_client */
-#include "common/client/address.h"
+/* links: portolan_network */
+#include "common/network/address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
 /* Address blocks after the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890 and its
  * updates), plus multicast and former class E. */
-#include "common/client/address.h"
+#include "common/network/address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -62,8 +62,7 @@ static bool in_block6(const uint8_t *address, const struct block6 *block)
     return has_prefix(address, block->address, block->bits);
 }
 
-/* The family that counts and its bytes; 0 for other families. */
-static int unwrap(const struct sockaddr *address, uint8_t ret[16])
+int address_unwrap(const struct sockaddr *address, uint8_t ret[16])
 {
     if (address->sa_family == AF_INET) {
         struct sockaddr_in in;
@@ -115,7 +114,7 @@ static bool is_public6(const uint8_t bytes[16])
 bool address_is_public(const struct sockaddr *address)
 {
     uint8_t bytes[16];
-    int family = unwrap(address, bytes);
+    int family = address_unwrap(address, bytes);
 
     if (family == AF_INET)
         return is_public4(bytes);
@@ -174,5 +173,5 @@ bool cidr_contains(const struct cidr *c, const struct sockaddr *address)
 {
     uint8_t bytes[16];
 
-    return unwrap(address, bytes) == c->family && has_prefix(bytes, c->bytes, c->bits);
+    return address_unwrap(address, bytes) == c->family && has_prefix(bytes, c->bytes, c->bits);
 }

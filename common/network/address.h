@@ -1,7 +1,7 @@
 /* Which IP addresses are whose: the public ones, and CIDR blocks. Pure functions. An IPv4 address
  * in IPv6 clothes (::ffff:a.b.c.d) is that IPv4 address everywhere here. */
-#ifndef PORTOLAN_CLIENT_ADDRESS_H
-#define PORTOLAN_CLIENT_ADDRESS_H
+#ifndef PORTOLAN_NETWORK_ADDRESS_H
+#define PORTOLAN_NETWORK_ADDRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +18,9 @@ struct cidr {
 /* "10.0.0.0/8", "2001:db8::/32"; without a slash one address. Strict: dotted quads only, no
  * leading zeros. Host bits are cleared. */
 MUST_CHECK bool cidr_parse(const char *text, struct cidr *ret);
+/* The family that counts, AF_INET or AF_INET6, and the address's bytes (the first 4 for AF_INET);
+ * 0 for other families. */
+int address_unwrap(const struct sockaddr *address, uint8_t ret[16]);
 bool cidr_contains(const struct cidr *c, const struct sockaddr *address);
 
 /* Globally reachable unicast: none of the IANA special-purpose blocks, and for IPv6 only what is
