@@ -5,6 +5,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
+#include "common/base/failpoint.h"
 #include "dataplane/oci/errors.h"
 #include "dataplane/store/key.h"
 
@@ -163,11 +164,15 @@ static int publish_work(struct pg_conn *conn, struct arena *a, void *ctx, struct
                pg_text(text)) != 0 ||
         place_bytes(conn, a, job, &ref, &id, err) != 0)
         return -1;
+    if (FAILPOINT("publish.after_row"))
+        return fail_errno(err, "publish a blob");
     if (!digest_equal(job->named, &ref.digest) &&
         PG_RUN(conn, a, &blob_statements[ALIAS], NULL, err, pg_text(s->registry_id),
                key_arg(a, job->named), pg_int(id)) != 0)
         return -1;
-    return PG_RUN(conn, a, &blob_statements[LINK], NULL, err, pg_int(repository), pg_int(id));
+    if (PG_RUN(conn, a, &blob_statements[LINK], NULL, err, pg_int(repository), pg_int(id)) != 0)
+        return -1;
+    return FAILPOINT("publish.before_commit") ? fail_errno(err, "publish a blob") : 0;
 }
 
 int blob_publish(const struct store *s, struct arena *a, const char *repository,
@@ -175,7 +180,9 @@ int blob_publish(const struct store *s, struct arena *a, const char *repository,
 {
     struct publish_job job = { .s = s, .repository = repository, .w = w, .named = named };
 
-    return pg_transact(s->db, a, publish_work, &job, err);
+    if (pg_transact(s->db, a, publish_work, &job, err) != 0)
+        return -1;
+    return FAILPOINT("publish.after_commit") ? fail_errno(err, "publish a blob") : 0;
 }
 
 static int mount_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -203,7 +210,7 @@ static int mount_work(struct pg_conn *conn, struct arena *a, void *ctx, struct e
         PG_RUN(conn, a, &blob_statements[LINK], NULL, err, pg_int(repository), pg_int(id)) != 0)
         return -1;
     job->status = 1;
-    return 0;
+    return FAILPOINT("mount.before_commit") ? fail_errno(err, "mount a blob") : 0;
 }
 
 int blob_mount(const struct store *s, struct arena *a, const char *repository, const char *from,
@@ -213,7 +220,11 @@ int blob_mount(const struct store *s, struct arena *a, const char *repository, c
         .s = s, .repository = repository, .from = from, .digest = digest, .may = may, .ctx = ctx
     };
 
-    return pg_transact(s->db, a, mount_work, &job, err) != 0 ? -1 : job.status;
+    if (pg_transact(s->db, a, mount_work, &job, err) != 0)
+        return -1;
+    if (job.status == 1 && FAILPOINT("mount.after_commit"))
+        return fail_errno(err, "mount a blob");
+    return job.status;
 }
 
 static int unlink_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -230,6 +241,8 @@ static int unlink_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
                pg_text(job->repository), key_arg(a, job->digest)) != 0)
         return -1;
     job->status = pg_affected(r) > 0;
+    if (FAILPOINT("unlink.before_commit"))
+        return fail_errno(err, "unlink a blob");
     return job->status ? 0 : fail(err, &E_BLOB_UNKNOWN, "blob unknown to registry");
 }
 
@@ -238,5 +251,7 @@ int blob_unlink(const struct store *s, struct arena *a, const char *repository,
 {
     struct find_job job = { .s = s, .repository = repository, .digest = digest };
 
-    return pg_transact(s->db, a, unlink_work, &job, err);
+    if (pg_transact(s->db, a, unlink_work, &job, err) != 0)
+        return -1;
+    return FAILPOINT("unlink.after_commit") ? fail_errno(err, "unlink a blob") : 0;
 }

@@ -7,6 +7,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
+#include "common/base/failpoint.h"
 #include "dataplane/store/content.h"
 #include "dataplane/store/key.h"
 
@@ -159,11 +160,13 @@ static int review_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     if (pg_get_bool(r, 0, 0))
         /* A link still young is looked at again; a use that ends later queues by itself. */
         return run_on(conn, a, pg_get_bool(r, 0, 1) ? PUT_OFF : DROP, id, NULL, err);
+    if (FAILPOINT("collect.before_remove"))
+        return fail_errno(err, "collect a blob");
     if (s->blobs->driver->remove(s->blobs, &digest, err) != 0 ||
         run_on(conn, a, REMOVE, id, NULL, err) != 0 || run_on(conn, a, DROP, id, NULL, err) != 0)
         return -1;
     job->review->is_removed = true;
-    return 0;
+    return FAILPOINT("collect.before_commit") ? fail_errno(err, "collect a blob") : 0;
 }
 
 int collection_review(const struct store *s, struct arena *a, int64_t delay_s, struct review *ret,
@@ -171,7 +174,10 @@ int collection_review(const struct store *s, struct arena *a, int64_t delay_s, s
 {
     struct review_job job = { .s = s, .delay_s = delay_s, .review = ret };
 
-    return pg_transact(s->db, a, review_work, &job, err);
+    if (pg_transact(s->db, a, review_work, &job, err) != 0)
+        return -1;
+    return ret->is_removed && FAILPOINT("collect.after_commit") ? fail_errno(err, "collect a blob")
+                                                                : 0;
 }
 
 static int waiting_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)

@@ -6,6 +6,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
+#include "common/base/failpoint.h"
 #include "dataplane/oci/errors.h"
 #include "dataplane/store/key.h"
 
@@ -340,15 +341,20 @@ static int write_work(struct pg_conn *conn, struct arena *a, void *ctx, struct e
         hold_references(conn, a, job, repository, &blobs, &children, err) != 0 ||
         place_manifest(conn, a, job, repository, &id, &is_new, err) != 0)
         return -1;
+    if (FAILPOINT("manifest.after_row"))
+        return fail_errno(err, "store a manifest");
     if (blobs.count > 0 && PG_RUN(conn, a, &manifest_statements[ADD_BLOBS], NULL, err, pg_int(id),
                                   pg_texts(blobs.items, blobs.count)) != 0)
         return -1;
     if (children.count > 0 && PG_RUN(conn, a, &manifest_statements[ADD_CHILDREN], NULL, err,
                                      pg_int(id), pg_texts(children.items, children.count)) != 0)
         return -1;
-    if (place_tags(conn, a, job, repository, id, err) != 0 || unbury(conn, a, job, err) != 0)
+    if (FAILPOINT("manifest.before_tags"))
+        return fail_errno(err, "store a manifest");
+    if (place_tags(conn, a, job, repository, id, err) != 0 || unbury(conn, a, job, err) != 0 ||
+        repository_touch(conn, a, repository, err) != 0)
         return -1;
-    return repository_touch(conn, a, repository, err);
+    return FAILPOINT("manifest.before_commit") ? fail_errno(err, "store a manifest") : 0;
 }
 
 int manifest_store(const struct store *s, struct arena *a, const struct manifest_write *w,
@@ -356,7 +362,9 @@ int manifest_store(const struct store *s, struct arena *a, const struct manifest
 {
     struct write_job job = { .s = s, .w = w };
 
-    return pg_transact(s->db, a, write_work, &job, err);
+    if (pg_transact(s->db, a, write_work, &job, err) != 0)
+        return -1;
+    return FAILPOINT("manifest.after_commit") ? fail_errno(err, "store a manifest") : 0;
 }
 
 /* --- removing ----------------------------------------------------------------------------------
@@ -407,15 +415,18 @@ static int remove_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
         return fail_disallowed(err);
     digest_text(job->digest, text);
     const char *key = grave(a, job->repository, '@', text);
-    if (drop_tags(conn, a, job, id, err) != 0 ||
-        PG_RUN(conn, a, &manifest_statements[DROP_PARENTS], NULL, err, pg_int(id)) != 0 ||
+    if (drop_tags(conn, a, job, id, err) != 0)
+        return -1;
+    if (FAILPOINT("manifest_remove.after_tags"))
+        return fail_errno(err, "remove a manifest");
+    if (PG_RUN(conn, a, &manifest_statements[DROP_PARENTS], NULL, err, pg_int(id)) != 0 ||
         PG_RUN(conn, a, &manifest_statements[REMOVE], NULL, err, pg_int(id)) != 0 ||
         bury(conn, a, job->s, "manifest", &key, 1, err) != 0 ||
         PG_RUN(conn, a, &manifest_statements[VANISH], NULL, err, pg_int(repository)) != 0 ||
         repository_touch(conn, a, repository, err) != 0)
         return -1;
     job->status = 1;
-    return 0;
+    return FAILPOINT("manifest_remove.before_commit") ? fail_errno(err, "remove a manifest") : 0;
 }
 
 int manifest_remove(const struct store *s, struct arena *a, const char *repository,
@@ -423,7 +434,11 @@ int manifest_remove(const struct store *s, struct arena *a, const char *reposito
 {
     struct find_job job = { .s = s, .repository = repository, .digest = digest };
 
-    return pg_transact(s->db, a, remove_work, &job, err) != 0 ? -1 : job.status;
+    if (pg_transact(s->db, a, remove_work, &job, err) != 0)
+        return -1;
+    if (FAILPOINT("manifest_remove.after_commit"))
+        return fail_errno(err, "remove a manifest");
+    return job.status;
 }
 
 static int remove_tag_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -447,7 +462,7 @@ static int remove_tag_work(struct pg_conn *conn, struct arena *a, void *ctx, str
         repository_touch(conn, a, repository, err) != 0)
         return -1;
     job->status = 1;
-    return 0;
+    return FAILPOINT("tag_remove.before_commit") ? fail_errno(err, "remove a tag") : 0;
 }
 
 int tag_remove(const struct store *s, struct arena *a, const char *repository, const char *tag,
@@ -455,5 +470,9 @@ int tag_remove(const struct store *s, struct arena *a, const char *repository, c
 {
     struct find_job job = { .s = s, .repository = repository, .tag = tag };
 
-    return pg_transact(s->db, a, remove_tag_work, &job, err) != 0 ? -1 : job.status;
+    if (pg_transact(s->db, a, remove_tag_work, &job, err) != 0)
+        return -1;
+    if (FAILPOINT("tag_remove.after_commit"))
+        return fail_errno(err, "remove a tag");
+    return job.status;
 }

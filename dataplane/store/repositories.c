@@ -3,6 +3,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
+#include "common/base/failpoint.h"
 #include "dataplane/oci/errors.h"
 #include "dataplane/store/key.h"
 
@@ -132,7 +133,8 @@ static int remove_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
                pg_text(job->name), pg_int(hybrid_clock()), pg_text(s->region)) != 0)
         return -1;
     job->found = job->removal->manifest_count > 0;
-    return 0;
+    return FAILPOINT("repository_remove.before_commit") ? fail_errno(err, "remove a repository")
+                                                        : 0;
 }
 
 int repository_remove(const struct store *s, struct arena *a, const char *name,
@@ -143,5 +145,7 @@ int repository_remove(const struct store *s, struct arena *a, const char *name,
     *ret = (struct repository_removal){ 0 };
     if (pg_transact(s->db, a, remove_work, &job, err) != 0)
         return -1;
+    if (FAILPOINT("repository_remove.after_commit"))
+        return fail_errno(err, "remove a repository");
     return job.found;
 }
