@@ -428,7 +428,7 @@ enum stage_result encode_write(struct call *c, struct error *err)
     (void)err;
     if (c->operation_id)
         lro_status_header(c, c->row, c->operation_id);
-    reply_json(c, c->was ? 200 : 201,
+    reply_json(c, c->was || c->type->is_created_with_200 ? 200 : 201,
                json_own(c->arena, resource_encode(c->arena, c->control, c->type, c->api_version,
                                                   c->row)));
     return STAGE_ANSWERED;

@@ -139,6 +139,7 @@ const struct resource_type scope_map_type = {
     .name_min = 5,
     .name_max = 50,
     .pattern_text = "a scope map name has 5 to 50 letters, digits, '-' and '_'.",
+    .is_created_with_200 = true,
     .api_versions = scope_map_versions,
     .size = sizeof(struct scope_map),
     .fields = fields,

@@ -153,6 +153,7 @@ const struct resource_type task_type = {
     .name_max = 50,
     .pattern_text = "a task name has 5 to 50 letters, digits, '-' and '_'.",
     .is_tracked = true,
+    .is_created_with_200 = true,
     .api_versions = task_versions,
     .size = sizeof(struct task),
     .fields = fields,

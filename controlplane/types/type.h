@@ -135,6 +135,7 @@ struct resource_type {
     bool is_name_global; /* one installation-wide name space (DNS) */
     bool hides_system_data; /* systemData is recorded, never shown */
     bool is_made_elsewhere; /* a PUT changes what is there and makes nothing */
+    bool is_created_with_200; /* a PUT that makes one answers 200: some clients know no 201 */
     unsigned refuses;
     unsigned lro; /* without steps, the operation is over when it is answered */
     enum sku gate; /* of children: the lowest SKU of the registry that may have any */

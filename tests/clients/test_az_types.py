@@ -1,0 +1,149 @@
+"""az, unmodified, on what is below a registry: scope maps and tokens up to signing in with them,
+webhooks, replications, connected registries, tasks, private link."""
+
+import json
+import os
+import shutil
+import subprocess
+import uuid
+
+import pytest
+
+from support.instance import eventually
+
+pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not installed")
+
+
+@pytest.fixture(scope="module")
+def az(instance, tmp_path_factory):
+    """Runs az with a configuration directory of its own, signed in to the instance."""
+    env = {**os.environ, **instance.env, "AZURE_CONFIG_DIR": str(tmp_path_factory.mktemp("az")),
+           "REQUESTS_CA_BUNDLE": instance.ca, "AZURE_CORE_COLLECT_TELEMETRY": "no",
+           "AZURE_CORE_NO_COLOR": "yes", "AZURE_CORE_ONLY_SHOW_ERRORS": "yes"}
+
+    def run(*arguments, ok=True):
+        done = subprocess.run(["az", *arguments], env=env, text=True, capture_output=True,
+                              timeout=180)
+        if ok:
+            assert done.returncode == 0, f"az {' '.join(arguments[:3])}: {done.stderr}"
+            return json.loads(done.stdout) if done.stdout.strip() else None
+        assert done.returncode != 0
+        return done.stderr
+    run("cloud", "register", "-n", "portolan", "--endpoint-resource-manager", instance.management,
+        "--suffix-acr-login-server-endpoint", f".cr.{instance.domain}:{instance.port}")
+    run("cloud", "set", "-n", "portolan")
+    run("login", "--service-principal", "-u", instance.env["AZURE_CLIENT_ID"],
+        "-p", instance.env["AZURE_CLIENT_SECRET"], "--tenant", instance.tenant)
+    return run
+
+
+@pytest.fixture(scope="module")
+def home(instance):
+    group = instance.make_group()
+    yield instance.make_registry(group, f"az{uuid.uuid4().hex[:10]}", sku="Premium",
+                                 dataEndpointEnabled=True)
+    instance.delete(instance.group_id(group), api="2024-11-01")
+
+
+def sign_in(instance, registry, user, password, folder):
+    done = subprocess.run(
+        ["skopeo", "login", "--authfile", str(folder / "auth.json"), "--cert-dir",
+         os.path.dirname(instance.ca), "-u", user, "--password-stdin", registry.host],
+        input=password, text=True, capture_output=True, timeout=60)
+    return done.returncode == 0, done.stderr
+
+
+def test_scope_maps_and_tokens(az, instance, home, tmp_path):
+    at = ["-r", home.name]
+    made = az("acr", "scope-map", "create", "-n", "app-map", *at, "--description", "apps",
+              "--repository", "samples/app", "content/read", "content/write")
+    assert sorted(made["actions"]) == ["repositories/samples/app/content/read",
+                                       "repositories/samples/app/content/write"]
+    changed = az("acr", "scope-map", "update", "-n", "app-map", *at, "--add-repository",
+                 "samples/app", "metadata/read")
+    assert "repositories/samples/app/metadata/read" in changed["actions"]
+    listed = {m["name"] for m in az("acr", "scope-map", "list", *at)}
+    assert {"app-map", "_repositories_pull", "_repositories_push", "_repositories_admin"} <= listed
+    assert "defined by the system" in az("acr", "scope-map", "delete", "-n", "_repositories_pull",
+                                         *at, "--yes", ok=False)
+    made = az("acr", "token", "create", "-n", "builder", *at, "--scope-map", "app-map")
+    passwords = made["credentials"]["passwords"]
+    assert [p["name"] for p in passwords] == ["password1", "password2"]
+    eventually(lambda: sign_in(instance, home, "builder", passwords[0]["value"], tmp_path)[0])
+    assert not sign_in(instance, home, "builder", "wrong", tmp_path)[0]
+    # A token with repositories of its own makes its scope map along the way.
+    az("acr", "token", "create", "-n", "reader", *at, "--repository", "samples/app",
+       "content/read", "--no-passwords")
+    assert az("acr", "scope-map", "show", "-n", "reader-scope-map", *at)["actions"] == \
+        ["repositories/samples/app/content/read"]
+    fresh = az("acr", "token", "credential", "generate", "-n", "builder", *at, "--password1",
+               "--expiration-in-days", "30")
+    value = next(p["value"] for p in fresh["passwords"] if p["name"] == "password1")
+    eventually(lambda: sign_in(instance, home, "builder", value, tmp_path)[0])
+    assert not sign_in(instance, home, "builder", passwords[0]["value"], tmp_path)[0]
+    left = az("acr", "token", "credential", "delete", "-n", "builder", *at, "--password1")
+    assert [p["name"] for p in left["credentials"]["passwords"]] == ["password2"]
+    assert az("acr", "token", "update", "-n", "builder", *at, "--status",
+              "disabled")["status"] == "disabled"
+    eventually(lambda: not sign_in(instance, home, "builder", passwords[1]["value"], tmp_path)[0])
+    assert "in use by" in az("acr", "scope-map", "delete", "-n", "app-map", *at, "--yes", ok=False)
+    az("acr", "token", "delete", "-n", "builder", *at, "--yes")
+    az("acr", "scope-map", "delete", "-n", "app-map", *at, "--yes")
+    assert {t["name"] for t in az("acr", "token", "list", *at)} == {"reader"}
+
+
+def test_webhooks(az, home):
+    at = ["-r", home.name, "-n", "hookone"]
+    made = az("acr", "webhook", "create", *at, "--uri", "https://example.com/hook", "--actions",
+              "push", "delete", "--headers", "Authorization=x", "--scope", "samples/app:*")
+    assert made["status"] == "enabled" and made["actions"] == ["push", "delete"]
+    assert az("acr", "webhook", "get-config", *at)["customHeaders"] == {"Authorization": "x"}
+    assert az("acr", "webhook", "update", *at, "--status", "disabled")["status"] == "disabled"
+    assert [h["name"] for h in az("acr", "webhook", "list", "-r", home.name)] == ["hookone"]
+    az("acr", "webhook", "delete", *at)
+    assert az("acr", "webhook", "list", "-r", home.name) == []
+
+
+def test_replications(az, home):
+    at = ["-r", home.name]
+    made = az("acr", "replication", "create", *at, "-l", "westeurope")
+    assert made["name"] == "westeurope" and made["provisioningState"] == "Succeeded"
+    assert {r["name"] for r in az("acr", "replication", "list", *at)} == {"eastus", "westeurope"}
+    assert az("acr", "replication", "update", *at, "-n", "westeurope",
+              "--region-endpoint-enabled", "false")["regionEndpointEnabled"] is False
+    az("acr", "replication", "delete", *at, "-n", "westeurope")
+    az("acr", "replication", "delete", *at, "-n", "eastus")
+
+
+def test_connected_registries(az, home):
+    at = ["-r", home.name]
+    made = az("acr", "connected-registry", "create", *at, "-n", "onpremises", "--repository",
+              "samples/app", "--mode", "ReadOnly")
+    assert made["mode"] == "ReadOnly" and made["provisioningState"] == "Succeeded"
+    assert [c["name"] for c in az("acr", "connected-registry", "list", *at)] == ["onpremises"]
+    changed = az("acr", "connected-registry", "update", *at, "-n", "onpremises", "--log-level",
+                 "debug")
+    assert changed["logging"]["logLevel"] == "Debug"
+    az("acr", "connected-registry", "deactivate", *at, "-n", "onpremises", "--yes")
+    az("acr", "connected-registry", "delete", *at, "-n", "onpremises", "--yes", "--cleanup")
+    assert az("acr", "connected-registry", "list", *at) == []
+
+
+def test_tasks_and_pools(az, home):
+    at = ["-r", home.name]
+    made = az("acr", "task", "create", *at, "-n", "nightly", "--cmd", "app", "--context",
+              "/dev/null", "--schedule", "0 1 * * *")
+    assert made["step"]["type"] == "EncodedTask"
+    assert az("acr", "task", "show", *at, "-n", "nightly")["status"] == "Enabled"
+    assert az("acr", "task", "update", *at, "-n", "nightly", "--status",
+              "Disabled")["status"] == "Disabled"
+    assert az("acr", "task", "list-runs", *at) == []
+    az("acr", "task", "delete", *at, "-n", "nightly", "--yes")
+    made = az("acr", "agentpool", "create", *at, "-n", "pool1", "--tier", "S1")
+    assert made["count"] == 1 and made["tier"] == "S1"
+    assert az("acr", "agentpool", "show", *at, "-n", "pool1", "--queue-count") == {"count": 0}
+    az("acr", "agentpool", "delete", *at, "-n", "pool1", "--yes")
+
+
+def test_private_link(az, home):
+    assert az("acr", "private-endpoint-connection", "list", "-r", home.name) == []
