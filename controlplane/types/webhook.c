@@ -7,8 +7,11 @@
 #include "common/json/json.h"
 
 #include "controlplane/api/errors.h"
+#include "controlplane/control.h"
+#include "controlplane/provision/webhook_ping.h"
 #include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
+#include "controlplane/store/webhook_events.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/rows.h"
 #include "controlplane/types/shared.h"
@@ -109,7 +112,53 @@ static int get_callback_config(struct action_run *run, struct error *err)
     return 0;
 }
 
+static int ping(struct action_run *run, struct error *err)
+{
+    const struct webhook *webhook = run->decoded;
+    char id[UUID_TEXT_LEN + 1];
+    struct webhook_event event = { .id = id };
+
+    uuid_new(id);
+    if (webhook_ping(run->arena, webhook->service_uri, webhook->custom_headers, &event, err) ||
+        webhook_event_add(run->control->db, run->arena, run->resource->uid, &event, err))
+        return -1;
+    json_set_text(run->answer, "id", id);
+    return 0;
+}
+
+static int list_events(struct action_run *run, struct error *err)
+{
+    struct json_object *list = json_new_array();
+    struct webhook_event *events_there = NULL;
+    size_t count = 0;
+
+    json_set(run->answer, "value", list);
+    if (webhook_event_list(run->control->db, run->arena, run->resource->uid, &events_there, &count,
+                           err))
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *entry = json_new_object();
+
+        json_set_text(entry, "id", events_there[i].id);
+        json_set(entry, "eventRequestMessage", json_get(events_there[i].request));
+        if (events_there[i].response)
+            json_set(entry, "eventResponseMessage", json_get(events_there[i].response));
+        json_add(list, entry);
+    }
+    return 0;
+}
+
 static const struct action actions[] = {
+    { .name = "ping",
+      .method = "POST",
+      .rbac = "ping/action",
+      .description = "Triggers a ping event to be sent to the webhook.",
+      .run = ping },
+    { .name = "listEvents",
+      .method = "POST",
+      .rbac = "listEvents/action",
+      .description = "Lists recent events for the specified webhook.",
+      .run = list_events },
     { .name = "getCallbackConfig",
       .method = "POST",
       .rbac = "getCallbackConfig/action",

@@ -100,6 +100,10 @@ def test_webhooks(az, home):
     assert az("acr", "webhook", "get-config", *at)["customHeaders"] == {"Authorization": "x"}
     assert az("acr", "webhook", "update", *at, "--status", "disabled")["status"] == "disabled"
     assert [h["name"] for h in az("acr", "webhook", "list", "-r", home.name)] == ["hookone"]
+    assert az("acr", "webhook", "list-events", *at) == []
+    az("acr", "webhook", "update", *at, "--uri", "https://127.0.0.1:1/hook")
+    sent = az("acr", "webhook", "ping", *at)["id"]
+    assert [e["id"] for e in az("acr", "webhook", "list-events", *at)] == [sent]
     az("acr", "webhook", "delete", *at)
     assert az("acr", "webhook", "list", "-r", home.name) == []
 

@@ -373,6 +373,32 @@ def test_webhook_refusals(premium, change):
     assert reply.status_code == 400 and "geheim" not in reply.text
 
 
+def test_webhook_ping_and_events(instance, premium):
+    hooks, it = Children(premium, "webhooks"), name()
+    # A service at an address that is not of the public internet is never dialled.
+    hooks.put(it, {**HOOK, "serviceUri": f"https://127.0.0.1:{instance.port}/hook",
+                   "customHeaders": {"Authorization": "geheim"}}, location="eastus")
+    assert hooks.call("POST", it, tail="/listEvents").json() == {"value": []}
+    reply = hooks.call("POST", it, tail="/ping")
+    assert reply.status_code == 200, reply.text
+    events = hooks.call("POST", it, tail="/listEvents")
+    assert "geheim" not in events.text
+    event = events.json()["value"][0]
+    assert event["id"] == reply.json()["id"]
+    assert event["eventRequestMessage"]["content"]["action"] == "ping"
+    assert event["eventRequestMessage"]["headers"] == {"Authorization": "******",
+                                                       "Content-Type": "application/json"}
+    assert event["eventRequestMessage"]["method"] == "POST"
+    assert event["eventResponseMessage"]["statusCode"] == "502"
+    assert "path=/hook" not in instance.log_text()
+    for _ in range(2):
+        hooks.call("POST", it, tail="/ping")
+    seen = [e["id"] for e in hooks.call("POST", it, tail="/listEvents").json()["value"]]
+    assert len(seen) == 3 and seen[-1] == event["id"]
+    hooks.delete(it)
+    assert instance.sql("control", "select id from webhook_events") == []
+
+
 def test_webhook_location(premium):
     reply = Children(premium, "webhooks").refused(name(), HOOK, location="westus2")
     assert code(reply) == "BadRequest" and "replication" in message(reply)

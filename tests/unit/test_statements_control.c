@@ -25,6 +25,7 @@ static const struct {
     { "resources", resources_statements },
     { "resources_write", resources_write_statements },
     { "related", related_statements },
+    { "webhook_events", webhook_events_statements },
     { "secrets", secrets_statements },
     { "operations", operations_statements },
     { "subscriptions", subscriptions_statements },
