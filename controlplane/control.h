@@ -29,6 +29,8 @@ struct control_settings {
     char *edge_listen;      /* management API: listener behind the edge, with PROXY v2 */
     char *login_listen;     /* login host: plain listener, or NULL */
     char *login_edge_listen; /* login host: listener behind the edge */
+    char *graph_listen;     /* graph host: plain listener, or NULL */
+    char *graph_edge_listen; /* graph host: listener behind the edge */
     char *edge_secret_file;
     char *service_key_file;
     char *ca_file;

@@ -1,5 +1,5 @@
 /* portolan-controlplane: `init` makes the databases ready, `serve` runs the management API, the
- * login host and the reconcile loop, `--dump` prints what the tables say. */
+ * login and graph hosts and the reconcile loop, `--dump` prints what the tables say. */
 #include <poll.h>
 
 #include "common/base/arena.h"
@@ -33,8 +33,8 @@ static const char usage[] =
     "Settings are flags, PORTOLAN_… environment variables, or lines of the file --config names:\n";
 
 struct servers {
-    struct http_app arm, login;
-    struct http_server *management, *identity;
+    struct http_app arm, login, graph;
+    struct http_server *management, *identity, *directory;
 };
 
 static int complain(const struct error *err)
@@ -116,7 +116,8 @@ static int load_edge_secret(struct arena *a, const struct control_settings *s, c
                             struct error *err)
 {
     *ret = NULL;
-    if (!listener(s->edge_listen) && !listener(s->login_edge_listen))
+    if (!listener(s->edge_listen) && !listener(s->login_edge_listen) &&
+        !listener(s->graph_edge_listen))
         return 0;
     if (file_read(a, s->edge_secret_file, SECRET_FILE_MAX, ret, NULL, err))
         return wrap(err, "edge secret");
@@ -145,6 +146,10 @@ static int start_servers(struct control *control, struct arena *a, struct server
     config.edge_listen = listener(s->login_edge_listen);
     if (http_server_start(&config, &servers->login, &servers->identity, err))
         return wrap(err, "login server");
+    config.listen = listener(s->graph_listen);
+    config.edge_listen = listener(s->graph_edge_listen);
+    if (http_server_start(&config, &servers->graph, &servers->directory, err))
+        return wrap(err, "graph server");
     return 0;
 }
 
@@ -154,6 +159,8 @@ static void stop_servers(struct servers *servers)
         http_server_stop(servers->management, HTTP_GRACE_MS);
     if (servers->identity)
         http_server_stop(servers->identity, HTTP_GRACE_MS);
+    if (servers->directory)
+        http_server_stop(servers->directory, HTTP_GRACE_MS);
 }
 
 /* 0 after a clean stop, -1 when it could not start. */
@@ -165,6 +172,7 @@ static int serve(struct control *control, struct arena *a, int stop_fd, struct e
 
     arm_app(control, &servers.arm);
     identity_app(control, &servers.login);
+    graph_app(control, &servers.graph);
     if (start_servers(control, a, &servers, err) || reconcile_start(control, &loop, err)) {
         rc = -1;
     } else {

@@ -40,6 +40,9 @@ static const struct setting rows[] = {
     TEXT("login-listen", login_listen, NULL, "Login host: plain listener; none."),
     TEXT("login-edge-listen", login_edge_listen, NULL,
          "Login host: listener behind the edge; run/login.sock."),
+    TEXT("graph-listen", graph_listen, NULL, "Graph host: plain listener; none."),
+    TEXT("graph-edge-listen", graph_edge_listen, NULL,
+         "Graph host: listener behind the edge; run/graph.sock."),
     TEXT("edge-secret-file", edge_secret_file, NULL,
          "File with the secret that the edge sends with every connection."),
     TEXT("service-key-file", service_key_file, NULL,
@@ -142,6 +145,8 @@ static void complete_addresses(struct arena *a, struct control_settings *s)
         s->edge_listen = arena_printf(a, "unix:%s/run/management.sock", s->state);
     if (!s->login_edge_listen)
         s->login_edge_listen = arena_printf(a, "unix:%s/run/login.sock", s->state);
+    if (!s->graph_edge_listen)
+        s->graph_edge_listen = arena_printf(a, "unix:%s/run/graph.sock", s->state);
 }
 
 int control_settings_load(struct arena *a, int argc, char **argv, int first,

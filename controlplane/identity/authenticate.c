@@ -29,6 +29,7 @@ const struct error_code E_INVALID_TOKEN_TENANT = { "InvalidAuthenticationTokenTe
 struct verified {
     uint8_t digest[SHA256_LEN]; /* of the token's text */
     int64_t exp_s;              /* 0: empty */
+    enum audience audience;
     char kid[44];
     char tenant_id[37], object_id[37], app_id[37]; /* app_id "": none */
 };
@@ -96,12 +97,13 @@ static bool copy_uuid(const struct json_object *claims, const char *name, char r
 }
 
 static int verify(struct control *control, struct arena *a, const struct key_set *set,
-                  const char *token, struct verified *ret, struct error *err)
+                  enum audience audience, const char *token, struct verified *ret,
+                  struct error *err)
 {
     const struct token_key **keys = NULL;
     struct token_policy policy = {
         .key_count = key_set_verifiers(set, a, clock_wall_us(), &keys),
-        .audiences = directory_audience_names(a, control, AUDIENCE_MANAGEMENT),
+        .audiences = directory_audience_names(a, control, audience),
     };
     policy.keys = keys;
     struct json_object *claims = NULL;
@@ -113,6 +115,7 @@ static int verify(struct control *control, struct arena *a, const struct key_set
         ret->app_id[0] = '\0';
     if (!text_eq(json_text(claims, "iss"), directory_issuer(a, control, ret->tenant_id)))
         return fail(err, &E_INVALID_TOKEN, "The access token comes from another issuer.");
+    ret->audience = audience;
     ret->exp_s = json_int(claims, "exp", 0);
     (void)snprintf(ret->kid, sizeof(ret->kid), "%s", token_peek_kid(a, token));
     return 0;
@@ -128,15 +131,15 @@ static bool is_key_good(const struct key_set *set, const char *kid)
     return false;
 }
 
-static int check_token(struct control *control, struct arena *a, const char *token,
-                       struct verified *ret, struct error *err)
+static int check_token(struct control *control, struct arena *a, enum audience audience,
+                       const char *token, struct verified *ret, struct error *err)
 {
     struct directory *d = control->directory;
     struct digest digest;
     if (strnlen(token, TOKEN_MAX_BYTES + 1) > TOKEN_MAX_BYTES)
         return fail(err, &E_INVALID_TOKEN, "The access token is too long.");
     digest_of(DIGEST_SHA256, token, strlen(token), &digest);
-    bool is_known = cache_get(d->tokens, &digest, ret);
+    bool is_known = cache_get(d->tokens, &digest, ret) && ret->audience == audience;
     const char *kid = is_known ? ret->kid : token_peek_kid(a, token);
     if (!kid)
         return fail(err, &E_INVALID_TOKEN, "The access token is invalid.");
@@ -147,7 +150,7 @@ static int check_token(struct control *control, struct arena *a, const char *tok
     int rc = 0;
     if (!is_known || !is_key_good(set, kid)) {
         *ret = (struct verified){ 0 };
-        rc = verify(control, a, set, token, ret, err);
+        rc = verify(control, a, set, audience, token, ret, err);
         memcpy(ret->digest, digest.bytes, SHA256_LEN);
         if (rc == 0)
             cache_put(d->tokens, ret, &digest);
@@ -179,8 +182,8 @@ static char *challenge(struct arena *a, const struct control *control, const cha
                         issuer, error);
 }
 
-static int authenticate(struct control *control, struct http_request *req, struct caller *ret,
-                        struct error *err)
+static int authenticate(struct control *control, struct http_request *req, enum audience audience,
+                        struct caller *ret, struct error *err)
 {
     struct arena *a = req->arena;
     const char *header = http_header(req, "Authorization");
@@ -195,7 +198,7 @@ static int authenticate(struct control *control, struct http_request *req, struc
     token += strspn(token, " ");
 
     struct verified v = { 0 };
-    if (check_token(control, a, token, &v, err) != 0)
+    if (check_token(control, a, audience, token, &v, err) != 0)
         return -1;
     const struct principal_view *view = NULL;
     if (access_view(control, a, v.object_id, &view, err) != 0)
@@ -215,14 +218,21 @@ static int authenticate(struct control *control, struct http_request *req, struc
     return 0;
 }
 
-int identity_authenticate(struct control *control, struct http_request *req, struct caller *ret,
-                          const char **ret_challenge, struct error *err)
+int identity_authenticate_for(struct control *control, struct http_request *req,
+                              enum audience audience, struct caller *ret,
+                              const char **ret_challenge, struct error *err)
 {
     *ret_challenge = NULL;
-    if (authenticate(control, req, ret, err) == 0)
+    if (authenticate(control, req, audience, ret, err) == 0)
         return 0;
     if (err->code->status == 401)
         *ret_challenge = challenge(req->arena, control,
                                    err->code == &E_AUTHENTICATION_FAILED ? NULL : err->message);
     return -1;
+}
+
+int identity_authenticate(struct control *control, struct http_request *req, struct caller *ret,
+                          const char **ret_challenge, struct error *err)
+{
+    return identity_authenticate_for(control, req, AUDIENCE_MANAGEMENT, ret, ret_challenge, err);
 }

@@ -14,6 +14,7 @@
 #include "controlplane/identity/identity.h"
 #include "controlplane/identity/signing_keys.h"
 #include "controlplane/identity/throttle.h"
+#include "controlplane/store/directory.h"
 #include "controlplane/store/identity.h"
 
 #define SECRET_CHARS 40
@@ -91,6 +92,7 @@ const char *const *directory_audience_names(struct arena *a, const struct contro
         break;
     case AUDIENCE_GRAPH:
         names[0] = control->graph_url;
+        names[1] = "https://graph.microsoft.com";
         break;
     case AUDIENCE_VAULT:
         names[0] = arena_printf(a, "https://vault.%s", control->settings->domain);
@@ -192,7 +194,11 @@ int directory_add_service_principal(struct pg_conn *conn, struct arena *a,
                                              .app_id = sp->app_id,
                                              .display_name = sp->display_name,
                                              .is_enabled = true };
-    if (identity_add_principal(conn, a, &principal, err) != 0)
+    const struct entry application = { .id = new_uuid(a),
+                                       .app_id = sp->app_id,
+                                       .display_name = sp->display_name };
+    if (application_insert(conn, a, sp->tenant_id, &application, err) != 0 ||
+        identity_add_principal(conn, a, &principal, err) != 0)
         return wrap(err, "add service principal");
     return identity_add_secret(conn, a, new_uuid(a), sp->object_id,
                                secret_hash_generated(a, sp->secret),

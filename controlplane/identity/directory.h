@@ -72,6 +72,12 @@ struct pg_conn;
 MUST_CHECK int directory_add_service_principal(struct pg_conn *conn, struct arena *a,
                                                struct new_service_principal *sp, struct error *err);
 
+struct caller;
+struct http_request;
+/* identity_authenticate() for a token of another audience. */
+MUST_CHECK int identity_authenticate_for(struct control *control, struct http_request *req,
+                                         enum audience audience, struct caller *ret,
+                                         const char **ret_challenge, struct error *err);
 /* authenticate.c */
 struct token_cache *token_cache_new(void);
 void token_cache_free(struct token_cache *cache);

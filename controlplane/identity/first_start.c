@@ -91,18 +91,24 @@ static int insert_all(struct control *control, struct pg_conn *conn, struct aren
         directory_add_service_principal(conn, a, &sp, err) != 0)
         return wrap(err, "first start");
 
-    char id[UUID_TEXT_LEN + 1];
-    uuid_new(id);
-    const struct assignment_new owner = {
-        .id = id,
-        .scope = arena_printf(a, "/subscriptions/%s", values[SUBSCRIPTION]),
-        .tenant_id = values[TENANT],
-        .role_definition_id = ROLE_OWNER,
-        .principal_id = values[OBJECT],
-        .principal_type = "ServicePrincipal",
-        .created_by = values[OBJECT],
-    };
-    return identity_add_assignment(conn, a, &owner, err);
+    /* Of the subscription for its resources; of the tenant for its directory. */
+    const char *scopes[] = { arena_printf(a, "/subscriptions/%s", values[SUBSCRIPTION]), "/" };
+    for (size_t i = 0; i < ARRAY_LEN(scopes); i++) {
+        char id[UUID_TEXT_LEN + 1];
+        uuid_new(id);
+        const struct assignment_new owner = {
+            .id = id,
+            .scope = scopes[i],
+            .tenant_id = values[TENANT],
+            .role_definition_id = ROLE_OWNER,
+            .principal_id = values[OBJECT],
+            .principal_type = "ServicePrincipal",
+            .created_by = values[OBJECT],
+        };
+        if (identity_add_assignment(conn, a, &owner, err) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* May run several times; the file it writes is taken up by the next run, so that is harmless. */

@@ -74,5 +74,7 @@ MUST_CHECK int access_grants(struct control *control, struct arena *a, const cha
 /* What the login host serves (OpenID configuration, keys, token endpoints), with its own server:
  * routes, fault and missing in OAuth's error form. Fills *ret; ctx is control. */
 void identity_app(struct control *control, struct http_app *ret);
+/* What the graph host serves: the part of Microsoft Graph by which clients manage a directory. */
+void graph_app(struct control *control, struct http_app *ret);
 
 #endif

@@ -17,6 +17,8 @@ extern const struct pg_stmt lease_statements[];
 extern const struct pg_stmt placement_statements[];
 extern const struct pg_stmt region_statements[];
 extern const struct pg_stmt authorization_statements[];
+extern const struct pg_stmt directory_statements[];
+extern const struct pg_stmt credential_statements[];
 /* Against a region's database. */
 extern const struct pg_stmt published_statements[];
 extern const struct pg_stmt published_tokens_statements[];

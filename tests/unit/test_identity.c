@@ -660,7 +660,7 @@ static void inheritance(void **state)
     } cases[] = {
         { object_id, WRITE, registry, 1 },
         { object_id, "Microsoft.Authorization/roleAssignments/write", sub, 1 },
-        { object_id, READ, "/", 0 },
+        { object_id, READ, "/", 1 }, /* the first one has the directory too */
         { object_id, READ, foreign, 0 },
         { nobody, READ, registry, 0 },
         { reader, READ, registry, 1 },

@@ -34,6 +34,8 @@ static const struct {
     { "regions", region_statements },
     { "identity", identity_statements },
     { "authorization", authorization_statements },
+    { "directory", directory_statements },
+    { "credentials", credential_statements },
 };
 
 static struct test_postgres *server;
