@@ -61,6 +61,7 @@ static pid_t spawn(const struct test_postgres *p, char **argv)
 
     if (log < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(126);
+    argv[0] = path; /* where these programs look for each other */
     execv(path, argv);
     _exit(127);
 }

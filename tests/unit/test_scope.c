@@ -156,9 +156,11 @@ static void test_json(void **state)
         assert_string_equal(again.items[i].name, scopes.items[i].name);
     }
     /* What is not of the form is left out. */
-    static const char *const odd[] = { "{}", "null", "[1]", "[{\"type\":\"repository\"}]",
-                                       "[{\"type\":\"repository\",\"name\":\"a\","
-                                       "\"actions\":\"pull\"}]" };
+    static const char *const odd[] = {
+        "{}", "null", "[1]", "[{\"type\":\"repository\"}]",
+        ("[{\"type\":\"repository\",\"name\":\"a\","
+         "\"actions\":\"pull\"}]"),
+    };
     for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
         struct json_object *value = NULL;
         struct error err = { 0 };
