@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "common/base/error.h"
+#include "common/crypto/digest.h"
 
 #define TLV_CRC32C 0x03
 #define TLV_UNIQUE_ID 0x05
@@ -153,13 +154,9 @@ bool http_proxy_has_secret(const struct http_proxy_header *h, const char *secret
                            const uint8_t **ret_rest, size_t *ret_rest_len)
 {
     size_t len = strlen(secret);
-    uint8_t differs = 0;
 
-    if (len == 0 || !h->unique_id || h->unique_id_len < len)
-        return false;
-    for (size_t i = 0; i < len; i++)
-        differs |= (uint8_t)(h->unique_id[i] ^ (uint8_t)secret[i]);
-    if (differs)
+    if (len == 0 || !h->unique_id || h->unique_id_len < len ||
+        !secret_equal(h->unique_id, secret, len))
         return false;
     *ret_rest = h->unique_id + len;
     *ret_rest_len = h->unique_id_len - len;

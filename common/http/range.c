@@ -52,9 +52,11 @@ enum range_verdict range_parse(const char *header, uint64_t total, uint64_t *ret
     if (!read_position(&s, &first) || *s != '-')
         return RANGE_NONE;
     s++;
-    if (*s != '\0' && (!read_position(&s, &last) || *s != '\0' || last < first))
+    if (*s != '\0' && (!read_position(&s, &last) || *s != '\0'))
         return RANGE_NONE;
-    if (first >= total)
+    /* RFC 9110 would let a range that ends before it begins be ignored; the conformance suite of
+     * OCI registries wants it refused. */
+    if (first >= total || last < first)
         return RANGE_UNSATISFIABLE;
     *ret_offset = first;
     *ret_len = (last < total ? last + 1 : total) - first;

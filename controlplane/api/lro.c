@@ -155,7 +155,7 @@ static int show_status(struct call *c, struct error *err)
 
     if (find(c, &op, err))
         return -1;
-    if (!text_starts_nocase(c->req->path, op->resource_key))
+    if (!text_eq_nocase(c->req->path, status_path(c, op->resource_id, op->type_key, op->id)))
         return fail(err, &E_OPERATION_NOT_FOUND, "The operation '%s' is not of this resource.",
                     op->id);
     if (!op->ended_us) {

@@ -14,6 +14,8 @@
 #define TOKEN_ISSUER   "Azure Container Registry"
 #define ID_CLAIM_BYTES 16
 #define KEYS_MAX       64
+/* Of the claims: the token travels in a header, and edges take heads of 15 KiB. */
+#define CLAIMS_MAX_BYTES ((size_t)8 * 1024)
 
 static const char *const kind_names[IDENTITY_KIND_MAX] = {
     [IDENTITY_ANONYMOUS] = "anonymous",
@@ -150,9 +152,7 @@ int identity_from_directory(const struct snapshot *s, struct arena *a, const cha
     /* A domain name may stand for the tenant's id: only another id is another tenant. */
     if (tenant && uuid_is_valid(tenant) && s->tenant && !text_eq_nocase(tenant, s->tenant))
         return fail(err, &E_UNAUTHENTICATED, "The token belongs to another tenant.");
-    const char *principal = json_text(claims, "oid");
-    if (!principal)
-        principal = json_text(claims, "sub");
+    const char *principal = json_text(claims, json_has(claims, "oid") ? "oid" : "sub");
     if (!principal || !uuid_is_valid(principal))
         return fail(err, &E_UNAUTHENTICATED, "The token names no principal.");
     *ret = (struct identity){ .kind = IDENTITY_PRINCIPAL,
@@ -203,6 +203,8 @@ int identity_token_issue(const struct snapshot *s, struct arena *a, const char *
     json_set_text(claims, "mark", id->mark);
     if (kind == TOKEN_ACCESS)
         json_set(claims, "access", scopes_json(access));
+    if (strlen(json_print(a, claims)) > CLAIMS_MAX_BYTES)
+        return fail(err, &E_INVALID, "the token would be too long; ask for fewer scopes at a time");
     return token_sign(a, s->key, claims, ret, err);
 }
 

@@ -38,17 +38,28 @@ enum {
 #define TAG_LAST                                                                                   \
     "(select x.updated_at from tags x where x.repository_id = " REPOSITORY " and x.name = $3)"
 
-#define MANIFEST_ROWS(condition)                                                                   \
+#define MANIFEST_COLUMNS                                                                           \
     "select m.digest, m.media_type, m.config_media_type, m.architecture, m.os, "                   \
     "m.quarantine_state, m.quarantine_details, m.image_size, m.created_at, m.updated_at, "         \
     LOCKS("m") ", array(select t.name from tags t where t.manifest_id = m.id and t.can_list "      \
     "order by t.name limit 1000), (select jsonb_agg(jsonb_build_object('digest', "                 \
     "encode(c.digest, 'hex'), 'architecture', c.architecture, 'os', c.os) order by c.digest) "     \
     "from manifest_children mc join manifests c on c.id = mc.child_id "                            \
-    "where mc.manifest_id = m.id) from manifests m where m.repository_id = " REPOSITORY            \
-    " and " condition
+    "where mc.manifest_id = m.id)"
+/* What a row brings along: children and tags. The running sum cuts a page short before they fill
+ * the memory; the row that goes over is the last one read. */
+#define MANIFEST_WEIGHT                                                                            \
+    "(select count(*) from (select from manifest_children mc where mc.manifest_id = m.id "         \
+    "limit 10000) c) + (select count(*) from (select from tags t where t.manifest_id = m.id "      \
+    "limit 1000) t) as weight"
+#define PAGE_WEIGHT_MAX 10000 /* as in the statement */
 #define MANIFEST_PAGE(after, order)                                                                \
-    MANIFEST_ROWS("m.can_list and " after " order by " order " limit $4")
+    MANIFEST_COLUMNS ", m.weight from (select m.*, row_number() over w as nth, "                   \
+    "sum(m.weight) over w - m.weight as before from (select m.*, " MANIFEST_WEIGHT                 \
+    " from manifests m where m.repository_id = " REPOSITORY " and m.can_list and " after           \
+    " order by " order " limit $4) m "                                                             \
+    "window w as (order by " order " rows unbounded preceding)) m "                                \
+    "where m.nth <= 2 or m.before < 10000 order by " order
 #define MANIFEST_TYPES "uuid text bytea int8"
 #define MANIFEST_LAST                                                                              \
     "(select x.updated_at from manifests x where x.repository_id = " REPOSITORY                    \
@@ -63,9 +74,9 @@ enum {
 const struct pg_stmt attribute_statements[] = {
     [SHOW] = { "repository_show",
                "select r.created_at, r.updated_at, " LOCKS("r") ", "
-               "(select count(*) from manifests m where m.repository_id = r.id), "
-               "(select count(*) from tags t where t.repository_id = r.id) "
-               "from repositories r where r.registry_id = $1 and r.name = $2",
+               "coalesce(sum(c.manifests), 0)::int8, coalesce(sum(c.tags), 0)::int8 "
+               "from repositories r left join repository_counts c on c.repository_id = r.id "
+               "where r.registry_id = $1 and r.name = $2 group by r.id",
                "uuid text" },
     [TAG_ONE] = { "tag_one", TAG_ROWS("t.name = $3"), "uuid text text" },
     [TAGS_BY_NAME] = { "tags_by_name", TAG_PAGE("t.name > $3", "t.name"), TAG_TYPES },
@@ -82,7 +93,9 @@ const struct pg_stmt attribute_statements[] = {
                          TAG_ROWS("t.can_list and t.name > $3 and t.manifest_id in " OF_DIGEST(
                              "$5") " order by t.name limit $4"),
                          TAG_TYPES " bytea" },
-    [MANIFEST_ONE] = { "manifest_one", MANIFEST_ROWS("m.id in " OF_DIGEST("$3")),
+    [MANIFEST_ONE] = { "manifest_one",
+                       MANIFEST_COLUMNS " from manifests m where m.repository_id = " REPOSITORY
+                       " and m.id in " OF_DIGEST("$3"),
                        "uuid text bytea" },
     [MANIFESTS_BY_DIGEST] = { "manifests_by_digest",
                               MANIFEST_PAGE("m.digest > coalesce($3, ''::bytea)", "m.digest"),
@@ -225,6 +238,22 @@ int list_tag_details(const struct store *s, struct arena *a, const char *reposit
     return pg_with(s->db, a, tags_work, &job, err);
 }
 
+/* How many of the rows are the page. The same limit as in the statement: a page cut short has a
+ * next one. */
+static size_t page_rows(const struct pg_result *r, int64_t count, bool *ret_has_more)
+{
+    int64_t weight = 0;
+
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        weight += pg_get_int(r, i, 16);
+        if ((int64_t)i < count && (i == 0 || weight < PAGE_WEIGHT_MAX))
+            continue;
+        *ret_has_more = true;
+        return i;
+    }
+    return pg_rows(r);
+}
+
 static int manifests_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     static const int pages[] = { [ORDER_NAME] = MANIFESTS_BY_DIGEST,
@@ -240,8 +269,7 @@ static int manifests_work(struct pg_conn *conn, struct arena *a, void *ctx, stru
     if (pg_run(conn, a, &attribute_statements[job->digest ? MANIFEST_ONE : pages[job->order]], args,
                job->digest ? 3 : 4, &r, err) != 0)
         return -1;
-    ret->has_more = (int64_t)pg_rows(r) > job->count;
-    ret->count = ret->has_more ? (size_t)job->count : pg_rows(r);
+    ret->count = job->digest ? pg_rows(r) : page_rows(r, job->count, &ret->has_more);
     ret->items = arena_array(a, ret->count + 1, sizeof(*ret->items));
     for (size_t i = 0; i < ret->count; i++) {
         struct manifest_detail *m = &ret->items[i];

@@ -32,7 +32,7 @@ static const struct {
     { "bytes=-0", 100, RANGE_UNSATISFIABLE, 0, 0 },
     { "bytes=0-", 0, RANGE_UNSATISFIABLE, 0, 0 },
     { "bytes=-5", 0, RANGE_UNSATISFIABLE, 0, 0 },
-    { "bytes=9-0", 100, RANGE_NONE, 0, 0 },
+    { "bytes=9-0", 100, RANGE_UNSATISFIABLE, 0, 0 },
     { "bytes=0-9,20-29", 100, RANGE_NONE, 0, 0 },
     { "bytes=a-9", 100, RANGE_NONE, 0, 0 },
     { "bytes=0-9x", 100, RANGE_NONE, 0, 0 },
