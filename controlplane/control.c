@@ -15,7 +15,7 @@
 #include "controlplane/store/regions.h"
 #include "controlplane/types/type.h"
 
-#define SPARE_CONNECTIONS 4 /* heartbeat, housekeeping, directory */
+#define SPARE_CONNECTIONS 10 /* heartbeats, housekeeping, directory, deployments */
 
 static const char *url(struct control *control, const char *host)
 {

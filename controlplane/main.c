@@ -12,6 +12,7 @@
 #include "common/proc/proc.h"
 #include "controlplane/api/arm.h"
 #include "controlplane/control.h"
+#include "controlplane/deployments/worker.h"
 #include "controlplane/identity/identity.h"
 #include "controlplane/reconcile/loop.h"
 
@@ -168,12 +169,14 @@ static int serve(struct control *control, struct arena *a, int stop_fd, struct e
 {
     struct servers servers = { .management = NULL };
     struct reconcile *loop = NULL;
+    struct deployer *deployer = NULL;
     int rc = 0;
 
     arm_app(control, &servers.arm);
     identity_app(control, &servers.login);
     graph_app(control, &servers.graph);
-    if (start_servers(control, a, &servers, err) || reconcile_start(control, &loop, err)) {
+    if (start_servers(control, a, &servers, err) || reconcile_start(control, &loop, err) ||
+        deployer_start(control, &servers.arm, &deployer, err)) {
         rc = -1;
     } else {
         log_note(LOG_INFO, "serving", "%s", control->management_url);
@@ -183,6 +186,10 @@ static int serve(struct control *control, struct arena *a, int stop_fd, struct e
         log_note(LOG_INFO, "stopping", "finishing what is under way");
     }
     stop_servers(&servers);
+    if (deployer && !deployer_stop(deployer, RECONCILE_GRACE_MS)) {
+        log_note(LOG_WARN, "stopped", "deployments under way are left to their leases");
+        _exit(0); /* threads still use what would be freed */
+    }
     if (loop && !reconcile_stop(loop, RECONCILE_GRACE_MS)) {
         log_note(LOG_WARN, "stopped", "passes under way are left to their leases");
         _exit(0); /* threads still use what would be freed */

@@ -19,6 +19,7 @@
 #define HTTP_SIZE_UNKNOWN UINT64_MAX
 
 struct error_code;
+struct http_local;
 struct http_source_state;
 struct http_edge;
 
@@ -100,6 +101,7 @@ struct http_exchange {
 
     struct http_header_line *headers, **headers_tail;
     const char *content_length; /* set by the plane, for HEAD and 304 */
+    struct http_local *local; /* of a request from within the process: where the reply goes */
     bool is_replied;
     struct MHD_Response *response; /* until it is queued */
     uint64_t reply_len;            /* of the body that is to be sent */

@@ -11,6 +11,7 @@
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/http/local.h"
 #include "common/http/source.h"
 
 #define RETRY_AFTER_S "1"
@@ -88,6 +89,18 @@ static void settle(struct http_request *req, int status, const char *content_typ
     req->status = status;
 }
 
+/* Of a request from within the process the reply is kept in its arena. */
+static void keep(struct http_request *req, int status, const void *bytes, size_t len)
+{
+    struct http_exchange *ex = req->exchange;
+
+    ex->is_replied = true;
+    req->status = status;
+    ex->local->status = status;
+    ex->local->reply = len ? arena_memdup(req->arena, bytes, len) : "";
+    ex->local->reply_len = len;
+}
+
 void http_reply_header(struct http_request *req, const char *name, const char *value)
 {
     struct http_exchange *ex = req->exchange;
@@ -128,6 +141,10 @@ void http_reply_empty(struct http_request *req, int status)
 
     if (!may_reply(req))
         return;
+    if (ex->local) {
+        keep(req, status, NULL, 0);
+        return;
+    }
     if (ex->content_length && (is_head(req) || status == 304) &&
         text_parse_u64(ex->content_length, &len) && len > 0 && len < HTTP_SIZE_UNKNOWN) {
         settle(req, status, NULL, len, response_of_length(len));
@@ -139,7 +156,11 @@ void http_reply_empty(struct http_request *req, int status)
 void http_reply_bytes(struct http_request *req, int status, const char *content_type,
                       const void *bytes, size_t len)
 {
-    if (may_reply(req))
+    if (!may_reply(req))
+        return;
+    if (req->exchange->local)
+        keep(req, status, bytes, len);
+    else
         settle(req, status, content_type, len, response_of_bytes(bytes, len));
 }
 
@@ -147,6 +168,11 @@ void http_reply_shared(struct http_request *req, int status, const char *content
                        const void *bytes, size_t len, void (*release)(void *), void *owner)
 {
     if (!may_reply(req)) {
+        release(owner);
+        return;
+    }
+    if (req->exchange->local) {
+        keep(req, status, bytes, len);
         release(owner);
         return;
     }
@@ -163,6 +189,10 @@ void http_reply_fd(struct http_request *req, int status, const char *content_typ
 
     if (!may_reply(req))
         return;
+    if (req->exchange->local) { /* content of files is for clients */
+        keep(req, 500, NULL, 0);
+        return;
+    }
     if (len == 0 || is_bodiless(req, status)) {
         response = len ? response_of_length(len) : response_of_bytes("", 0);
     } else {
@@ -181,6 +211,12 @@ void http_reply_source(struct http_request *req, int status, const char *content
     if (!may_reply(req)) {
         if (source->close)
             source->close(ctx);
+        return;
+    }
+    if (req->exchange->local) {
+        if (source->close)
+            source->close(ctx);
+        keep(req, 500, NULL, 0);
         return;
     }
     http_source_attach(req->exchange, source, ctx, len);

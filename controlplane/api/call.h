@@ -65,6 +65,10 @@ struct call {
     bool is_unchanged;
     bool is_gone;
     const char *operation_id; /* opened by this request */
+    /* What happens in the place of the commit, or before the row is loaded when is_shallow: for
+     * those who only ask what would come of a request. NULL: the request is carried out. */
+    int (*instead)(struct call *c, struct error *err);
+    bool is_shallow;
 };
 
 /* Stages and endpoints return this. */

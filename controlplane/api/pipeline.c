@@ -321,6 +321,8 @@ static int run(struct call *c, struct error *err)
     int attempts = 1;
 
     for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
+        if (c->instead && stages[i].run == (c->is_shallow ? load : commit))
+            return c->instead(c, err);
         switch (stages[i].run(c, err)) {
         case STAGE_NEXT:
             break;

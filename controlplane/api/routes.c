@@ -11,6 +11,7 @@
 #include "controlplane/api/providers.h"
 #include "controlplane/api/role_assignments.h"
 #include "controlplane/api/subscriptions.h"
+#include "controlplane/deployments/endpoints.h"
 
 #define SUB "/subscriptions/{subscription}"
 #define GROUP SUB "/resourceGroups/{group}"
@@ -29,7 +30,34 @@
     { .method = m, .pattern = "/subscriptions/{rest*}", .body = b, .max_body = cap,                \
       .run = pipeline_run, .is_nocase = true }
 
+#define BODY(m, p, e)                                                                              \
+    { .method = m, .pattern = p, .body = HTTP_BODY_BUFFER, .max_body = ARM_BODY_MAX_BYTES,         \
+      .run = endpoint_run, .plane = &(e), .is_nocase = true, .deadline_ms = 300000 }
+#define ALL "/providers/Microsoft.Resources/deployments"
+#define ONE ALL "/{deployment}"
+#define DEPLOYMENTS(s)                                                                             \
+    ENDPOINT("GET", s ALL, deployment_list_all),                                                   \
+        BODY("PUT", s ONE, deployment_put_one), ENDPOINT("GET", s ONE, deployment_show),           \
+        ENDPOINT("HEAD", s ONE, deployment_head), ENDPOINT("DELETE", s ONE, deployment_delete),    \
+        ENDPOINT("POST", s ONE "/cancel", deployment_cancel_one),                                  \
+        BODY("POST", s ONE "/validate", deployment_validate),                                      \
+        BODY("POST", s ONE "/whatIf", deployment_what_if),                                         \
+        ENDPOINT("POST", s ONE "/exportTemplate", deployment_export),                              \
+        ENDPOINT("GET", s ONE "/operations", deployment_operation_list),                           \
+        ENDPOINT("GET", s ONE "/operations/{operation}", deployment_operation_show),               \
+        ENDPOINT("GET", s ONE "/operationStatuses/{operation}", deployment_status),                \
+        ENDPOINT("GET", s ONE "/operationResults/{operation}", deployment_answer)
+
 const struct http_route arm_routes[] = {
+    DEPLOYMENTS(GROUP),
+    DEPLOYMENTS(SUB),
+    DEPLOYMENTS("/providers/Microsoft.Management/managementGroups/{management}"),
+    DEPLOYMENTS(""),
+    ENDPOINT("GET", GROUP "/deployments/{deployment}/operations", deployment_operation_list),
+    ENDPOINT("GET", GROUP "/deployments/{deployment}/operations/{operation}",
+             deployment_operation_show),
+    BODY("POST", GROUP "/exportTemplate", group_export),
+    BODY("POST", "/providers/Microsoft.Resources/calculateTemplateHash", deployment_hash),
     ENDPOINT("GET", "/metadata/endpoints", metadata_endpoints),
     ENDPOINT("GET", "/tenants", tenants_list),
     ENDPOINT("GET", "/providers", tenant_providers_list),

@@ -63,7 +63,7 @@ static int evaluate_parameter(struct template_file *f, struct binding *b, const 
     char *what =
         arena_printf(f->home.engine->arena, "template parameter '%s' at line '%d' and column '%d'",
                      b->name, p.line, p.column);
-    if ((*ret)->kind != VALUE_NULL && types_check(f, resolved, *ret, what, err) < 0) {
+    if ((*ret)->kind != VALUE_NULL && types_accept(f, resolved, *ret, what, err) < 0) {
         engine_blame(f->home.engine, f->source, b->decl->at);
         return -1;
     }

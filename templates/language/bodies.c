@@ -123,7 +123,7 @@ static int expand_output(struct plan_builder *b, const struct member *m, struct 
         output_value(&env, m->value, &out->value, err) < 0)
         return -1;
     char *what = arena_printf(env.engine->arena, "template output '%s'", m->key);
-    if (out->value->kind != VALUE_NULL && types_check(f, resolved, out->value, what, err) < 0)
+    if (out->value->kind != VALUE_NULL && types_accept(f, resolved, out->value, what, err) < 0)
         return -1;
     out->name = m->key;
     out->type = types_name(resolved);

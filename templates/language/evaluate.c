@@ -161,7 +161,7 @@ static int check_user_args(struct env *env, const struct user_function *fn, cons
                         fn->name, wanted, e->argc);
         char *what = arena_printf(env->engine->arena, "parameter '%s' of the function '%s'",
                                   value_string(fn->names->items[i]), fn->name);
-        if (types_check(env->file, schema, args[i], what, err) < 0)
+        if (types_accept(env->file, schema, args[i], what, err) < 0)
             return -1;
     }
     return 0;
@@ -198,7 +198,7 @@ static int call_user(struct env *env, const struct expr *e, const struct value *
     if (evaluate_deep(&inner, body ? body : &value_null, ret, err) < 0)
         return -1;
     char *what = arena_printf(env->engine->arena, "output of the function '%s'", fn->name);
-    return types_check(env->file, fn->output, *ret, what, err);
+    return types_accept(env->file, fn->output, *ret, what, err);
 }
 
 static int available(struct env *env, const struct value *object, const char *key,

@@ -346,7 +346,7 @@ static int check(struct check *k, const struct value *schema, const struct value
     return rc;
 }
 
-int types_check(struct template_file *f, const struct value *schema, const struct value *v,
+int types_accept(struct template_file *f, const struct value *schema, const struct value *v,
                 const char *what, struct error *err)
 {
     struct check k = { .file = f, .what = what, .err = err };

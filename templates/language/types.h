@@ -23,7 +23,7 @@ bool types_is_nullable(const struct value *schema);
 /* Does the value have the type and keep the constraints? The message says "The provided value …"
  * with `what` as in "template parameter 'p'"; the value of a secure type is not shown. Deferred
  * values pass. */
-MUST_CHECK int types_check(struct template_file *f, const struct value *schema,
+MUST_CHECK int types_accept(struct template_file *f, const struct value *schema,
                            const struct value *v, const char *what, struct error *err);
 /* The same value with MARK_SECURE wherever the schema says secure. */
 const struct value *types_mark(struct template_file *f, const struct value *schema,

@@ -33,6 +33,8 @@ static const struct {
     { "placements", placement_statements },
     { "regions", region_statements },
     { "identity", identity_statements },
+    { "deployments", deployment_statements },
+    { "deployment_runs", deployment_run_statements },
     { "authorization", authorization_statements },
     { "directory", directory_statements },
     { "credentials", credential_statements },

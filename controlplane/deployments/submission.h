@@ -1,0 +1,72 @@
+/* A deployment that somebody asks for: read, planned and checked, but not yet begun. PUT, validate,
+ * whatIf and nested deployments all start here. */
+#ifndef PORTOLAN_DEPLOYMENTS_SUBMISSION_H
+#define PORTOLAN_DEPLOYMENTS_SUBMISSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/cleanup.h"
+
+#include "controlplane/deployments/scope.h"
+#include "controlplane/deployments/secrets.h"
+
+struct arena;
+struct caller;
+struct control;
+struct deployment;
+struct error;
+struct http_app;
+struct json_object;
+struct plan;
+struct template_context;
+
+struct submission {
+    /* Given. */
+    struct arena *arena;
+    struct control *control;
+    const struct http_app *app;
+    const struct caller *caller;
+    const char *correlation_id;
+    const char *peer_text;
+    const char *scope_id, *name;
+    const struct json_object *request; /* {location, tags, properties} */
+    const char *parent_uid;            /* of a nested one */
+    const char *parent_link;           /* what relativePath is relative to; NULL: nothing */
+    const char *shown_template;        /* what export shows; NULL: the template itself */
+    const struct json_object *inherited_secrets; /* texts to mask; NULL: none */
+    bool is_replay; /* the template's text and parameters come from history */
+
+    /* Found out. */
+    struct deploy_scope scope;
+    const char *id, *key;
+    const char *mode, *location, *template_link;
+    const char *validation_level;
+    const char *template_text;
+    struct json_object *payload; /* {template, parameters, context, secrets, link} */
+    struct template_context *context;
+    struct plan *plan;
+    struct secrets secrets;
+    struct json_object *failure; /* owned by the arena; what the client is told, when it is more than
+                                    err can hold */
+    int failure_status;
+};
+
+/* Scope, rights, request, template, plan. -1 with *err, and with s->failure for template errors. */
+MUST_CHECK int submission_plan(struct submission *s, struct error *err);
+/* Whether every resource of the plan could be written: s->failure as documented when not. */
+MUST_CHECK int submission_preflight(struct submission *s, struct error *err);
+/* Stores it as Accepted. *ret_replaced: one of that name was there. */
+MUST_CHECK int submission_accept(struct submission *s, struct deployment **ret,
+                                 bool *ret_replaced, struct error *err);
+/* What shown tells of it. */
+struct json_object *submission_shown(struct submission *s);
+/* [{id}] of what the plan deploys, nested ones' included. */
+struct json_object *submission_resources(struct submission *s);
+
+/* From what a run has unsealed. */
+MUST_CHECK int payload_plan(struct arena *a, const struct json_object *payload,
+                            struct template_context *context, struct plan **ret,
+                            int *ret_line, int *ret_column, struct error *err);
+
+#endif
