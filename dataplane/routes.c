@@ -30,7 +30,8 @@ ROW(push_put, SESSION, .sink = &oci_push_put);
 ROW(push_status, SESSION, .run = oci_push_status);
 ROW(push_cancel, SESSION, .run = oci_push_cancel);
 ROW(blob_head, REPOSITORY = ACT_PULL, .fast = oci_blob_head_fast, .run = oci_blob_get);
-ROW(blob_get, REPOSITORY = ACT_PULL, .run = oci_blob_get);
+ROW(blob_get, REPOSITORY = ACT_PULL, .run = oci_login_blob_get);
+ROW(data_get, .access = ACCESS_LINK, .actions = ACT_PULL, .run = oci_blob_get);
 ROW(blob_delete, REPOSITORY = ACT_DELETE, .run = oci_blob_delete);
 ROW(manifest_get, REPOSITORY = ACT_PULL, .fast = oci_manifest_fast, .run = oci_manifest_get);
 ROW(manifest_put, REPOSITORY = ACT_PULL | ACT_PUSH, .run = oci_manifest_put);
@@ -89,6 +90,9 @@ static const struct http_route routes[] = {
     PLAIN("DELETE", "/v2/{name*}/manifests/{reference}", manifest_delete),
     PLAIN("GET", "/v2/{name*}/tags/list", tags),
     PLAIN("GET", "/v2/{name*}/referrers/{digest}", referrers),
+
+    PLAIN("HEAD", "/data/{name*}/blobs/{digest}", data_get),
+    PLAIN("GET", "/data/{name*}/blobs/{digest}", data_get),
 
     PLAIN("GET", "/acr/v1/_catalog", catalog),
     PLAIN("GET", "/acr/v1/{name*}/_tags", acr_tags_row),

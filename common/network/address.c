@@ -169,6 +169,21 @@ bool cidr_parse(const char *text, struct cidr *ret)
     return true;
 }
 
+bool address_parse(const char *text, struct sockaddr_storage *ret)
+{
+    struct sockaddr_in in = { .sin_family = AF_INET };
+    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+
+    memset(ret, 0, sizeof(*ret));
+    if (inet_pton(AF_INET, text, &in.sin_addr) == 1)
+        memcpy(ret, &in, sizeof(in));
+    else if (inet_pton(AF_INET6, text, &in6.sin6_addr) == 1)
+        memcpy(ret, &in6, sizeof(in6));
+    else
+        return false;
+    return true;
+}
+
 bool cidr_contains(const struct cidr *c, const struct sockaddr *address)
 {
     uint8_t bytes[16];

@@ -18,6 +18,8 @@ struct cidr {
 /* "10.0.0.0/8", "2001:db8::/32"; without a slash one address. Strict: dotted quads only, no
  * leading zeros. Host bits are cleared. */
 MUST_CHECK bool cidr_parse(const char *text, struct cidr *ret);
+/* "192.0.2.1", "2001:db8::1": strict, no port, no zone. */
+MUST_CHECK bool address_parse(const char *text, struct sockaddr_storage *ret);
 /* The family that counts, AF_INET or AF_INET6, and the address's bytes (the first 4 for AF_INET);
  * 0 for other families. */
 int address_unwrap(const struct sockaddr *address, uint8_t ret[16]);

@@ -11,7 +11,9 @@
 #include "common/crypto/token.h"
 #include "common/json/json.h"
 #include "dataplane/auth/bearer.h"
+#include "dataplane/auth/firewall.h"
 #include "dataplane/auth/gate.h"
+#include "dataplane/auth/link.h"
 #include "dataplane/oci/reference.h"
 #include "dataplane/oci/reply.h"
 #include "dataplane/oci/upload.h"
@@ -80,6 +82,12 @@ static void deny(struct http_request *req, const char *rule)
     call_of(req)->rule = rule;
     reply_error_detail(req, &E_DENIED, "requested access to the resource is denied",
                        challenge_detail(req, route_of(req)));
+}
+
+static void deny_link(struct http_request *req, const char *rule, const char *message)
+{
+    call_of(req)->rule = rule;
+    reply_error_detail(req, &E_DENIED, message, NULL);
 }
 
 /* --- signing in --------------------------------------------------------------------------------
@@ -213,11 +221,42 @@ static bool authorise(struct http_request *req)
     return false;
 }
 
+/* The link's identity may have lost its rights since; then the link is worth nothing. */
+static bool check_link(struct http_request *req)
+{
+    struct call *call = call_of(req);
+
+    if (!link_read(req, &call->identity)) {
+        deny_link(req, "link", "the link is not valid, or not any more");
+        return false;
+    }
+    call->allowed = identity_permissions(call->snapshot, &call->identity);
+    if (call_may(call, req->params[0], route_of(req)->actions))
+        return true;
+    deny_link(req, "permission", "requested access to the resource is denied");
+    return false;
+}
+
+/* The data endpoint serves links only, and links are served nowhere else. */
+static bool check_host(struct http_request *req)
+{
+    if (link_is_data_host(req) == (route_of(req)->access == ACCESS_LINK))
+        return true;
+    deny_link(req, "host", "requested access to the resource is denied on this host");
+    return false;
+}
+
 /* On a worker: everything. False when it has replied. */
 static bool check(struct http_request *req)
 {
     const char *token = bearer_text(req);
 
+    if (route_of(req)->access == ACCESS_LINK)
+        return check_link(req);
+    if (!http_header(req, "Authorization")) {
+        refuse(req, "anonymous", NULL);
+        return false;
+    }
     if (token ? !sign_in_bearer(req, token) : !sign_in_basic(req))
         return false;
     return authorise(req);
@@ -228,7 +267,13 @@ static void check_quickly(struct http_request *req)
 {
     struct call *call = call_of(req);
     const char *token = bearer_text(req);
-    struct bearer *bearer = token ? bearer_find(call->plane->bearers, call->snapshot, token) : NULL;
+    struct bearer *bearer = NULL;
+
+    if (route_of(req)->access == ACCESS_LINK) {
+        (void)check_link(req);
+        return;
+    }
+    bearer = token ? bearer_find(call->plane->bearers, call->snapshot, token) : NULL;
 
     if (bearer) {
         use_bearer(call, bearer);
@@ -255,6 +300,11 @@ static void reply_gone(struct http_request *req)
     reply_error(req, &err);
 }
 
+static bool needs_header(const struct data_route *route)
+{
+    return route->access != ACCESS_OPEN && route->access != ACCESS_LINK;
+}
+
 void gate_admit(struct http_request *req)
 {
     struct data_plane *plane = req->app;
@@ -266,14 +316,21 @@ void gate_admit(struct http_request *req)
     reply_headers(req);
     housekeeper_note_request(plane->housekeeper);
     call->snapshot = snapshots_get(plane->snapshots, &is_fresh);
+    /* What is not served has no second look on a worker. */
+    if (call->snapshot && (is_fresh || !req->route) && !firewall_admits(req))
+        return;
     if (!req->route)
         return;
     if (is_fresh && !call->snapshot) {
         reply_gone(req);
         return;
     }
-    if (call->snapshot && route_of(req)->access != ACCESS_OPEN &&
-        !http_header(req, "Authorization")) {
+    if (is_fresh && !check_host(req))
+        return;
+    /* Strangers are told at once, except where a fresh look may still find them locked out. A body
+     * that is collected whole is not collected for them in any case. */
+    if (call->snapshot && needs_header(route_of(req)) &&
+        (is_fresh || req->route->body == HTTP_BODY_BUFFER) && !http_header(req, "Authorization")) {
         refuse(req, "anonymous", NULL);
         return;
     }
@@ -304,6 +361,8 @@ static bool settle(struct http_request *req)
         reply_gone(req);
         return false;
     }
+    if (!firewall_admits(req) || !check_host(req))
+        return false;
     return route_of(req)->access == ACCESS_OPEN || check(req);
 }
 

@@ -12,6 +12,9 @@ enum http_verdict oci_blob_head_fast(struct http_request *req);
 void oci_blob_get(struct http_request *req); /* GET and HEAD */
 void oci_blob_delete(struct http_request *req);
 
+/* data_routes.c: GET on the login server, which may lead to the data endpoint. */
+void oci_login_blob_get(struct http_request *req);
+
 /* push_routes.c */
 extern const struct http_sink oci_push_post; /* begins an upload, or is one */
 extern const struct http_sink oci_push_patch;

@@ -11,6 +11,7 @@
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
 #include "common/json/json.h"
+#include "common/network/rules.h"
 #include "common/pg/pg.h"
 #include "dataplane/store/content.h"
 
@@ -19,6 +20,7 @@
 /* In an outage, how long one failed look at the database counts. */
 #define AWAY_TRUST_MS 5000
 #define ACR_AUDIENCE  "https://containerregistry.azure.net"
+#define LINK_PURPOSE  "portolan data link 1"
 
 enum { VERSION, REGISTRY, CREDENTIALS, GRANTS, KEYS };
 
@@ -85,6 +87,8 @@ void snapshot_unref(struct snapshot *snapshot)
     for (size_t i = 0; i < snapshot->directory_key_count; i++)
         token_key_free(snapshot->directory_keys[i]);
     secret_cleanse(snapshot->data_key, sizeof(snapshot->data_key));
+    secret_cleanse(snapshot->link_key, sizeof(snapshot->link_key));
+    network_rules_free(snapshot->network);
     arena_free(snapshot->arena);
     free(snapshot);
 }
@@ -146,6 +150,7 @@ static int read_keys(struct load *load, const struct pg_result *r, struct error 
         return wrap(err, "signing key");
     char *pem = arena_strndup(scratch, (const char *)secret, len);
     int status = token_key_parse(pem, &s->key, err);
+    hmac_sha256(pem, len, LINK_PURPOSE, strlen(LINK_PURPOSE), s->link_key);
     secret_cleanse(pem, len);
     secret_cleanse(secret, len);
     if (status != 0)
@@ -177,6 +182,9 @@ static int read_registry(struct load *load, const struct pg_result *r, struct er
     s->tenant = arena_strdup(s->arena, json_text(settings, "tenantId"));
     s->issuers = read_list(s->arena, settings, "issuers", "issuer", NULL);
     s->audiences = read_list(s->arena, settings, "audiences", "audience", ACR_AUDIENCE);
+    s->network = network_rules_new(settings);
+    if (json_bool(settings, "dataEndpointEnabled", false))
+        s->data_host = arena_strdup(s->arena, json_text(settings, "dataEndpointHost"));
     return read_keys(load, r, err);
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/base/cleanup.h"
+#include "common/crypto/digest.h"
 #include "common/crypto/secret.h"
 #include "common/crypto/seal.h"
 #include "common/crypto/token.h"
@@ -20,6 +21,7 @@
 
 struct arena;
 struct error;
+struct network_rules;
 struct pg_pool;
 
 #define SNAPSHOT_FRESH_MS 1000
@@ -57,6 +59,9 @@ struct snapshot {
     size_t credential_count;
     struct grant *grants; /* by principal */
     size_t grant_count;
+    struct network_rules *network;
+    const char *data_host;        /* of the data endpoint, without port; NULL: there is none */
+    uint8_t link_key[SHA256_LEN]; /* proves links to it */
     uint8_t data_key[SEAL_KEY_BYTES];
     uint32_t data_key_epoch;
 };

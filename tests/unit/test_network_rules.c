@@ -26,15 +26,9 @@
 
 static struct sockaddr_storage address_of(const char *text)
 {
-    struct sockaddr_storage s = { 0 };
-    struct sockaddr_in *in = (struct sockaddr_in *)&s;
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&s;
+    struct sockaddr_storage s;
 
-    if (inet_pton(AF_INET, text, &in->sin_addr) == 1)
-        s.ss_family = AF_INET;
-    else if (inet_pton(AF_INET6, text, &in6->sin6_addr) == 1)
-        s.ss_family = AF_INET6;
-    else
+    if (!address_parse(text, &s))
         s.ss_family = AF_UNIX;
     return s;
 }

@@ -1,0 +1,349 @@
+"""Network rules and data endpoints on a data plane of its own: clients of any address come as behind
+the edge, with its secret; rules are published by SQL."""
+
+import base64
+import http.client
+import json
+import socket
+import time
+
+import pytest
+import requests
+
+from support.dataplane import DataPlane, sha256
+from support.instance import eventually
+from support.rawhttp import proxy_v2
+
+pytestmark = pytest.mark.sanitized
+
+SECRET = b"the-secret-of-the-edge"
+PATHS = ["/v2/", "/v2/_catalog", "/v2/team/app/tags/list", "/v2/team/app/manifests/latest",
+         "/acr/v1/_catalog", "/acr/v1/team/app/_tags", "/oauth2/token?service=x", "/nothing/here",
+         "/data/team/app/blobs/sha256:00"]
+DATA_HOST = "testreg.eastus.data.test"
+
+
+class Plane(DataPlane):
+    def __init__(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.edge_port = free.getsockname()[1]
+        super().__init__()
+        with open(self.path("edge.secret"), "wb") as f:
+            f.write(SECRET)
+        self.options += ["--edge-listen", f"127.0.0.1:{self.edge_port}", "--edge-secret-file",
+                         self.path("edge.secret")]
+
+    def rules(self, **settings):
+        """Publishes settings; those not named are as at first."""
+        names = ["networkRuleSet", "publicNetworkAccess", "dataEndpointEnabled", "dataEndpointHost"]
+        drop = " - ".join(f"'{n}'" for n in names)
+        self.pg.sql(f"update registries set settings = (settings - {drop}) || "
+                    f"'{json.dumps(settings)}'::jsonb, generation = generation + 1")
+
+    def client(self, address, host=None, link=b""):
+        return Client(self, address, host, link)
+
+
+class Client:
+    """A kept-alive connection from an address of the test's choice."""
+
+    def __init__(self, plane, address, host, link=b""):
+        self.plane, self.host = plane, host or plane.login_server
+        self.http = http.client.HTTPConnection("127.0.0.1", plane.edge_port, timeout=20)
+        self.http.sock = socket.create_connection(("127.0.0.1", plane.edge_port), timeout=20)
+        self.http.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.http.sock.sendall(proxy_v2(SECRET + link, address))
+
+    def call(self, method, path, auth=True, headers=(), body=None):
+        send = {"Host": self.host, **dict(headers)}
+        if auth:
+            pair = ":".join(self.plane.admin).encode()
+            send["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+        self.http.request(method, path, body=body, headers=send)
+        reply = self.http.getresponse()
+        reply.content = reply.read()
+        return reply
+
+    def close(self):
+        self.http.close()
+
+
+@pytest.fixture(scope="module")
+def plane():
+    it = Plane()
+    try:
+        yield it.start()
+        assert it.process.poll() is None, it.log()[-4000:]
+        assert "AddressSanitizer" not in it.log() and "runtime error" not in it.log()
+        it.stop()
+    finally:
+        it.close()
+
+
+@pytest.fixture(autouse=True)
+def open_again(plane):
+    yield
+    plane.rules()
+    eventually(lambda: plane.call("GET", "/v2/").status_code == 200)
+
+
+def is_refused(reply, address):
+    if reply.status != 403:
+        return False
+    if reply.getheader("Content-Type") == "application/json; charset=utf-8" and reply.content:
+        assert json.loads(reply.content) == {"errors": [{
+            "code": "DENIED",
+            "message": f"client with IP '{address}' is not allowed access. Refer "
+                       "https://aka.ms/acr/firewall to grant access."}]}
+    return True
+
+
+def deny(*values):
+    return {"networkRuleSet": {"defaultAction": "Deny",
+                               "ipRules": [{"action": "Allow", "value": v} for v in values]}}
+
+
+def settle(plane, client_address, want):
+    """Waits, as long as a change may take, until new connections get the verdict."""
+    started = time.monotonic()
+    while True:
+        client = plane.client(client_address)
+        status = client.call("GET", "/v2/").status
+        client.close()
+        if status == want:
+            return
+        assert time.monotonic() - started < 1.2, status
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("address,is_in", [
+    ("203.0.113.7", True), ("203.0.113.8", False), ("198.51.100.0", True),
+    ("198.51.100.255", True), ("198.51.101.0", False), ("::ffff:203.0.113.7", True),
+    ("::ffff:203.0.113.8", False), ("2001:db8::7", False), ("127.0.0.1", False)])
+def test_every_path_obeys_the_rules(plane, address, is_in):
+    plane.rules(**deny("203.0.113.7", "198.51.100.0/24"))
+    settle(plane, "192.0.2.1", 403)
+    client = plane.client(address)
+    shown = address.removeprefix("::ffff:")
+    for auth in (True, False):
+        for path in PATHS:
+            for method in ("GET", "HEAD", "PUT", "DELETE"):
+                reply = client.call(method, path, auth=auth)
+                if is_in:
+                    assert b"is not allowed access" not in reply.content, (method, path)
+                    assert path == PATHS[-1] or reply.status != 403, (method, path)
+                else:
+                    assert is_refused(reply, shown), (method, path, reply.status)
+    client.close()
+
+
+def test_43_headers_change_nothing(plane):
+    plane.rules(**deny("203.0.113.7"))
+    settle(plane, "192.0.2.1", 403)
+    client = plane.client("192.0.2.1")
+    for name, value in [("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=203.0.113.7"),
+                        ("X-Real-IP", "203.0.113.7"), ("True-Client-IP", "203.0.113.7"),
+                        ("X-Client-IP", "203.0.113.7")]:
+        assert is_refused(client.call("GET", "/v2/", headers={name: value}), "192.0.2.1"), name
+    client.close()
+    # On the listener without an edge the socket's address counts, and PROXY is no request.
+    assert plane.call("GET", "/v2/", headers={"X-Forwarded-For": "203.0.113.7"},
+                      ).status_code == 403
+    with socket.create_connection(("127.0.0.1", plane.port), timeout=10) as raw:
+        raw.sendall(proxy_v2(SECRET, "203.0.113.7") + b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while chunk := raw.recv(4096):
+            answer += chunk
+    assert b"200 OK" not in answer and b"401" not in answer.split(b"\r\n")[0]
+
+
+def test_public_access_and_links(plane):
+    link = b"/subscriptions/s/subnets/a"
+    plane.rules(publicNetworkAccess="Disabled", **deny("203.0.113.7"))
+    settle(plane, "203.0.113.7", 403)
+    rules = deny("10.0.0.0/8")
+    rules["networkRuleSet"]["virtualNetworkRules"] = [{"action": "Allow", "id": link.decode()}]
+    plane.rules(**rules)
+    settle(plane, "10.0.0.1", 200)
+    # The same address by another network is somebody else.
+    for came_by, status in [(link, 200), (b"/subscriptions/s/subnets/b", 403), (b"", 200)]:
+        client = plane.client("10.0.0.1", link=came_by)
+        assert client.call("GET", "/v2/").status == status, came_by
+        client.close()
+
+
+def test_55_a_change_reaches_kept_connections(plane):
+    client = plane.client("203.0.113.7")
+    for rules, status in [(deny(), 403), (deny("203.0.113.7"), 200), (deny("203.0.113.8"), 403),
+                          ({}, 200), ({"publicNetworkAccess": "Disabled"}, 403), ({}, 200)]:
+        plane.rules(**rules)
+        written = time.monotonic()
+        while client.call("GET", "/v2/").status != status:
+            assert time.monotonic() - written < 1, status
+            time.sleep(0.01)
+    client.close()
+
+
+def test_a_change_holds_after_a_pause(plane):
+    """The first request after idling is judged by the rules of now, not by those remembered."""
+    client = plane.client("203.0.113.7")
+    for auth in (True, False):
+        assert client.call("GET", "/v2/", auth=auth).status != 403
+        plane.rules(**deny())
+        time.sleep(1.1)
+        assert is_refused(client.call("GET", "/v2/", auth=auth), "203.0.113.7")
+        plane.rules()
+        time.sleep(1.1)
+        assert client.call("GET", "/v2/", auth=auth).status != 403
+    client.close()
+
+
+def test_refusals_are_logged_with_the_rule(plane):
+    plane.rules(**deny())
+    settle(plane, "203.0.113.99", 403)
+    client = plane.client("203.0.113.99")
+    client.call("GET", "/v2/logged/app/tags/list")
+    client.close()
+    eventually(lambda: [line for line in plane.log().splitlines()
+                        if "/v2/logged/app/tags/list" in line and "peer=203.0.113.99" in line
+                        and "rule=network:defaultAction" in line])
+
+
+# --- data endpoints -------------------------------------------------------------------------------
+
+@pytest.fixture
+def link(plane):
+    """A blob, a data endpoint, and a link to the blob there (its path)."""
+    plane.content = b"a layer that is moved to the data endpoint" * 100
+    plane.push_image("team/data", "v1")
+    plane.digest = plane.push_blob("team/data", plane.content)
+    with_data(plane)
+    reply = eventually(lambda: moved(plane))
+    location = reply.headers["Location"]
+    assert location.startswith(f"http://{DATA_HOST}:{plane.port}/")
+    yield location.split(str(plane.port), 1)[1]
+    plane.call("PATCH", "/acr/v1/team/data", json={"readEnabled": True})
+
+
+def with_data(plane, **settings):
+    plane.rules(dataEndpointEnabled=True, dataEndpointHost=DATA_HOST, **settings)
+
+
+def moved(plane, user=None, **more):
+    reply = plane.call("GET", f"/v2/team/data/blobs/{plane.digest}", allow_redirects=False,
+                       **({"auth": user} if user else {}), **more)
+    return reply if reply.status_code == 307 else None
+
+
+def at_data(plane, path, method="GET", **headers):
+    return requests.request(method, plane.url + path, timeout=20,
+                            headers={"Host": f"{DATA_HOST}:{plane.port}", **headers})
+
+
+def test_32_links_serve_their_blob_only(plane, link):
+    reply = at_data(plane, link)
+    assert reply.status_code == 200 and reply.content == plane.content
+    assert reply.headers["Docker-Content-Digest"] == plane.digest
+    head = at_data(plane, link, "HEAD")
+    assert head.status_code == 200 and int(head.headers["Content-Length"]) == len(plane.content)
+    part = at_data(plane, link, Range="bytes=10-19")
+    assert part.status_code == 206 and part.content == plane.content[10:20]
+    other = plane.push_blob("team/data", b"another blob of the same repository")
+    assert at_data(plane, link.replace(plane.digest, other)).status_code == 403
+    plane.push_blob("team/other", plane.content)
+    assert at_data(plane, link.replace("team/data", "team/other")).status_code == 403
+    path, query = link.split("?")
+    for part in query.split("&"):
+        name, value = part.split("=", 1)
+        for at in range(len(value)):
+            changed = value[:at] + ("A" if value[at] != "A" else "B") + value[at + 1:]
+            twisted = link.replace(part, f"{name}={changed}")
+            assert at_data(plane, twisted).status_code == 403, (name, at)
+        assert at_data(plane, link.replace(part, "")).status_code == 403
+    assert at_data(plane, path).status_code == 403
+
+
+def test_32_only_links_on_the_data_endpoint(plane, link):
+    for path in ("/v2/", f"/v2/team/data/blobs/{plane.digest}", "/oauth2/token", "/acr/v1/_catalog"):
+        reply = requests.get(plane.url + path, auth=plane.admin, timeout=20,
+                             headers={"Host": f"{DATA_HOST}:{plane.port}"})
+        assert reply.status_code == 403, path
+    begun = requests.post(plane.url + "/v2/team/data/blobs/uploads/", auth=plane.admin, timeout=20,
+                          headers={"Host": DATA_HOST})
+    assert begun.status_code == 403
+    assert requests.get(plane.url + link, auth=plane.admin, timeout=20).status_code == 403
+    # Uploads, manifests and HEAD stay where they were.
+    assert plane.push_blob("team/data", b"uploaded while moved") == sha256(b"uploaded while moved")
+    head = plane.call("HEAD", f"/v2/team/data/blobs/{plane.digest}", allow_redirects=False)
+    assert head.status_code == 200
+    missing = plane.call("GET", f"/v2/team/data/blobs/{sha256(b'missing')}", allow_redirects=False)
+    assert missing.status_code == 404
+
+
+def test_32_links_end_with_what_allowed_them(plane, link):
+    def dead():
+        return at_data(plane, link).status_code == 403
+
+    def alive():
+        return at_data(plane, link).status_code == 200
+    plane.rules(dataEndpointEnabled=True, dataEndpointHost=DATA_HOST, **deny("203.0.113.7"))
+    eventually(dead, timeout=1)
+    with_data(plane)
+    eventually(alive, timeout=1)
+    plane.rules()
+    eventually(dead, timeout=1)
+    with_data(plane)
+    eventually(alive, timeout=1)
+    locked = plane.call("PATCH", "/acr/v1/team/data", json={"readEnabled": False})
+    assert locked.status_code == 200, locked.text
+    reply = at_data(plane, link)
+    assert reply.status_code == 405, reply.text
+    plane.call("PATCH", "/acr/v1/team/data", json={"readEnabled": True})
+    assert alive()
+    plane.pg.sql("update registries set settings = settings || '{\"adminUserEnabled\":false}', "
+                 "generation = generation + 1")
+    try:
+        eventually(dead, timeout=1)
+    finally:
+        plane.pg.sql("update registries set settings = settings || '{\"adminUserEnabled\":true}', "
+                     "generation = generation + 1")
+    eventually(alive, timeout=1)
+
+
+def test_32_a_link_is_its_subjects(plane, link):
+    """A token's link dies with the token's password, the admin's does not."""
+    reader = ("reader", plane.secrets["reader"])
+    mine = moved(plane, reader).headers["Location"].split(str(plane.port), 1)[1]
+    assert mine != link and at_data(plane, mine).status_code == 200
+    hashed = plane.pg.sql("select hash from credentials where username = 'reader'")
+    plane.pg.sql("update credentials set hash = '$sha256$none$none' where username = 'reader'; "
+                 "update registries set generation = generation + 1")
+    try:
+        eventually(lambda: at_data(plane, mine).status_code == 403, timeout=1)
+        assert at_data(plane, link).status_code == 200
+    finally:
+        plane.pg.sql(f"update credentials set hash = '{hashed}' where username = 'reader'; "
+                     "update registries set generation = generation + 1")
+
+
+def test_32_links_expire(plane, link):
+    """Each link tells its end, at most 20 minutes off; one of the past is refused though its time is
+    all that is wrong with it (the key is known to this test alone)."""
+    import hashlib
+    import hmac
+    until = int(dict(p.split("=", 1) for p in link.split("?")[1].split("&"))["until"])
+    assert 1100 < until - time.time() <= 1200
+    who = dict(p.split("=", 1) for p in link.split("?")[1].split("&"))["who"]
+    with open(plane.path("directory.pem.registry"), "rb") as pem:
+        key = hmac.new(pem.read(), b"portolan data link 1", hashlib.sha256).digest()
+
+    def signed(end):
+        parts = [plane.id, "eastus", "team/data", plane.digest, who]
+        text = "".join(f"{len(p)}:{p}" for p in parts) + str(end)
+        mac = hmac.new(key, text.encode(), hashlib.sha256).digest()
+        sig = base64.urlsafe_b64encode(mac).decode().rstrip("=")
+        return f"/data/team/data/blobs/{plane.digest}?until={end}&who={who}&sig={sig}"
+    assert at_data(plane, signed(until)).status_code == 200
+    assert at_data(plane, signed(int(time.time()) - 1)).status_code == 403
+    assert at_data(plane, signed(int(time.time()) + 86400)).status_code == 403
