@@ -7,12 +7,27 @@
 #include "dataplane/store/content.h"
 #include "dataplane/store/key.h"
 
-enum { REPOSITORIES, EXISTS, TAGS, REFERRERS };
+enum { REPOSITORIES, EXISTS, TAGS, REFERRERS, REFERRERS_OF_TYPE };
+
+/* The page is cut before anything is summed, and the repository is one value, so that the index by
+ * subject gives its rows in order. The running sum cuts a page short before its annotations fill
+ * the memory; the row that goes over is the last one read. */
+#define REFERRER_PAGE(condition)                                                                   \
+    "select digest, media_type, artifact_type, annotations, size from "                            \
+    "(select f.*, coalesce(sum(octet_length(annotations::text)) over w, 0) - "                     \
+    "coalesce(octet_length(annotations::text), 0) as before, row_number() over w as nth from "     \
+    "(select m.digest, m.media_type, m.artifact_type, m.annotations, "                             \
+    "octet_length(m.payload)::int8 as size from manifests m "                                      \
+    "where m.repository_id = (select r.id from repositories r "                                    \
+    "where r.registry_id = $1 and r.name = $2) and m.can_list and m.subject = $3 " condition       \
+    "and m.digest > coalesce($4::bytea, ''::bytea) order by m.digest limit $5) f "                 \
+    "window w as (order by digest rows unbounded preceding)) page "                                \
+    "where nth <= 2 or before < 4194304 order by digest"
 
 const struct pg_stmt listing_statements[] = {
     [REPOSITORIES] = { "list_repositories",
                        "select r.name from repositories r where r.registry_id = $1 "
-                       "and r.name > $2 and r.can_list "
+                       "and r.name > $2 and r.has_manifests and r.can_list "
                        "and exists (select from manifests m where m.repository_id = r.id) "
                        "order by r.name limit $3",
                        "uuid text int8" },
@@ -24,25 +39,9 @@ const struct pg_stmt listing_statements[] = {
                "select name from tags where repository_id = $1 and name > $2 and can_list "
                "order by name limit $3",
                "int8 text int8" },
-    /* The page is cut before anything is summed, and the repository is one value, so that the index
-     * by subject gives its rows in order. The running sum cuts a page short before its annotations
-     * fill the memory; the row that goes over is the last one read. */
-    [REFERRERS] = { "list_referrers",
-                    "select digest, media_type, artifact_type, annotations, size from "
-                    "(select f.*, coalesce(sum(octet_length(annotations::text)) over w, 0) - "
-                    "coalesce(octet_length(annotations::text), 0) as before, "
-                    "row_number() over w as nth from "
-                    "(select m.digest, m.media_type, m.artifact_type, m.annotations, "
-                    "octet_length(m.payload)::int8 as size from manifests m "
-                    "where m.repository_id = (select r.id from repositories r "
-                    "where r.registry_id = $1 and r.name = $2) "
-                    "and m.can_list and m.subject = $3 "
-                    "and ($4::text is null or m.artifact_type = $4) "
-                    "and m.digest > coalesce($5::bytea, ''::bytea) "
-                    "order by m.digest limit $6) f "
-                    "window w as (order by digest rows unbounded preceding)) page "
-                    "where nth <= 2 or before < 4194304 order by digest",
-                    "uuid text bytea text bytea int8" },
+    [REFERRERS] = { "list_referrers", REFERRER_PAGE(""), "uuid text bytea bytea int8" },
+    [REFERRERS_OF_TYPE] = { "list_referrers_of_type", REFERRER_PAGE("and m.artifact_type = $6 "),
+                            "uuid text bytea bytea int8 text" },
     { 0 },
 };
 
@@ -123,10 +122,15 @@ static int referrers_work(struct pg_conn *conn, struct arena *a, void *ctx, stru
     struct referrer_list *ret = job->referrers;
     struct pg_result *r = NULL;
 
-    if (PG_RUN(conn, a, &listing_statements[REFERRERS], &r, err, pg_text(job->s->registry_id),
-               pg_text(job->repository), key_arg(a, job->subject), pg_text(job->artifact_type),
-               job->last_digest ? key_arg(a, job->last_digest) : pg_null(),
-               pg_int(job->count + 1)) != 0)
+    const struct pg_arg args[] = { pg_text(job->s->registry_id),
+                                   pg_text(job->repository),
+                                   key_arg(a, job->subject),
+                                   job->last_digest ? key_arg(a, job->last_digest) : pg_null(),
+                                   pg_int(job->count + 1),
+                                   pg_text(job->artifact_type) };
+    bool is_typed = job->artifact_type != NULL;
+    if (pg_run(conn, a, &listing_statements[is_typed ? REFERRERS_OF_TYPE : REFERRERS], args,
+               is_typed ? 6 : 5, &r, err) != 0)
         return -1;
     ret->count = pg_rows(r);
     ret->items = arena_array(a, ret->count + 1, sizeof(*ret->items));

@@ -37,6 +37,13 @@ def fill(postgres, plane, tags, referrers, repositories):
         from (select array_agg(id) as ids from manifests where repository_id = {of}) m,
              generate_series(1, {tags}) i;
         set session_replication_role = default;
+        delete from repository_counts;
+        insert into repository_counts (repository_id, slot, manifests, tags)
+        select repository_id, 0, sum(m), sum(t)
+        from (select repository_id, count(*) as m, 0 as t from manifests group by 1
+              union all select repository_id, 0, count(*) from tags group by 1) c
+        group by repository_id;
+        update repositories set has_manifests = true;
         vacuum analyze;""")
     scope = SCOPE.format("bench/tags")
     catalog = "registry:catalog:*"
