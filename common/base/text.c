@@ -9,6 +9,10 @@
 
 #include "common/base/arena.h"
 
+/* getrandom() delivers up to 256 bytes at once or not at all. */
+#define UUID_BYTES ((size_t)16)
+#define UUID_STOCK ((size_t)16)
+
 static const char hex_digits[] = "0123456789abcdef";
 static const char upper_hex_digits[] = "0123456789ABCDEF";
 static const char base64_digits[] =
@@ -316,15 +320,31 @@ char *text_percent_decode(struct arena *a, const char *s, size_t len, bool plus_
     return text;
 }
 
+/* Sixteen random bytes; the kernel is asked for several at a time. Each is given out once. */
+static void random_uuid(uint8_t ret[UUID_BYTES])
+{
+    static _Thread_local uint8_t stock[UUID_STOCK * UUID_BYTES];
+    static _Thread_local size_t left;
+
+    if (left == 0) {
+        /* Up to 256 bytes are never delivered in part; only an interrupt before seeding is
+         * retried. */
+        while (getrandom(stock, sizeof(stock), 0) != (ssize_t)sizeof(stock))
+            if (errno != EINTR)
+                abort();
+        left = UUID_STOCK;
+    }
+    left--;
+    memcpy(ret, stock + left * UUID_BYTES, UUID_BYTES);
+    explicit_bzero(stock + left * UUID_BYTES, UUID_BYTES);
+}
+
 void uuid_new(char ret[UUID_TEXT_LEN + 1])
 {
-    uint8_t bytes[16];
+    uint8_t bytes[UUID_BYTES];
     char *to = ret;
 
-    /* Sixteen bytes are never delivered in part; only an interrupt before seeding is retried. */
-    while (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-        if (errno != EINTR)
-            abort();
+    random_uuid(bytes);
     bytes[6] = (uint8_t)((bytes[6] & 0x0F) | 0x40);
     bytes[8] = (uint8_t)((bytes[8] & 0x3F) | 0x80);
     for (size_t i = 0; i < sizeof(bytes); i++) {
