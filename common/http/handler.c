@@ -22,8 +22,6 @@
  * connection reset instead of the reply. */
 #define DRAIN_MAX ((uint64_t)8 << 20)
 #define BODY_FIRST ((size_t)4096)
-/* Pieces of a body that keeps coming are as long as libmicrohttpd's read buffer. */
-#define SHORT_PIECE ((size_t)12 << 10)
 
 static void fault(struct http_exchange *ex, const struct error_code *code, const char *message)
 {
@@ -197,17 +195,18 @@ static enum MHD_Result on_stream(struct http_exchange *ex, const char *data, siz
     return MHD_YES;
 }
 
-/* libmicrohttpd takes a short read for the end of what is there and waits for the next edge of
- * epoll. When the client's end came together with its last bytes there is none, and the break-off
- * would only show at the idle timeout. Shutting the read side down makes the edge; a body that is
- * complete after all is in libmicrohttpd's buffer and not harmed. */
-static void notice_break_off(const struct http_exchange *ex, size_t piece)
+/* libmicrohttpd takes a read that did not fill its buffer for the end of what is there and waits for
+ * the next edge of epoll. When the client's end came together with its last bytes there is none, and
+ * the break-off would only show at the idle timeout. Shutting the read side down makes the edge; a
+ * body that is complete after all is in libmicrohttpd's buffer and not harmed. It does not tell how
+ * large its buffer is, so every piece is looked behind: one system call for some 20 KiB. */
+static void notice_break_off(const struct http_exchange *ex)
 {
     const union MHD_ConnectionInfo *info;
     ssize_t n;
     char c;
 
-    if (piece >= SHORT_PIECE || ex->body_seen == ex->body_size)
+    if (ex->body_seen == ex->body_size)
         return;
     info = MHD_get_connection_info(ex->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (!info)
@@ -221,7 +220,7 @@ static enum MHD_Result on_body(struct http_exchange *ex, const char *data, size_
 {
     answer_refusal(ex);
     ex->body_seen += *size;
-    notice_break_off(ex, *size);
+    notice_break_off(ex);
     if (!ex->is_replied && ex->req.route->body == HTTP_BODY_STREAM)
         return on_stream(ex, data, size);
     if (!ex->is_replied && ex->req.route->body == HTTP_BODY_BUFFER)
