@@ -47,7 +47,7 @@ static const struct setting settings_table[] = {
     TEXT("edge-secret-file", edge_secret_file, NULL, "File of the secret shared with the edge."),
     TEXT("realm-scheme", realm_scheme, "https", "Scheme of the token endpoint in challenges."),
     TEXT("log-level", log_level, "info", "debug, info, warn or error."),
-    NUMBER("event-threads", event_threads, "1", 1, 64, "Threads that move bytes."),
+    NUMBER("event-threads", event_threads, "2", 1, 64, "Threads that move bytes."),
     NUMBER("workers", workers, "16", 1, 256, "Most threads for work that may block."),
     NUMBER("ready-fd", ready_fd, "-1", -1, 1024, "Descriptor to write a newline to when ready."),
     NUMBER("cache-bytes", cache_bytes, "33554432", 0, INT64_C(1) << 40,

@@ -188,24 +188,25 @@ void opener_free(struct opener *o)
 }
 
 static bool open_chunk(EVP_CIPHER_CTX *ctx, const struct opener *o, const uint8_t *nonce,
-                       const uint8_t *sealed, size_t plain_len, uint8_t *out)
+                       const uint8_t *sealed, size_t len, const uint8_t *tag, uint8_t *out)
 {
     int done = 0;
-    uint8_t tag[SEAL_TAG_BYTES]; /* a copy: OpenSSL takes no const pointer */
-    memcpy(tag, sealed + plain_len, SEAL_TAG_BYTES);
+    uint8_t copy[SEAL_TAG_BYTES]; /* OpenSSL takes no const pointer */
+    memcpy(copy, tag, SEAL_TAG_BYTES);
     return EVP_DecryptInit_ex(ctx, NULL, NULL, NULL, nonce) == 1 &&
            EVP_DecryptUpdate(ctx, NULL, &done, o->header, SEAL_HEADER_BYTES) == 1 &&
-           (plain_len == 0 || EVP_DecryptUpdate(ctx, out, &done, sealed, (int)plain_len) == 1) &&
-           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG_BYTES, tag) == 1 &&
-           EVP_DecryptFinal_ex(ctx, out + plain_len, &done) == 1;
+           (len == 0 || EVP_DecryptUpdate(ctx, out, &done, sealed, (int)len) == 1) &&
+           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG_BYTES, copy) == 1 &&
+           EVP_DecryptFinal_ex(ctx, out + len, &done) == 1;
 }
 
-int opener_chunk(const struct opener *o, uint64_t index, const void *sealed, size_t len,
-                 int is_last, void *out, struct error *err)
+int opener_chunk_apart(const struct opener *o, uint64_t index, const void *sealed, size_t len,
+                       const uint8_t tag[SEAL_TAG_BYTES], int is_last, void *out,
+                       struct error *err)
 {
-    if (len < SEAL_TAG_BYTES || !is_chunk_size(index, len - SEAL_TAG_BYTES, is_last))
+    if (!is_chunk_size(index, len, is_last))
         return fail_cause(err, &E_INTERNAL, "sealed chunk %llu has an impossible size %zu",
-                          (unsigned long long)index, len);
+                          (unsigned long long)index, len + SEAL_TAG_BYTES);
     uint8_t nonce[NONCE_BYTES];
     make_nonce(index, is_last, nonce);
 
@@ -214,13 +215,24 @@ int opener_chunk(const struct opener *o, uint64_t index, const void *sealed, siz
     EVP_CIPHER_CTX *ctx = atomic_exchange(&shared->spare, NULL);
     if (!ctx)
         ctx = keyed_context(o);
-    bool is_authentic = open_chunk(ctx, o, nonce, sealed, len - SEAL_TAG_BYTES, out);
+    bool is_authentic = open_chunk(ctx, o, nonce, sealed, len, tag, out);
     EVP_CIPHER_CTX_free(atomic_exchange(&shared->spare, ctx));
 
     if (!is_authentic) {
-        secret_cleanse(out, len - SEAL_TAG_BYTES); /* decrypted before the tag was known */
+        secret_cleanse(out, len); /* decrypted before the tag was known */
         return fail_cause(err, &E_INTERNAL, "sealed chunk %llu is not authentic",
                           (unsigned long long)index);
     }
     return 0;
+}
+
+int opener_chunk(const struct opener *o, uint64_t index, const void *sealed, size_t len,
+                 int is_last, void *out, struct error *err)
+{
+    if (len < SEAL_TAG_BYTES)
+        return fail_cause(err, &E_INTERNAL, "sealed chunk %llu has an impossible size %zu",
+                          (unsigned long long)index, len);
+    len -= SEAL_TAG_BYTES;
+    return opener_chunk_apart(o, index, sealed, len, (const uint8_t *)sealed + len, is_last, out,
+                              err);
 }

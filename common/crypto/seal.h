@@ -48,5 +48,10 @@ void opener_free(struct opener *o);
  * not authentic. */
 MUST_CHECK int opener_chunk(const struct opener *o, uint64_t index, const void *sealed, size_t len,
                             int is_last, void *out, struct error *err);
+/* The same for len bytes whose tag stands elsewhere, so that out may have room for the plain bytes
+ * only. sealed may be out. */
+MUST_CHECK int opener_chunk_apart(const struct opener *o, uint64_t index, const void *sealed,
+                                  size_t len, const uint8_t tag[SEAL_TAG_BYTES], int is_last,
+                                  void *out, struct error *err);
 
 #endif

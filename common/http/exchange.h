@@ -15,7 +15,7 @@
 #include "common/http/server.h"
 #include "common/http/workers.h"
 
-#define HTTP_BUFFER_BYTES ((size_t)256 << 10) /* of a stream or a source, per buffer */
+#define HTTP_BUFFER_BYTES ((size_t)256 << 10) /* of a stream; most of a source's slot */
 #define HTTP_SIZE_UNKNOWN UINT64_MAX
 
 struct error_code;
@@ -41,6 +41,7 @@ struct http_server {
     struct http_exchange *spare;
     unsigned spare_count;
     unsigned active; /* exchanges handed out */
+    atomic_uint bodies; /* source bodies under way */
     atomic_bool is_stopping;
     bool is_layout_known; /* of this libmicrohttpd's request memory: frame.c */
 };

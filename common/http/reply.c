@@ -203,6 +203,19 @@ void http_reply_fd(struct http_request *req, int status, const char *content_typ
     settle(req, status, content_type, len, response);
 }
 
+void http_reply_fd_held(struct http_request *req, int status, const char *content_type, int fd,
+                        uint64_t offset, uint64_t len, void (*release)(void *), void *owner)
+{
+    if (req->exchange->is_replied || req->exchange->local) {
+        http_reply_fd(req, status, content_type, fd, offset, len);
+        release(owner);
+        return;
+    }
+    req->exchange->release = release;
+    req->exchange->release_arg = owner;
+    http_reply_fd(req, status, content_type, fd, offset, len);
+}
+
 void http_reply_source(struct http_request *req, int status, const char *content_type,
                        uint64_t len, const struct http_source *source, void *ctx)
 {

@@ -155,11 +155,18 @@ void http_reply_shared(struct http_request *req, int status, const char *content
 /* len bytes of fd from offset; the descriptor is owned by the reply. Uses sendfile. */
 void http_reply_fd(struct http_request *req, int status, const char *content_type, int fd,
                    uint64_t offset, uint64_t len);
+/* The same where somebody else keeps the bytes: release(owner) is called once when sent. */
+void http_reply_fd_held(struct http_request *req, int status, const char *content_type, int fd,
+                        uint64_t offset, uint64_t len, void (*release)(void *), void *owner);
 
-/* A body made piece by piece on workers with read-ahead: read() fills buf with up to cap bytes at
- * offset and returns how many (0 before the end, or -1, breaks the connection off). */
+/* A body made piece by piece: read() fills buf with up to cap bytes at offset and returns how many
+ * (0 before the end, or -1, breaks the connection off). It runs on workers, with read-ahead.
+ * read_now() may be NULL: the same on the event thread, straight into what is sent, without
+ * blocking; HTTP_SOURCE_LATER lets a worker read the piece. Never two calls at once. */
+#define HTTP_SOURCE_LATER (-2)
 struct http_source {
     ssize_t (*read)(void *ctx, uint64_t offset, void *buf, size_t cap, struct error *err);
+    ssize_t (*read_now)(void *ctx, uint64_t offset, void *buf, size_t cap, struct error *err);
     void (*close)(void *ctx);
 };
 void http_reply_source(struct http_request *req, int status, const char *content_type,

@@ -18,6 +18,7 @@
 struct error;
 
 #define BLOB_SALT_BYTES 24
+#define BLOB_LATER (-2) /* what read_now says instead of waiting */
 
 struct blob_config {
     const char *root;        /* of this registry's tree */
@@ -61,7 +62,12 @@ struct blob_driver {
      * authentic: wrong bytes are never returned. */
     ssize_t (*read)(struct blob_reader *reader, uint64_t offset, void *buf, size_t cap,
                     struct error *err);
-    /* A new descriptor whose bytes are the blob's, for sendfile; -1 when there is none such. */
+    /* Like read, for a thread that may not block: fewer bytes may come, and BLOB_LATER when the
+     * store would have to be waited for. Other errors may show as BLOB_LATER too: read tells. */
+    ssize_t (*read_now)(struct blob_reader *reader, uint64_t offset, void *buf, size_t cap,
+                        struct error *err);
+    /* A new descriptor whose bytes are the blob's, for sendfile; -1 when there is none such. The
+     * reader is then kept until they are sent, and not read from any more. */
     int (*plain_fd)(struct blob_reader *reader);
     void (*release)(struct blob_reader *reader);
 

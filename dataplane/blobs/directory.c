@@ -17,6 +17,8 @@
 #include "common/base/file.h"
 #include "common/base/text.h"
 #include "common/crypto/seal.h"
+#include "dataplane/blobs/hot.h"
+#include "dataplane/blobs/view.h"
 
 #define CHUNK_FILE_BYTES (SEAL_CHUNK_BYTES + SEAL_TAG_BYTES)
 #define SALT_OFFSET      (SEAL_HEADER_BYTES - BLOB_SALT_BYTES)
@@ -33,16 +35,8 @@ struct directory_store {
     uint8_t key[SEAL_KEY_BYTES];
     uint32_t epoch;
     int lock_fd;
-};
-
-/* Reading sealed or plain bytes from an open file. */
-struct view {
-    int fd;
-    uint64_t size;         /* of the plain content */
-    struct opener *opener; /* NULL: plain */
-    uint8_t *chunk;        /* the chunk last opened for a read that did not cover it */
-    uint64_t chunk_index;
-    size_t chunk_len; /* 0: none */
+    struct chunk_cache *chunks;
+    struct hot_cache *hot;
 };
 
 struct blob_put {
@@ -59,7 +53,9 @@ struct blob_put {
 };
 
 struct blob_reader {
+    struct directory_store *store;
     struct view view;
+    struct hot_file *hot; /* NULL: only this reader's business */
 };
 
 static struct directory_store *store_of(struct blob_store *base)
@@ -110,104 +106,23 @@ static int write_all(int fd, const void *bytes, size_t len, struct error *err)
     return 0;
 }
 
-/* How many bytes were read: fewer than len only at the end of the file. */
-static ssize_t read_all(int fd, void *buf, size_t len, uint64_t offset, struct error *err)
+/* fd as the content of a file with that header; header == NULL: a plain file. */
+static int view_open(struct view *v, const struct directory_store *store, int fd, uint64_t size,
+                     const uint8_t *header, struct chunk_cache *chunks, struct error *err)
 {
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n = pread(fd, (uint8_t *)buf + done, len - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_errno(err, "read a blob");
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
-
-/* --- one file, seen as its content ------------------------------------------------------------ */
-
-static int view_init(struct view *v, const struct directory_store *store, int fd, uint64_t size,
-                     const uint8_t *header, struct error *err)
-{
+    struct opener *opener = NULL;
     uint32_t epoch = 0;
 
-    *v = (struct view){ .fd = fd, .size = size };
-    if (!header)
-        return 0;
-    if (seal_header_epoch(header, &epoch, err) != 0)
-        return -1;
-    if (!store->has_key || epoch != store->epoch)
-        return fail_cause(err, &E_INTERNAL, "no data key of epoch %u", epoch);
-    return opener_new(store->key, store->context, header, &v->opener, err);
-}
-
-static void view_done(struct view *v)
-{
-    opener_free(v->opener);
-    free(v->chunk);
-}
-
-/* Opens one chunk into out, which holds the sealed form as well. Returns the plain length. */
-static ssize_t open_chunk(const struct view *v, uint64_t index, uint8_t *out, struct error *err)
-{
-    uint64_t start = index * SEAL_CHUNK_BYTES;
-    size_t plain =
-        v->size - start < SEAL_CHUNK_BYTES ? (size_t)(v->size - start) : SEAL_CHUNK_BYTES;
-    int is_last = start + plain == v->size;
-    ssize_t n = read_all(v->fd, out, plain + SEAL_TAG_BYTES,
-                         SEAL_HEADER_BYTES + index * CHUNK_FILE_BYTES, err);
-    if (n < 0)
-        return -1;
-    if ((size_t)n != plain + SEAL_TAG_BYTES)
-        return fail_cause(err, &E_INTERNAL, "a sealed blob is cut short");
-    if (opener_chunk(v->opener, index, out, (size_t)n, is_last, out, err) != 0)
-        return -1;
-    return (ssize_t)plain;
-}
-
-static ssize_t view_read(struct view *v, uint64_t offset, void *buf, size_t cap, struct error *err)
-{
-    size_t done = 0;
-
-    if (offset >= v->size)
-        return 0;
-    if (cap > v->size - offset)
-        cap = (size_t)(v->size - offset);
-    if (!v->opener) {
-        ssize_t n = read_all(v->fd, buf, cap, offset, err);
-        if (n >= 0 && (size_t)n != cap)
-            return fail_cause(err, &E_INTERNAL, "a blob is cut short");
-        return n;
+    if (header) {
+        if (seal_header_epoch(header, &epoch, err) != 0)
+            return -1;
+        if (!store->has_key || epoch != store->epoch)
+            return fail_cause(err, &E_INTERNAL, "no data key of epoch %u", epoch);
+        if (opener_new(store->key, store->context, header, &opener, err) != 0)
+            return -1;
     }
-    while (done < cap) {
-        uint64_t index = (offset + done) / SEAL_CHUNK_BYTES;
-        size_t skip = (size_t)((offset + done) % SEAL_CHUNK_BYTES);
-        uint8_t *target = (uint8_t *)buf + done;
-        if (skip == 0 && cap - done >= CHUNK_FILE_BYTES) {
-            ssize_t n = open_chunk(v, index, target, err);
-            if (n < 0)
-                return -1;
-            done += (size_t)n;
-            continue;
-        }
-        if (!v->chunk && !(v->chunk = malloc(CHUNK_FILE_BYTES)))
-            abort();
-        if (v->chunk_len == 0 || v->chunk_index != index) {
-            v->chunk_len = 0;
-            ssize_t n = open_chunk(v, index, v->chunk, err);
-            if (n < 0)
-                return -1;
-            v->chunk_len = (size_t)n;
-            v->chunk_index = index;
-        }
-        size_t len = v->chunk_len - skip < cap - done ? v->chunk_len - skip : cap - done;
-        memcpy(target, v->chunk + skip, len);
-        done += len;
-    }
-    return (ssize_t)done;
+    view_init(v, fd, size, opener, header ? header + SALT_OFFSET : NULL, chunks);
+    return 0;
 }
 
 /* --- opening a store ---------------------------------------------------------------------------
@@ -257,6 +172,8 @@ static void directory_close(struct blob_store *base)
         return;
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
+    chunk_cache_free(store->chunks);
+    hot_cache_free(store->hot);
     secret_cleanse(store->key, sizeof(store->key));
     free(store);
 }
@@ -270,6 +187,8 @@ static int directory_open(const struct blob_config *config, struct blob_store **
         abort();
     store->base.driver = &blob_directory_driver;
     store->lock_fd = -1;
+    store->chunks = chunk_cache_new();
+    store->hot = hot_cache_new();
     store->has_key = config->key != NULL;
     store->is_sealing = config->is_sealing && store->has_key;
     store->epoch = config->epoch;
@@ -394,14 +313,14 @@ static int directory_finish(struct blob_put *put, struct error *err)
     }
     if (fsync(put->fd) != 0)
         return fail_errno(err, "fsync an upload");
-    return view_init(&put->view, put->store, put->fd, put->size, put->sealer ? put->header : NULL,
-                     err);
+    return view_open(&put->view, put->store, put->fd, put->size, put->sealer ? put->header : NULL,
+                     NULL, err);
 }
 
 static ssize_t directory_read_back(struct blob_put *put, uint64_t offset, void *buf, size_t cap,
                                    struct error *err)
 {
-    return view_read(&put->view, offset, buf, cap, err);
+    return view_read(&put->view, offset, buf, cap, false, err);
 }
 
 static void directory_describe(const struct blob_put *put, struct blob_ref *ret)
@@ -439,20 +358,27 @@ static int directory_commit(struct blob_put *put, const struct digest *digest, s
 /* --- reading -----------------------------------------------------------------------------------
  */
 
+static void close_view(struct blob_reader *reader)
+{
+    if (reader->view.fd >= 0)
+        (void)close(reader->view.fd);
+    view_done(&reader->view);
+    reader->view = (struct view){ .fd = -1 };
+}
+
 static void directory_release(struct blob_reader *reader)
 {
     if (!reader)
         return;
-    if (reader->view.fd >= 0)
-        (void)close(reader->view.fd);
-    view_done(&reader->view);
+    close_view(reader);
+    hot_leave(reader->store->hot, reader->hot);
     free(reader);
 }
 
 static int check_sealed(const struct blob_ref *ref, int fd, uint8_t header[SEAL_HEADER_BYTES],
                         struct error *err)
 {
-    ssize_t n = read_all(fd, header, SEAL_HEADER_BYTES, 0, err);
+    ssize_t n = view_read_file(fd, header, SEAL_HEADER_BYTES, 0, err);
     if (n < 0)
         return -1;
     if ((size_t)n != SEAL_HEADER_BYTES)
@@ -485,12 +411,15 @@ static int directory_get(struct blob_store *base, const struct blob_ref *ref,
     struct blob_reader *reader = calloc(1, sizeof(*reader));
     if (!reader)
         abort();
-    if (view_init(&reader->view, store, -1, ref->size, ref->is_sealed ? header : NULL, err) != 0) {
-        reader->view.fd = -1;
-        directory_release(reader);
+    if (view_open(&reader->view, store, fd, ref->size, ref->is_sealed ? header : NULL,
+                  store->chunks, err) != 0) {
+        free(reader);
         return -1;
     }
-    reader->view.fd = take_fd(&fd);
+    (void)take_fd(&fd);
+    reader->store = store;
+    if (ref->is_sealed)
+        reader->hot = hot_enter(store->hot, ref->salt, ref->size);
     *ret = reader;
     return 1;
 }
@@ -498,12 +427,25 @@ static int directory_get(struct blob_store *base, const struct blob_ref *ref,
 static ssize_t directory_read(struct blob_reader *reader, uint64_t offset, void *buf, size_t cap,
                               struct error *err)
 {
-    return view_read(&reader->view, offset, buf, cap, err);
+    return view_read(&reader->view, offset, buf, cap, false, err);
+}
+
+static ssize_t directory_read_now(struct blob_reader *reader, uint64_t offset, void *buf,
+                                  size_t cap, struct error *err)
+{
+    return view_read(&reader->view, offset, buf, cap, true, err);
 }
 
 static int directory_plain_fd(struct blob_reader *reader)
 {
-    return reader->view.opener ? -1 : fcntl(reader->view.fd, F_DUPFD_CLOEXEC, 0);
+    if (!reader->view.opener)
+        return fcntl(reader->view.fd, F_DUPFD_CLOEXEC, 0);
+    int fd = reader->hot ? hot_fd(reader->store->hot, reader->hot, &reader->view) : -1;
+    if (fd >= 0)
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0)
+        close_view(reader);
+    return fd;
 }
 
 static int directory_exists(struct blob_store *base, const struct digest *digest, struct error *err)
@@ -556,6 +498,7 @@ const struct blob_driver blob_directory_driver = {
     .discard = directory_discard,
     .get = directory_get,
     .read = directory_read,
+    .read_now = directory_read_now,
     .plain_fd = directory_plain_fd,
     .release = directory_release,
     .exists = directory_exists,

@@ -73,6 +73,15 @@ static ssize_t source_read(void *ctx, uint64_t offset, void *buf, size_t cap, st
     return open->driver->read(open->reader, open->offset + offset, buf, cap, err);
 }
 
+static ssize_t source_read_now(void *ctx, uint64_t offset, void *buf, size_t cap,
+                               struct error *err)
+{
+    struct open_blob *open = ctx;
+    ssize_t n = open->driver->read_now(open->reader, open->offset + offset, buf, cap, err);
+
+    return n == BLOB_LATER ? HTTP_SOURCE_LATER : n;
+}
+
 static void source_close(void *ctx)
 {
     struct open_blob *open = ctx;
@@ -81,7 +90,9 @@ static void source_close(void *ctx)
     free(open);
 }
 
-static const struct http_source blob_source = { .read = source_read, .close = source_close };
+static const struct http_source blob_source = { .read = source_read,
+                                                .read_now = source_read_now,
+                                                .close = source_close };
 
 static void reply_content(struct http_request *req, const struct blob_driver *driver,
                           struct blob_reader *reader, int status, uint64_t offset, uint64_t len)
@@ -89,15 +100,14 @@ static void reply_content(struct http_request *req, const struct blob_driver *dr
     int fd = driver->plain_fd(reader);
 
     blob_headers(req);
-    if (fd >= 0) {
-        driver->release(reader);
-        http_reply_fd(req, status, BLOB_TYPE, fd, offset, len);
-        return;
-    }
     struct open_blob *open = calloc(1, sizeof(*open));
     if (!open)
         abort();
     *open = (struct open_blob){ .driver = driver, .reader = reader, .offset = offset };
+    if (fd >= 0) {
+        http_reply_fd_held(req, status, BLOB_TYPE, fd, offset, len, source_close, open);
+        return;
+    }
     http_reply_source(req, status, BLOB_TYPE, len, &blob_source, open);
 }
 

@@ -1,5 +1,6 @@
 /* The suite every blob store driver passes, run over each of them, sealed and plain. */
 /* links: portolan_data */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -310,6 +311,113 @@ static void test_plain_descriptor(void **state)
     }
 }
 
+static void expect_fd(int fd, const uint8_t *bytes, size_t len)
+{
+    uint8_t *got = malloc(len + 1);
+
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, got, len + 1, 0), (ssize_t)len);
+    assert_memory_equal(got, bytes, len);
+    free(got);
+    (void)close(fd);
+}
+
+/* What two readers want at once is opened for both; what one wants, or what is damaged, is not. */
+static void test_shared_descriptor(void **state)
+{
+    const struct blob_driver *d = &blob_directory_driver;
+    const size_t len = 3 * SEAL_CHUNK_BYTES + 123;
+    struct blob_reader *one = NULL, *two = NULL, *three = NULL;
+    struct error err = { 0 };
+    struct fixture f;
+    char path[PATH_MAX];
+
+    (void)state;
+    set_up(&f, d, true);
+    uint8_t *bytes = pattern(len);
+    struct blob_ref ref = put(&f, bytes, len, len);
+    assert_int_equal(d->get(f.store, &ref, &one, &err), 1);
+    assert_int_equal(d->plain_fd(one), -1);
+    assert_int_equal(d->get(f.store, &ref, &two, &err), 1);
+    expect_fd(d->plain_fd(two), bytes, len);
+    d->release(two);
+    assert_int_equal(d->get(f.store, &ref, &three, &err), 1);
+    expect_fd(d->plain_fd(three), bytes, len);
+    expect_fd(d->plain_fd(one), bytes, len);
+    d->release(one);
+    d->release(three);
+    assert_int_equal(d->get(f.store, &ref, &one, &err), 1);
+    assert_int_equal(d->plain_fd(one), -1);
+
+    content_path(&f, &ref.digest, path);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "\xff\xff\xff\xff", 4, SEAL_HEADER_BYTES + 70000), 4);
+    (void)close(fd);
+    assert_int_equal(d->get(f.store, &ref, &two, &err), 1);
+    assert_int_equal(d->plain_fd(two), -1);
+    d->release(one);
+    d->release(two);
+    free(bytes);
+    tear_down(&f);
+}
+
+struct crowd {
+    struct fixture *f;
+    struct blob_ref ref;
+    const uint8_t *bytes;
+    size_t piece;
+};
+
+/* Pieces of one size, by turns at once and with waiting. */
+static void *read_pieces(void *arg)
+{
+    const struct crowd *crowd = arg;
+    const struct blob_driver *d = &blob_directory_driver;
+    struct blob_reader *reader = NULL;
+    struct error err = { 0 };
+    uint8_t *buf = malloc(crowd->piece);
+    uint64_t at = 0;
+
+    assert_int_equal(d->get(crowd->f->store, &crowd->ref, &reader, &err), 1);
+    for (unsigned turn = 0; at < crowd->ref.size; turn++) {
+        ssize_t n = turn % 3 ? d->read_now(reader, at, buf, crowd->piece, &err)
+                             : d->read(reader, at, buf, crowd->piece, &err);
+        if (n == BLOB_LATER && turn % 3)
+            continue;
+        assert_true(n > 0 && (size_t)n <= crowd->piece);
+        assert_memory_equal(buf, crowd->bytes + at, (size_t)n);
+        at += (uint64_t)n;
+    }
+    assert_int_equal(d->read_now(reader, at, buf, crowd->piece, &err), 0);
+    d->release(reader);
+    free(buf);
+    return NULL;
+}
+
+static void test_crowd(void **state)
+{
+    static const size_t pieces[] = { 1000, 8192, 65536, 65537, 200000, 300000 };
+    const size_t len = 5 * SEAL_CHUNK_BYTES + 77;
+    pthread_t threads[12];
+    struct crowd crowds[12];
+    struct fixture f;
+
+    (void)state;
+    for (int is_sealing = 0; is_sealing <= 1; is_sealing++) {
+        set_up(&f, &blob_directory_driver, is_sealing);
+        uint8_t *bytes = pattern(len);
+        struct blob_ref ref = put(&f, bytes, len, len);
+        for (size_t i = 0; i < 12; i++) {
+            crowds[i] = (struct crowd){ &f, ref, bytes, pieces[i % 6] };
+            assert_int_equal(pthread_create(&threads[i], NULL, read_pieces, &crowds[i]), 0);
+        }
+        for (size_t i = 0; i < 12; i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        free(bytes);
+        tear_down(&f);
+    }
+}
+
 static void test_every_driver(void **state)
 {
     (void)state;
@@ -329,6 +437,8 @@ int main(void)
         cmocka_unit_test(test_every_driver),
         cmocka_unit_test(test_tampering),
         cmocka_unit_test(test_plain_descriptor),
+        cmocka_unit_test(test_shared_descriptor),
+        cmocka_unit_test(test_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,6 +115,8 @@ struct pattern {
     uint64_t fail_at;
     size_t piece; /* reads are at most this long; 0: as long as asked */
     int64_t nap_ms;
+    unsigned later; /* with read_now: every so manieth piece is a worker's */
+    unsigned asked;
     atomic_int users;
 };
 
@@ -143,19 +145,35 @@ static void pattern_close(void *ctx)
     atomic_fetch_add(&closed, 1);
 }
 
+static ssize_t pattern_read_now(void *ctx, uint64_t offset, void *buf, size_t cap,
+                                struct error *err)
+{
+    struct pattern *p = ctx;
+
+    if (++p->asked % p->later == 0)
+        return HTTP_SOURCE_LATER;
+    return pattern_read(ctx, offset, buf, cap, err);
+}
+
 static const struct http_source pattern = { .read = pattern_read, .close = pattern_close };
+static const struct http_source pattern_now = { .read = pattern_read,
+                                                .read_now = pattern_read_now,
+                                                .close = pattern_close };
 
 static void run_source(struct http_request *req)
 {
     struct pattern *p = ARENA_NEW(req->arena, struct pattern);
     const char *broken = http_query(req, "fail"), *piece = http_query(req, "piece");
     const char *nap = http_query(req, "nap"), *len = http_query(req, "len");
+    const char *later = http_query(req, "later");
 
     p->fail_at = broken ? strtoul(broken, NULL, 10) : 0;
     p->piece = piece ? strtoul(piece, NULL, 10) : 0;
     p->nap_ms = nap ? strtol(nap, NULL, 10) : 0;
+    p->later = later ? (unsigned)strtoul(later, NULL, 10) : 0;
     http_reply_source(req, 200, "application/octet-stream",
-                      len ? strtoul(len, NULL, 10) : SOURCE_LEN, &pattern, p);
+                      len ? strtoul(len, NULL, 10) : SOURCE_LEN, later ? &pattern_now : &pattern,
+                      p);
 }
 
 static enum http_verdict fast_source(struct http_request *req)
@@ -376,18 +394,22 @@ static void test_upload_deadline(void **state)
     free(body);
 }
 
-static void expect_pattern(int fd, const char *request, size_t len)
+static void expect_rest(int fd, size_t len)
 {
-    struct response r;
+    struct response r = kit_read(fd, false);
 
-    assert_true(kit_puts(fd, request));
-    r = kit_read(fd, false);
     assert_int_equal(r.status, 200);
     assert_int_equal(r.body_len, len);
     for (size_t i = 0; i < len; i++)
         if ((unsigned char)r.body[i] != byte_at(i))
-            fail_msg("%s: byte %zu is wrong", request, i);
+            fail_msg("byte %zu of %zu is wrong", i, len);
     free(r.body);
+}
+
+static void expect_pattern(int fd, const char *request, size_t len)
+{
+    assert_true(kit_puts(fd, request));
+    expect_rest(fd, len);
 }
 
 static void test_source(void **state)
@@ -415,12 +437,56 @@ static void test_source(void **state)
     assert_int_equal(atomic_load(&sent), SOURCE_LEN);
 }
 
+/* Pieces that come at once and pieces a worker reads, mixed. */
+static void test_source_now(void **state)
+{
+    static const char *const laters[] = { "1", "2", "3", "7", "1000000" };
+    int fd = dial();
+    char text[80];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(laters); i++) {
+        (void)snprintf(text, sizeof text, "GET /source?later=%s HTTP/1.1\r\nHost: h\r\n\r\n",
+                       laters[i]);
+        expect_pattern(fd, text, SOURCE_LEN);
+        (void)snprintf(text, sizeof text,
+                       "GET /fast?piece=5000&later=%s HTTP/1.1\r\nHost: h\r\n\r\n", laters[i]);
+        expect_pattern(fd, text, SOURCE_LEN);
+    }
+    expect_pattern(fd, "GET /source?len=1&later=1 HTTP/1.1\r\nHost: h\r\n\r\n", 1);
+    (void)close(fd);
+    assert_true(kit_wait(&done_count, 11));
+    assert_int_equal(atomic_load(&closed), 11);
+    assert_int_equal(atomic_load(&sent), 1);
+}
+
+/* More bodies at once than have large blocks. */
+static void test_source_crowd(void **state)
+{
+    int fds[120];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = dial();
+        assert_true(kit_puts(fds[i], i % 2 ? "GET /fast?later=3 HTTP/1.1\r\nHost: h\r\n\r\n"
+                                           : "GET /fast HTTP/1.1\r\nHost: h\r\n\r\n"));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        expect_rest(fds[i], SOURCE_LEN);
+        (void)close(fds[i]);
+    }
+    assert_true(kit_wait(&done_count, ARRAY_LEN(fds)));
+    assert_int_equal(atomic_load(&closed), ARRAY_LEN(fds));
+}
+
 static void test_source_fails(void **state)
 {
     static const char *const requests[] = {
         "GET /source?fail=1 HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET /source?fail=1000000 HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET /fast?fail=1 HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /fast?fail=1&later=9 HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /source?fail=1000000&later=2 HTTP/1.1\r\nHost: h\r\n\r\n",
     };
 
     (void)state;
@@ -516,6 +582,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SERVED(test_upload),         SERVED(test_chunked_upload),
         SERVED(test_refused_upload), SERVED(test_continue),
+        SERVED(test_source_now),     SERVED(test_source_crowd),
         SERVED(test_break_off),      SERVED(test_upload_deadline),
         SERVED(test_source),         SERVED(test_source_fails),
         SERVED(test_source_reader_leaves), SERVED(test_many_at_once),
