@@ -1,7 +1,7 @@
 /* Compiling blocks to ranges: blocks in the order of their first address, wider ones first; a stack
  * holds those that are open, and every opening and closing starts a range. IPv4 keeps its starts in
- * four bytes each, and large sets an index by the first half of the address: a search then touches a few
- * lines of memory only. */
+ * four bytes each, and large sets an index by the first half of the address: a search then touches
+ * a few lines of memory only. */
 #include "common/network/ranges.h"
 
 #include <stdbool.h>
@@ -28,7 +28,7 @@ struct piece {
 struct ranges {
     size_t count4, count6;
     uint32_t *starts4, *blocks4;
-    uint32_t *heads; /* where the search for each first half of an address begins; NULL: few ranges */
+    uint32_t *heads; /* where the search begins for a first half of an address; NULL: few ranges */
     struct piece *pieces6;
 };
 

@@ -87,8 +87,7 @@ static void read_names(struct network_rules *r, const struct json_object *list,
 
 static const char *find_name(const struct names *names, const char *name)
 {
-    const char **found =
-        bsearch(&name, names->items, names->count, sizeof(*names->items), by_name);
+    const char **found = bsearch(&name, names->items, names->count, sizeof(*names->items), by_name);
 
     return found ? *found : NULL;
 }

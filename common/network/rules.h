@@ -1,11 +1,12 @@
 /* Who may reach a registry: the network rules of one registry, compiled from its published settings
- * and asked for every request. Pure: no I/O, no clock. A compiled set is immutable; threads may share
- * it. Both planes decide by it: the data plane for its clients, the control plane when it is asked
- * which rule would decide.
+ * and asked for every request. Pure: no I/O, no clock. A compiled set is immutable; threads may
+ * share it. Both planes decide by it: the data plane for its clients, the control plane when it is
+ * asked which rule would decide.
  *
- * Settings read (all optional): publicNetworkAccess, networkRuleSet {defaultAction, ipRules [{value}],
- * virtualNetworkRules [{id | virtualNetworkSubnetResourceId}]}, networkRuleBypassOptions,
- * networkRuleBypassAllowedForTasks, privateLinks [id]. What cannot be understood admits nobody. */
+ * Settings read (all optional): publicNetworkAccess, networkRuleSet {defaultAction, ipRules
+ * [{value}], virtualNetworkRules [{id | virtualNetworkSubnetResourceId}]},
+ * networkRuleBypassOptions, networkRuleBypassAllowedForTasks, privateLinks [id]. What cannot be
+ * understood admits nobody. */
 #ifndef PORTOLAN_NETWORK_RULES_H
 #define PORTOLAN_NETWORK_RULES_H
 
@@ -29,7 +30,7 @@ struct network_origin {
 
 /* What decided. */
 enum network_reason {
-    NETWORK_BY_DEFAULT,       /* networkRuleSet.defaultAction */
+    NETWORK_BY_DEFAULT, /* networkRuleSet.defaultAction */
     NETWORK_BY_IP_RULE,
     NETWORK_BY_SUBNET_RULE,
     NETWORK_BY_PRIVATE_LINK,
@@ -41,8 +42,8 @@ enum network_reason {
 struct network_verdict {
     bool is_allowed;
     enum network_reason reason;
-    const char *rule; /* the value of the IP rule, the id of the subnet or link; lives as long as the
-                         rules; NULL when no single rule decided */
+    const char *rule; /* the value of the IP rule, the id of the subnet or link; lives as long as
+                         the rules; NULL when no single rule decided */
 };
 
 struct network_rules *network_rules_new(const struct json_object *settings);

@@ -6,6 +6,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/base/text.h"
 #include "common/json/json.h"
@@ -406,14 +407,42 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     return c->type->steps ? work_notify(conn, a, err) : 0;
 }
 
+/* Nobody claims what is only hastened: a newer generation wins wherever both arrive. */
+static bool is_still_ours(struct step_run *run)
+{
+    (void)run;
+    return true;
+}
+
+static void hasten(struct call *c)
+{
+    struct resource row = *c->row;
+    struct step_run run = { .arena = c->arena,
+                            .control = c->control,
+                            .resource = &row,
+                            .decoded = c->decoded,
+                            .still_ours = is_still_ours };
+    struct error err;
+
+    row.generation = c->was->generation + 1;
+    if (c->type->hasten(&run, &err))
+        log_failure(LOG_WARN, "hasten", &err);
+}
+
 enum stage_result commit_write(struct call *c, struct error *err)
 {
     struct write w = { .call = c, .is_lro = is_lro(c) };
 
     w.has_work = w.is_lro && c->type->steps;
 
-    if (pg_transact(c->control->db, c->arena, write_row, &w, err) == 0)
-        return w.is_raced ? STAGE_AGAIN : STAGE_NEXT;
+    if (pg_transact(c->control->db, c->arena, write_row, &w, err) == 0) {
+        if (w.is_raced)
+            return STAGE_AGAIN;
+        /* What was never made yet has nothing to hurry. */
+        if (c->type->hasten && c->was && c->was->observed_generation > 0 && !c->is_unchanged)
+            hasten(c);
+        return STAGE_NEXT;
+    }
     if (err->code != &E_CONFLICT)
         return STAGE_FAILED;
     if (text_eq(err->target, "resources_key_key"))

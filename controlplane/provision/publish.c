@@ -150,6 +150,7 @@ struct json_object *publish_settings(struct control *control, struct arena *a,
     json_set_bool(s, "anonymousPullEnabled", desired->is_anonymous_pull);
     json_set_text(s, "publicNetworkAccess", desired->public_network_access);
     json_set_text(s, "networkRuleBypassOptions", desired->network_bypass);
+    json_set_bool(s, "networkRuleBypassAllowedForTasks", desired->may_tasks_bypass);
     json_set_text(s, "roleAssignmentMode", desired->role_assignment_mode);
     json_set_bool(s, "dataEndpointEnabled", desired->has_data_endpoint);
     if (desired->has_data_endpoint)

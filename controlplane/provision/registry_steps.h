@@ -6,5 +6,7 @@
 #include "controlplane/types/type.h"
 
 extern const struct step registry_steps[];
+/* Publishes what was just written: data planes obey a rule although nobody reconciles. */
+int registry_hasten(struct step_run *run, struct error *err);
 
 #endif

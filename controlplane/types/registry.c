@@ -250,6 +250,7 @@ const struct resource_type registry_type = {
     .name_taken = registry_name_taken,
     .validate = registry_validate,
     .admit = registry_admit,
+    .hasten = registry_hasten,
     .sku = registry_sku,
     .show = registry_show,
 };

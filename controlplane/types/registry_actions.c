@@ -253,5 +253,12 @@ const struct action registry_actions[] = {
       .rbac = "listUsages/read",
       .description = "Lists the quota usages for the specified container registry.",
       .run = list_usages },
+    { .name = "checkNetworkAccess",
+      .method = "POST",
+      .rbac = "checkNetworkAccess/action",
+      .description = "Tells whether a client may reach the container registry, and which network "
+                     "rule decides.",
+      .request = registry_network_request,
+      .run = registry_check_network },
     { 0 },
 };

@@ -1,7 +1,6 @@
 /* Rules across the members of a registry, with the codes and sentences clients know. */
 #include "controlplane/types/registry_rules.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "common/base/arena.h"
@@ -44,35 +43,10 @@ static bool is_on(const char *status)
     return text_eq_nocase(status, "enabled");
 }
 
-/* IPv4 address or CIDR. */
-static bool is_ipv4_rule(struct arena *a, const char *value)
+static int check_network(const struct registry *now, struct error *err)
 {
-    struct in_addr address;
-    char **parts;
-    size_t count = text_split(a, value, '/', &parts);
-    uint64_t bits = 32;
-
-    if (count > 2 || inet_pton(AF_INET, parts[0], &address) != 1)
-        return false;
-    return count == 1 || (strlen(parts[1]) <= 2 && text_parse_u64(parts[1], &bits) && bits <= 32);
-}
-
-static int check_network(struct arena *a, const struct registry *now, struct error *err)
-{
-    const struct registry_ip_rule *ip = now->ip_rules.items;
-    const struct registry_vnet_rule *vnet = now->vnet_rules.items;
-
-    for (size_t i = 0; i < now->ip_rules.count; i++) {
-        if (!is_ipv4_rule(a, ip[i].value))
-            return fail_at(err, &E_INVALID_PARAMETER, "properties.networkRuleSet.ipRules",
-                           "'%s' is neither an IPv4 address nor a CIDR range.", ip[i].value);
-    }
-    for (size_t i = 0; i < now->vnet_rules.count; i++) {
-        if (!vnet[i].id && !vnet[i].subnet_id)
-            return fail_at(err, &E_INVALID_PARAMETER,
-                           "properties.networkRuleSet.virtualNetworkRules",
-                           "A virtual network rule needs the id of a subnet.");
-    }
+    if (registry_check_rules(now, err))
+        return -1;
     if (is_on(now->public_network_access) && !is_on(now->export_status))
         return fail_at(err, &E_BAD_REQUEST, "properties.publicNetworkAccess",
                        "Enabling public network access is not supported because the registry has "
@@ -149,7 +123,7 @@ int registry_validate(struct arena *a, const void *was, const void *now_, struct
 {
     const struct registry *now = now_;
 
-    if (check_sku(now, err) || check_network(a, now, err) || check_encryption(was, now, err) ||
+    if (check_sku(now, err) || check_network(now, err) || check_encryption(was, now, err) ||
         check_identity(a, now, err))
         return -1;
     if (is_on(now->retention_status) && is_on(now->soft_delete_status))

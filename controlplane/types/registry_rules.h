@@ -4,10 +4,17 @@
 
 #include "controlplane/types/type.h"
 
+struct registry;
+
 #define REGISTRY_IP_RULES_MAX 200
 #define REGISTRY_VNET_RULES_MAX 100
 
 extern const struct action registry_actions[];
+/* Which network rule would decide for an address: registry_network.c. */
+extern const struct field registry_network_request[];
+int registry_check_network(struct action_run *run, struct error *err);
+/* Values of IP and subnet rules. */
+MUST_CHECK int registry_check_rules(const struct registry *now, struct error *err);
 
 MUST_CHECK int registry_precheck(struct arena *a, const struct json_object *body,
                                  struct error *err);

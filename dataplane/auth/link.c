@@ -23,11 +23,10 @@ static char *sign(struct http_request *req, const char *repository, const char *
     const struct call *call = call_of(req);
     const struct data_settings *settings = call->plane->settings;
     uint8_t mac[SHA256_LEN];
-    char *text = arena_printf(req->arena,
-                              "%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%" PRId64, strlen(settings->registry_id),
-                              settings->registry_id, strlen(settings->region), settings->region,
-                              strlen(repository), repository, strlen(digest), digest, strlen(who),
-                              who, until_s);
+    char *text = arena_printf(req->arena, "%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%" PRId64,
+                              strlen(settings->registry_id), settings->registry_id,
+                              strlen(settings->region), settings->region, strlen(repository),
+                              repository, strlen(digest), digest, strlen(who), who, until_s);
 
     hmac_sha256(call->snapshot->link_key, sizeof(call->snapshot->link_key), text, strlen(text),
                 mac);
@@ -37,8 +36,8 @@ static char *sign(struct http_request *req, const char *repository, const char *
 /* "<kind>:<mark>:<name>"; the name may hold anything. */
 static char *write_who(struct http_request *req, const struct identity *id)
 {
-    char *text = arena_printf(req->arena, "%d:%s:%s", (int)id->kind, id->mark ? id->mark : "",
-                              id->name);
+    char *text =
+        arena_printf(req->arena, "%d:%s:%s", (int)id->kind, id->mark ? id->mark : "", id->name);
 
     return text_base64url(req->arena, text, strlen(text));
 }

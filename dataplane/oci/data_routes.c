@@ -1,6 +1,6 @@
-/* Dedicated data endpoints: with them, a GET of a blob on the login server answers 307 with a signed
- * link, and the data endpoint serves such links and nothing else. Uploads and everything besides
- * stay on the login server. */
+/* Dedicated data endpoints: with them, a GET of a blob on the login server answers 307 with a
+ * signed link, and the data endpoint serves such links and nothing else. Uploads and everything
+ * besides stay on the login server. */
 #include "common/base/error.h"
 #include "dataplane/auth/link.h"
 #include "dataplane/call.h"

@@ -68,8 +68,7 @@ static double run(uint32_t count)
     }
     int64_t start = cpu_ns();
     for (uint32_t i = 0; i < VERDICTS; i++) {
-        struct network_origin origin = { .address =
-                                             (const struct sockaddr *)&at[i % ADDRESSES] };
+        struct network_origin origin = { .address = (const struct sockaddr *)&at[i % ADDRESSES] };
         allowed += network_decide(rules, &origin).is_allowed;
     }
     double ns = (double)(cpu_ns() - start) / VERDICTS;

@@ -22,7 +22,8 @@
 /* Last: it defines a macro named fail. */
 #include <cmocka.h>
 
-#define SUBNET "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/a"
+#define SUBNET                                                                                     \
+    "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/a"
 
 static struct sockaddr_storage address_of(const char *text)
 {
@@ -43,14 +44,16 @@ static struct network_rules *rules_of(const char *text)
 }
 
 #define DENY(rules) "{\"networkRuleSet\":{\"defaultAction\":\"Deny\"," rules "}}"
-#define IPS \
-    DENY("\"ipRules\":[{\"value\":\"10.0.0.0/8\"},{\"value\":\"10.1.0.0/16\"}," \
-         "{\"value\":\"10.1.0.0/16\"},{\"value\":\"192.0.2.7\"},{\"value\":\"nonsense\"}," \
+#define IPS                                                                                        \
+    DENY("\"ipRules\":[{\"value\":\"10.0.0.0/8\"},{\"value\":\"10.1.0.0/16\"},"                    \
+         "{\"value\":\"10.1.0.0/16\"},{\"value\":\"192.0.2.7\"},{\"value\":\"nonsense\"},"         \
          "{\"value\":\"255.255.255.255\"},{\"value\":\"2001:db8::/32\"}]")
-#define SUBNETS DENY("\"ipRules\":[{\"value\":\"10.0.0.0/8\"}],\"virtualNetworkRules\":[{\"id\":\"" SUBNET "\"}]")
-#define CLOSED \
-    "{\"publicNetworkAccess\":\"Disabled\",\"privateLinks\":[\"link-1\",\"link-2\"]," \
-    "\"networkRuleSet\":{\"defaultAction\":\"Allow\",\"ipRules\":[{\"value\":\"10.0.0.0/8\"}]," \
+#define SUBNETS                                                                                    \
+    DENY("\"ipRules\":[{\"value\":\"10.0.0.0/8\"}],\"virtualNetworkRules\":[{\"id\":\"" SUBNET     \
+         "\"}]")
+#define CLOSED                                                                                     \
+    "{\"publicNetworkAccess\":\"Disabled\",\"privateLinks\":[\"link-1\",\"link-2\"],"              \
+    "\"networkRuleSet\":{\"defaultAction\":\"Allow\",\"ipRules\":[{\"value\":\"10.0.0.0/8\"}],"    \
     "\"virtualNetworkRules\":[{\"id\":\"" SUBNET "\"}]},\"networkRuleBypassOptions\":"
 
 static const struct {
@@ -87,15 +90,16 @@ static const struct {
     { SUBNETS, "10.0.0.1", "elsewhere", 0, false, NETWORK_BY_DEFAULT, NULL },
     { SUBNETS, "10.0.0.1", SUBNET, 0, true, NETWORK_BY_SUBNET_RULE, SUBNET },
     { SUBNETS, "172.16.0.1",
-      "/SUBSCRIPTIONS/S/resourcegroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/A", 0,
-      true, NETWORK_BY_SUBNET_RULE, SUBNET },
+      "/SUBSCRIPTIONS/S/resourcegroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/A",
+      0, true, NETWORK_BY_SUBNET_RULE, SUBNET },
     { SUBNETS, "172.16.0.1", SUBNET "b", 0, false, NETWORK_BY_DEFAULT, NULL },
     /* publicNetworkAccess overrides every public rule, not private links and services. */
     { CLOSED "\"None\"}", "10.0.0.1", NULL, 0, false, NETWORK_BY_PUBLIC_ACCESS, NULL },
     { CLOSED "\"None\"}", "10.0.0.1", SUBNET, 0, false, NETWORK_BY_PUBLIC_ACCESS, NULL },
     { CLOSED "\"None\"}", "10.0.0.1", "LINK-2", 0, true, NETWORK_BY_PRIVATE_LINK, "link-2" },
     { CLOSED "\"None\"}", "10.0.0.1", "link-3", 0, false, NETWORK_BY_PUBLIC_ACCESS, NULL },
-    { CLOSED "\"None\"}", "10.0.0.1", NULL, NETWORK_TRUSTED, false, NETWORK_BY_PUBLIC_ACCESS, NULL },
+    { CLOSED "\"None\"}", "10.0.0.1", NULL, NETWORK_TRUSTED, false, NETWORK_BY_PUBLIC_ACCESS,
+      NULL },
     { CLOSED "\"AzureServices\"}", "10.0.0.1", NULL, NETWORK_TRUSTED, true, NETWORK_BY_BYPASS,
       NULL },
     /* Tasks are no trusted services; they have a switch of their own. */
@@ -107,8 +111,8 @@ static const struct {
     { "{\"publicNetworkAccess\":\"Sometimes\"}", "10.0.0.1", NULL, 0, false,
       NETWORK_BY_PUBLIC_ACCESS, NULL },
     { "{\"publicNetworkAccess\":7}", "10.0.0.1", NULL, 0, false, NETWORK_BY_PUBLIC_ACCESS, NULL },
-    { "{\"networkRuleSet\":{\"defaultAction\":\"Maybe\",\"ipRules\":3}}", "10.0.0.1", NULL, 0, false,
-      NETWORK_BY_DEFAULT, NULL },
+    { "{\"networkRuleSet\":{\"defaultAction\":\"Maybe\",\"ipRules\":3}}", "10.0.0.1", NULL, 0,
+      false, NETWORK_BY_DEFAULT, NULL },
 };
 
 static void verdicts(void **state)

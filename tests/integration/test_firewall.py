@@ -1,0 +1,248 @@
+"""Network rules through the management API: what may be written, what it does on whole instances, and
+the call that tells which rule decides."""
+
+import os
+import signal
+import subprocess
+import time
+import uuid
+
+import pytest
+import requests
+
+from support.instance import eventually, make_image
+
+SUBNET = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/a"
+
+
+def code(reply):
+    return reply.json()["error"]["code"]
+
+
+def rules(*values, action="Deny", subnets=()):
+    return {"networkRuleSet": {
+        "defaultAction": action, "virtualNetworkRules": list(subnets),
+        "ipRules": [{"action": "Allow", "value": v} for v in values]}}
+
+
+def change(registry, wait=True, **properties):
+    reply = registry.instance.arm("PATCH", registry.id, {"properties": properties})
+    assert reply.status_code in (200, 201), reply.text
+    if wait:
+        registry.instance.finish(reply)
+    return reply
+
+
+@pytest.fixture(scope="module")
+def premium(instance):
+    group = instance.make_group()
+    registry = instance.make_registry(group, sku="Premium")
+    registry.password  # asked for while everything is open
+    yield registry
+    instance.delete(registry.id)
+
+
+@pytest.fixture(autouse=True)
+def open_again(request):
+    yield
+    if "premium" in request.fixturenames:
+        registry = request.getfixturevalue("premium")
+        change(registry, publicNetworkAccess="Enabled", dataEndpointEnabled=False,
+               policies={"exportPolicy": {"status": "enabled"}}, **rules(action="Allow"))
+
+
+# --- what may be written --------------------------------------------------------------------------
+
+@pytest.mark.parametrize("value,is_good", [
+    ("192.0.2.1", True), ("192.0.2.0/24", True), ("10.0.0.0/8", True), ("192.0.2.9/24", True),
+    ("0.0.0.0/0", True), ("192.0.2.1/32", True), ("192.0.2.0/33", False), ("192.0.2.0/08", False),
+    ("192.0.2.0/", False), ("192.0.2", False), ("192.0.2.256", False), ("192.0.2.01", False),
+    ("2001:db8::1", False), ("::ffff:1.2.3.4", False), ("example.org", False),
+    ("192.0.2.1 ", False), ("1.2.3.4/24/24", False), ("1.2.3.4-9.9.9", False)])
+def test_values_of_ip_rules(instance, premium, value, is_good):
+    reply = instance.arm("PATCH", premium.id, {"properties": rules(value, action="Allow")})
+    if is_good:
+        assert reply.status_code in (200, 201), reply.text
+        shown = reply.json()["properties"]["networkRuleSet"]["ipRules"]
+        assert shown == [{"action": "Allow", "value": value}]
+        instance.finish(reply)
+    else:
+        assert reply.status_code == 400, reply.text
+
+
+def test_limits_and_tiers(instance, premium, group):
+    many = [f"192.0.{i // 250}.{i % 250}" for i in range(201)]
+    reply = instance.arm("PATCH", premium.id, {"properties": rules(*many)})
+    assert reply.status_code in (400, 403, 409), reply.text
+    change(premium, **rules(*many[:200], action="Allow"))
+    used = {u["name"]: u for u in instance.arm("GET", f"{premium.id}/listUsages").json()["value"]}
+    assert used["IPRules"]["limit"] == 200 and used["IPRules"]["currentValue"] == 200
+    for sku in ("Basic", "Standard"):
+        for properties in (rules("192.0.2.1"), {"publicNetworkAccess": "Disabled"},
+                           {"dataEndpointEnabled": True},
+                           {"policies": {"exportPolicy": {"status": "disabled"}}}):
+            reply = instance.arm("PUT", instance.registry_id(group, f"t{uuid.uuid4().hex[:9]}"),
+                                 {"location": "eastus", "sku": {"name": sku},
+                                  "properties": properties})
+            assert reply.status_code == 400, (sku, properties, reply.text)
+
+
+def test_subnet_rules_in_both_spellings(instance, premium):
+    for api, member in (("2019-05-01", "id"),
+                        ("2026-03-01-preview", "virtualNetworkSubnetResourceId")):
+        body = {"properties": rules(action="Allow", subnets=[{"action": "Allow", member: SUBNET}])}
+        reply = instance.arm("PATCH", premium.id, body, api=api)
+        assert reply.status_code in (200, 201), reply.text
+        instance.finish(reply)
+        shown = instance.arm("GET", premium.id, api=api).json()["properties"]
+        assert shown["networkRuleSet"]["virtualNetworkRules"][0][member] == SUBNET
+        bad = {"properties": rules(subnets=[{"action": "Allow", member: "/not/a/subnet"}])}
+        assert instance.arm("PATCH", premium.id, bad, api=api).status_code == 400
+
+
+def test_52_exports_need_closed_doors(instance, premium):
+    off = {"policies": {"exportPolicy": {"status": "disabled"}}}
+    reply = instance.arm("PATCH", premium.id, {"properties": off})
+    assert reply.status_code == 400 and code(reply) == "BadRequest"
+    assert "exports disabled" in reply.json()["error"]["message"]
+    change(premium, publicNetworkAccess="Disabled", **off)
+    reply = instance.arm("PATCH", premium.id, {"properties": {"publicNetworkAccess": "Enabled"}})
+    assert reply.status_code == 400 and code(reply) == "BadRequest"
+
+
+# --- which rule decides ---------------------------------------------------------------------------
+
+def verdict(registry, **question):
+    reply = registry.instance.arm("POST", f"{registry.id}/checkNetworkAccess", question)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def test_which_rule_decided(instance, premium):
+    allowed = {"access": "Allowed", "decidedBy": "defaultAction"}
+    denied = {"access": "Denied", "decidedBy": "defaultAction"}
+    assert verdict(premium, ipAddress="203.0.113.1") == allowed
+    change(premium, **rules("10.0.0.0/8", "10.1.0.0/16",
+                            subnets=[{"action": "Allow", "id": SUBNET}]))
+    assert verdict(premium, ipAddress="203.0.113.1") == denied
+    assert verdict(premium, ipAddress="10.1.2.3") == {
+        "access": "Allowed", "decidedBy": "ipRule", "rule": "10.1.0.0/16"}
+    assert verdict(premium, ipAddress="::ffff:10.2.2.3")["rule"] == "10.0.0.0/8"
+    assert verdict(premium, ipAddress="2001:db8::1") == denied
+
+
+def test_51_services_and_tasks_have_switches_of_their_own(instance, premium):
+    change(premium, publicNetworkAccess="Disabled", networkRuleBypassOptions="AzureServices",
+           **rules("10.0.0.0/8"))
+    closed = {"access": "Denied", "decidedBy": "publicNetworkAccess"}
+    assert verdict(premium, ipAddress="10.1.2.3") == closed
+    assert verdict(premium, ipAddress="10.1.2.3", service="TrustedService") == {
+        "access": "Allowed", "decidedBy": "networkRuleBypass"}
+    assert verdict(premium, ipAddress="10.1.2.3", service="Task") == closed
+    change(premium, networkRuleBypassAllowedForTasks=True, networkRuleBypassOptions="None")
+    assert verdict(premium, ipAddress="10.1.2.3", service="Task")["access"] == "Allowed"
+    assert verdict(premium, ipAddress="10.1.2.3", service="TrustedService") == closed
+    change(premium, networkRuleBypassAllowedForTasks=False,
+           networkRuleBypassOptions="AzureServices")
+
+
+def test_questions_that_are_none(instance, premium):
+    for body in ({}, {"ipAddress": "nobody"}, {"ipAddress": "10.0.0.0/8"}, {"ipAddress": 7},
+                 {"ipAddress": "10.0.0.1", "service": "Root"}):
+        reply = instance.arm("POST", f"{premium.id}/checkNetworkAccess", body)
+        assert reply.status_code == 400, (body, reply.text)
+    missing = instance.arm("POST", f"{premium.id}x/checkNetworkAccess", {"ipAddress": "10.0.0.1"})
+    assert missing.status_code == 404
+
+
+# --- what it does ---------------------------------------------------------------------------------
+
+def kept(registry):
+    """A session whose connection stays open."""
+    session = requests.Session()
+    session.verify, session.trust_env, session.auth = registry.instance.ca, False, registry.auth
+    return session
+
+
+def test_rules_hold_behind_the_edge(instance, premium):
+    session = kept(premium)
+    assert session.get(premium.url + "/v2/").status_code == 200
+    change(premium, **rules("203.0.113.0/24"))
+    started = time.monotonic()
+    while (reply := session.get(premium.url + "/v2/")).status_code != 403:
+        assert time.monotonic() - started < 1, reply.status_code
+    assert reply.json()["errors"][0]["message"].startswith("client with IP '127.0.0.1' is not") or \
+        reply.json()["errors"][0]["message"].startswith("client with IP '::1' is not")
+    for headers in ({"X-Forwarded-For": "203.0.113.7"}, {"Forwarded": "for=203.0.113.7"}):
+        assert session.get(premium.url + "/v2/", headers=headers).status_code == 403
+    change(premium, publicNetworkAccess="Disabled")
+    eventually(lambda: session.get(premium.url + "/v2/").status_code == 403, timeout=1)
+
+
+def test_a_dead_control_plane_takes_no_change_back(own_instance):
+    """Several data planes obey a rule within a second although the control plane died right after the
+    write had been answered."""
+    it = own_instance
+    group = it.make_group()
+    registries = [it.make_registry(group, sku="Premium") for _ in range(3)]
+    sessions = [kept(r) for r in registries]
+    for session, registry in zip(sessions, registries):
+        assert session.get(registry.url + "/v2/").status_code == 200
+    for registry in registries:
+        change(registry, wait=False, **rules("203.0.113.7"))
+    os.kill(it.pid("controlplane"), signal.SIGKILL)
+    written = time.monotonic()
+    it.stop("controlplane")
+    for session, registry in zip(sessions, registries):
+        while session.get(registry.url + "/v2/").status_code != 403:
+            assert time.monotonic() - written < 1
+    # A data plane that starts anew knows it as well.
+    name = it.dataplanes()[0]
+    it.stop(name)
+    it.start(name)
+    eventually(lambda: all(it.session.get(r.url + "/v2/").status_code == 403 for r in registries))
+
+
+# --- data endpoints -------------------------------------------------------------------------------
+
+def test_clients_follow_to_the_data_endpoint(instance, premium, tmp_path):
+    change(premium, dataEndpointEnabled=True)
+    host = f"{premium.name}.eastus.data.cr.{instance.domain}"
+    shown = instance.arm("GET", premium.id).json()["properties"]
+    assert shown["dataEndpointHostNames"] == [host]
+    make_image(tmp_path / "layout", "v1", 200000)
+    target = f"docker://{premium.host}/team/app:v1"
+    login = f"{premium.name}:{premium.password}"
+    certs = tmp_path / "certs"
+    certs.mkdir()
+    (certs / "ca.crt").write_bytes(open(instance.ca, "rb").read())
+
+    def skopeo(*arguments):
+        done = subprocess.run(["skopeo", "--insecure-policy", *arguments], text=True, timeout=120,
+                              capture_output=True)
+        assert done.returncode == 0, done.stderr + instance.log_tail()
+        return done.stdout
+    skopeo("copy", "--dest-creds", login, "--dest-cert-dir", str(certs),
+           f"oci:{tmp_path}/layout:v1", target)
+    skopeo("copy", "--src-creds", login, "--src-cert-dir", str(certs), target,
+           f"oci:{tmp_path}/back:v1")
+    log = eventually(lambda: instance.log_text() if "path=/data/team/app/blobs/sha256:" in
+                     instance.log_text() else None)
+    assert "path=/data/team/app/blobs/sha256:" in log
+    manifest = premium.call("GET", "/v2/team/app/manifests/v1", headers={
+        "Accept": "application/vnd.oci.image.manifest.v1+json"}).json()
+    layer = manifest["layers"][0]
+    path = f"/v2/team/app/blobs/{layer['digest']}"
+    moved = premium.call("GET", path, allow_redirects=False)
+    assert moved.status_code == 307
+    assert moved.headers["Location"].startswith(f"https://{host}:{instance.port}/")
+    fetched = subprocess.run(["curl", "-fsSL", "--cacert", instance.ca, "-u", login, "-o",
+                              str(tmp_path / "layer"), premium.url + path], timeout=60)
+    assert fetched.returncode == 0
+    assert (tmp_path / "layer").stat().st_size == layer["size"]
+    change(premium, dataEndpointEnabled=False)
+    eventually(lambda: instance.session.get(moved.headers["Location"]).status_code in (403, 404),
+               timeout=2)
+    eventually(lambda: premium.call("GET", path, allow_redirects=False).status_code == 200,
+               timeout=2)
+    assert instance.arm("GET", premium.id).json()["properties"]["dataEndpointHostNames"] == []
