@@ -1,5 +1,5 @@
-/* Publishers of one registry take turns by the lock on its published row, and each reads the control
- * database after it has that lock: whoever writes last has read at least what those before it had,
+/* Publishers of one registry take turns by the lock on its published row, and each reads the
+ * control database after it has that lock: whoever writes last has read at least what those before it had,
  * so an older state never replaces a newer one. */
 #include "controlplane/provision/publish_tokens.h"
 

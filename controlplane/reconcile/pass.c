@@ -73,7 +73,8 @@ static int finish(struct pg_conn *conn, struct arena *a, void *ctx, struct error
     if (p->end.result == PASS_DONE && r->state == STATE_DELETING)
         p->is_ours = lease_remove(conn, a, p->owner, r, err);
     else if (p->end.result == PASS_DONE)
-        p->is_ours = lease_settle(conn, a, p->owner, r, p->run.status, err);
+        p->is_ours = lease_settle(conn, a, p->owner, r, p->run.status,
+                                  type_find(r->type_key)->drift_ms, err);
     else if (p->is_final)
         p->is_ours = lease_give_up(conn, a, p->owner, r, p->run.status, p->failure, err);
     else

@@ -163,13 +163,15 @@ int lease_extend(struct pg_conn *conn, struct arena *a, const char *owner, const
 }
 
 int lease_settle(struct pg_conn *conn, struct arena *a, const char *owner,
-                 const struct resource *r, struct json_object *status, struct error *err)
+                 const struct resource *r, struct json_object *status, int64_t drift_ms,
+                 struct error *err)
 {
     struct pg_result *res;
 
     if (PG_RUN(conn, a, &lease_statements[S_SETTLE], &res, err, pg_text(owner), pg_text(r->uid),
                pg_int(r->generation), json_arg(a, status), pg_text(state_name(r->state)),
-               pg_text(state_after(r, EVENT_SETTLED)), pg_int(DRIFT_MS)))
+               pg_text(state_after(r, EVENT_SETTLED)),
+               pg_int(drift_ms > 0 ? drift_ms : DRIFT_MS)))
         return -1;
     if (pg_rows(res) == 0)
         return 0;

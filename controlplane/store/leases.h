@@ -37,10 +37,11 @@ MUST_CHECK int lease_extend(struct pg_conn *conn, struct arena *a, const char *o
 /* The following four belong into a transaction; each is 1 done, 0 when the lease was lost (nothing
  * changed), -1 failed.
  * settle: status stored, observed_generation = generation; if the row's generation is still that
- * one, EVENT_SETTLED, operations closed with Succeeded; else the row stays due at once. */
+ * one, EVENT_SETTLED, operations closed with Succeeded, and the row is due again after drift_ms
+ * (± 20 %; 0: DRIFT_MS); else it stays due at once. */
 MUST_CHECK int lease_settle(struct pg_conn *conn, struct arena *a, const char *owner,
                             const struct resource *r, struct json_object *status,
-                            struct error *err);
+                            int64_t drift_ms, struct error *err);
 /* Not finished: due again after delay_ms; attempts counted when is_failure, with its error. */
 MUST_CHECK int lease_postpone(struct pg_conn *conn, struct arena *a, const char *owner,
                               const struct resource *r, const char *step, int64_t delay_ms,

@@ -9,7 +9,18 @@
 #include "controlplane/store/resources.h"
 #include "controlplane/store/statements.h"
 
-enum { USAGE, USAGE_LOCK, COUNT_LIKE, UNLINK, LINK, LINK_USER, LINKS_TOUCH, CHILD_AT, KEY_TAKEN, EDIT };
+enum {
+    USAGE,
+    USAGE_LOCK,
+    COUNT_LIKE,
+    UNLINK,
+    LINK,
+    LINK_USER,
+    LINKS_TOUCH,
+    CHILD_AT,
+    KEY_TAKEN,
+    EDIT,
+};
 
 const struct pg_stmt related_statements[] = {
     [USAGE] = { "resource_usage",

@@ -1,5 +1,5 @@
-/* Microsoft.ContainerRegistry/registries/agentPools: machines of a registry's own that its tasks run
- * on. All pools of a registry share one quota of processors. */
+/* Microsoft.ContainerRegistry/registries/agentPools: machines of a registry's own that its tasks
+ * run on. All pools of a registry share one quota of processors. */
 #include "controlplane/types/children.h"
 
 #include <string.h>
@@ -17,7 +17,8 @@
 #include "controlplane/types/shared.h"
 #include "controlplane/types/versions.h"
 
-#define PROCESSORS_MAX 16 /* of all pools of a registry; Azure documentation, "Dedicated agent pool" */
+/* Of all pools of a registry: Azure documentation, "Run tasks in a dedicated agent pool". */
+#define PROCESSORS_MAX 16
 #define POOLS_MAX 1000
 
 struct agent_pool {

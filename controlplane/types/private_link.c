@@ -1,5 +1,5 @@
-/* Private link, seen from the registry: the connections that private endpoints made to it, which its
- * owner approves or rejects, and what an endpoint can connect to. */
+/* Private link, seen from the registry: the connections that private endpoints made to it, which
+ * its owner approves or rejects, and what an endpoint can connect to. */
 #include "controlplane/types/children.h"
 
 #include <string.h>

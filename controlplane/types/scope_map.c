@@ -1,6 +1,6 @@
 /* Microsoft.ContainerRegistry/registries/scopeMaps. Each action is
- * "repositories/{repository}/{content|metadata}/{read|write|delete}" (metadata has no delete), where
- * the repository may end in a slash and a star, or be a lone star; connected registries have
+ * "repositories/{repository}/{content|metadata}/{read|write|delete}" (metadata has no delete),
+ * where the repository may end in a slash and a star, or be a lone star; connected registries have
  * "gateway/{name}/{config|message}/{read|write}". Changing a map changes what tokens may do. */
 #include "controlplane/types/scope_map.h"
 

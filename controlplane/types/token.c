@@ -1,5 +1,5 @@
-/* Microsoft.ContainerRegistry/registries/tokens. Passwords are made by generateCredentials alone: the
- * body keeps their names and times, the hashes are secrets of the resource, the text is nowhere. A
+/* Microsoft.ContainerRegistry/registries/tokens. Passwords are made by generateCredentials alone:
+ * the body keeps their names and times, the hashes are secrets of the resource, the text is nowhere. A
  * request that lists passwords says which of them stay. */
 #include "controlplane/types/token.h"
 
@@ -18,6 +18,8 @@
 
 #define PASSWORDS "properties.credentials.passwords"
 #define NOT_PUBLISHED_RETRY_MS 200
+/* A registry may have 50,000 tokens. */
+#define TOKEN_DRIFT_MS 600000
 
 struct token {
     char *scope_map_id; /* NULL */
@@ -144,6 +146,7 @@ const struct resource_type token_type = {
     .size = sizeof(struct token),
     .fields = fields,
     .steps = steps,
+    .drift_ms = TOKEN_DRIFT_MS,
     .stamp = token_stamp,
     .admit = token_admit,
     .show = show_created,

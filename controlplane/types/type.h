@@ -144,6 +144,7 @@ struct resource_type {
     const struct field *fields; /* of sku, identity, properties …; not id, name, type, location,
                                    tags, systemData */
     const struct step *steps;     /* NULL: Succeeded in the transaction of the request */
+    int64_t drift_ms; /* how often a settled one is observed again; 0: as leases.h says */
     const struct action *actions; /* may be NULL */
     const struct rbac_row *data_plane; /* may be NULL */
     /* Before the table's own checks, on the whole desired body: refusals that have a documented code
@@ -166,9 +167,6 @@ struct resource_type {
      * properties for each to `list`. run->resource and run->decoded are the parent. The type is only
      * read. */
     int (*derive)(struct action_run *run, struct json_object *list, struct error *err);
-    /* What an update changes at once, after its commit and before its answer, so that it holds even if
-     * this control plane dies right then. At best: the steps do it again. May be NULL. */
-    int (*hasten)(struct step_run *run, struct error *err);
     /* The SKU of the decoded struct, for gates; NULL: SKU_NONE (children: the parent's). */
     enum sku (*sku)(const void *decoded);
     /* Last touch on what a GET shows (computed read-only members such as loginServer); `shown` is

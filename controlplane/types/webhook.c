@@ -1,5 +1,5 @@
-/* Microsoft.ContainerRegistry/registries/webhooks. Where events go and with which headers is told to
- * nobody but who may ask for the callback configuration. */
+/* Microsoft.ContainerRegistry/registries/webhooks. Where events go and with which headers is told
+ * to nobody but who may ask for the callback configuration. */
 #include "controlplane/types/children.h"
 
 #include "common/base/arena.h"

@@ -197,7 +197,7 @@ static int finish_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     json_set_text(status, "seen", "yes");
     switch (x->how) {
     case SETTLE:
-        x->rc = lease_settle(conn, a, x->owner, x->r, status, err);
+        x->rc = lease_settle(conn, a, x->owner, x->r, status, 0, err);
         break;
     case POSTPONE:
         x->rc = lease_postpone(conn, a, x->owner, x->r, "step", 4000, false, status, NULL, err);
