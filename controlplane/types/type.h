@@ -167,6 +167,9 @@ struct resource_type {
      * properties for each to `list`. run->resource and run->decoded are the parent. The type is only
      * read. */
     int (*derive)(struct action_run *run, struct json_object *list, struct error *err);
+    /* What an update changes at once, after its commit and before its answer, so that it holds even if
+     * this control plane dies right then. At best: the steps do it again. May be NULL. */
+    int (*hasten)(struct step_run *run, struct error *err);
     /* The SKU of the decoded struct, for gates; NULL: SKU_NONE (children: the parent's). */
     enum sku (*sku)(const void *decoded);
     /* Last touch on what a GET shows (computed read-only members such as loginServer); `shown` is
