@@ -31,6 +31,9 @@ struct control_settings {
     char *login_edge_listen; /* login host: listener behind the edge */
     char *graph_listen;     /* graph host: plain listener, or NULL */
     char *graph_edge_listen; /* graph host: listener behind the edge */
+    int64_t password_grant; /* 1: clients may send people's passwords to the token endpoint */
+    char *federation_allow; /* address ranges of OIDC issuers beside public ones; spaces between */
+    char *federation_ca_file; /* what their certificates are checked by; NULL: the system's */
     char *edge_secret_file;
     char *service_key_file;
     char *ca_file;

@@ -22,7 +22,6 @@ const struct login_error LOGIN_NO_TENANT = { "invalid_tenant", 90002, 400 };
 const struct login_error LOGIN_NO_PATH = { "invalid_request", 900561, 404 };
 
 static const struct login_error no_method = { "invalid_request", 900561, 405 };
-static const struct login_error no_users = { "unsupported_response_type", 70005, 400 };
 static const struct login_error no_realm = { "invalid_request", 90010, 404 };
 static const struct login_error away = { "temporarily_unavailable", 90033, 503 };
 static const struct login_error broken = { "server_error", 90000, 500 };
@@ -130,7 +129,8 @@ static void serve(struct http_request *req)
         return;
     }
     bool wants_post = path.endpoint == OPENID_TOKEN || path.endpoint == OPENID_DEVICE_CODE;
-    if (is_post != wants_post && path.endpoint != OPENID_AUTHORIZE) {
+    bool is_page = path.endpoint == OPENID_AUTHORIZE || path.endpoint == OPENID_DEVICE;
+    if (is_post != wants_post && !is_page) {
         http_reply_header(req, "Allow", wants_post ? "POST" : "GET, HEAD");
         login_fail(req, &no_method, "The endpoint does not accept this method.");
         return;
@@ -149,8 +149,13 @@ static void serve(struct http_request *req)
         openid_instance(req, &path);
         return;
     case OPENID_AUTHORIZE:
+        authorize_page(req, &path);
+        return;
+    case OPENID_DEVICE:
+        device_page(req);
+        return;
     case OPENID_DEVICE_CODE:
-        login_fail(req, &no_users, "This directory signs in applications, not people.");
+        device_code_endpoint(req, &path);
         return;
     case OPENID_USER_REALM:
         login_fail(req, &no_realm, "This directory has no realms of users.");

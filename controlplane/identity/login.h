@@ -40,5 +40,10 @@ void openid_keys(struct http_request *req, const struct openid_path *path);
 void openid_instance(struct http_request *req, const struct openid_path *path);
 /* token_endpoint.c; replies */
 void token_endpoint(struct http_request *req, const struct openid_path *path);
+/* user_grants.c; replies */
+void device_code_endpoint(struct http_request *req, const struct openid_path *path);
+/* sign_in_pages.c; reply with HTML or a redirect */
+void authorize_page(struct http_request *req, const struct openid_path *path);
+void device_page(struct http_request *req);
 
 #endif

@@ -35,11 +35,16 @@ static const char *base_url(struct http_request *req, const struct openid_path *
 
 void openid_configuration(struct http_request *req, const struct openid_path *path)
 {
-    static const char *const auth_methods[] = { "client_secret_post", "client_secret_basic", NULL };
-    static const char *const grants[] = { "client_credentials", NULL };
+    static const char *const auth_methods[] = { "client_secret_post", "client_secret_basic",
+                                                "private_key_jwt", NULL };
+    static const char *const grants[] = {
+        "client_credentials", "authorization_code", "refresh_token", "password",
+        "urn:ietf:params:oauth:grant-type:device_code", NULL
+    };
+    static const char *const challenges[] = { "S256", NULL };
     static const char *const algorithms[] = { "ES256", NULL };
     static const char *const subjects[] = { "pairwise", NULL };
-    static const char *const responses[] = { "token", NULL };
+    static const char *const responses[] = { "code", NULL };
     static const char *const claims[] = { "aud", "iss", "iat", "nbf",   "exp",   "tid",
                                           "oid", "sub", "ver", "appid", "idtyp", NULL };
 
@@ -52,6 +57,9 @@ void openid_configuration(struct http_request *req, const struct openid_path *pa
     json_set_text(body, "authorization_endpoint",
                   arena_printf(req->arena, "%s/oauth2%s/authorize", base, v2));
     json_set_text(body, "token_endpoint", arena_printf(req->arena, "%s/oauth2%s/token", base, v2));
+    json_set_text(body, "device_authorization_endpoint",
+                  arena_printf(req->arena, "%s/oauth2%s/devicecode", base, v2));
+    json_set(body, "code_challenge_methods_supported", texts(challenges));
     json_set_text(body, "jwks_uri", arena_printf(req->arena, "%s/discovery%s/keys", base, v2));
     json_set(body, "token_endpoint_auth_methods_supported", texts(auth_methods));
     json_set(body, "grant_types_supported", texts(grants));

@@ -28,6 +28,7 @@ static const struct tail tails[] = {
     { OPENID_DEVICE_CODE, false, { "oauth2", "devicecode" } },
     { OPENID_INSTANCE, false, { "discovery", "instance" } },
     { OPENID_USER_REALM, false, { "userrealm", "*" } },
+    { OPENID_DEVICE, false, { "device" } },
 };
 
 static const char *const styles[] = { "/adfs", "/dstsv2" };

@@ -17,6 +17,7 @@ enum openid_endpoint {
     OPENID_DEVICE_CODE,   /* /oauth2[/v2.0]/devicecode */
     OPENID_INSTANCE,      /* /discovery/instance */
     OPENID_USER_REALM,    /* /userrealm/{user} */
+    OPENID_DEVICE,        /* /device: where people enter a device's code */
     OPENID_ENDPOINT_MAX
 };
 

@@ -1,7 +1,7 @@
-/* The token endpoint (RFC 6749 section 4.4): an application shows its secret, in the form or by
- * HTTP Basic, and gets a token for one audience, named by `resource` (v1) or
- * `scope=<audience>/.default` (v2). */
-#include "controlplane/identity/login.h"
+/* The token endpoint. Applications sign in with a secret, in the form or by HTTP Basic, or with an
+ * assertion (RFC 6749 section 4.4, RFC 7523) and get a token for one audience, named by `resource`
+ * (v1) or `scope=<audience>/.default` (v2). Grants of people are user_grants.c's. */
+#include "controlplane/identity/token_endpoint.h"
 
 #include "common/base/arena.h"
 #include "common/base/clock.h"
@@ -14,6 +14,7 @@
 #include "common/json/json.h"
 
 #include "controlplane/control.h"
+#include "controlplane/identity/assertion.h"
 #include "controlplane/identity/directory.h"
 #include "controlplane/identity/openid_paths.h"
 #include "controlplane/identity/signing_keys.h"
@@ -24,7 +25,7 @@ static const struct login_error unsupported_grant = { "unsupported_grant_type", 
 static const struct login_error invalid_resource = { "invalid_resource", 500011, 400 };
 static const struct login_error invalid_scope = { "invalid_scope", 70011, 400 };
 static const struct login_error no_credential = { "invalid_client", 7000218, 401 };
-static const struct login_error no_assertions = { "invalid_client", 700027, 401 };
+static const struct login_error bad_assertion = { "invalid_client", 700027, 401 };
 static const struct login_error bad_basic = { "invalid_client", 7000216, 401 };
 static const struct login_error no_client = { "unauthorized_client", 700016, 400 };
 static const struct login_error wrong_secret = { "invalid_client", 7000215, 401 };
@@ -32,16 +33,8 @@ static const struct login_error expired_secret = { "invalid_client", 7000222, 40
 static const struct login_error disabled_client = { "unauthorized_client", 7000112, 401 };
 static const struct login_error too_many = { "temporarily_unavailable", 50196, 429 };
 
-struct token_request {
-    const char *client_id;
-    const char *secret;
-    const char *audience; /* canonical */
-    const char *resource; /* as asked for, in a v1 request; else NULL */
-    bool is_basic;        /* the credential came in the Authorization header */
-};
-
 /* A parameter that may occur once. false: it was answered. */
-static bool form_one(struct http_request *req, const char *name, const char **ret)
+bool login_form(struct http_request *req, const char *name, const char **ret)
 {
     const char **values = NULL;
     size_t count = http_form_all(req, name, &values);
@@ -73,8 +66,8 @@ static bool read_basic(struct http_request *req, const char *header, struct toke
 static bool read_credential(struct http_request *req, struct token_request *ret)
 {
     const char *form_id = NULL, *form_secret = NULL, *assertion = NULL;
-    if (!form_one(req, "client_id", &form_id) || !form_one(req, "client_secret", &form_secret) ||
-        !form_one(req, "client_assertion", &assertion))
+    if (!login_form(req, "client_id", &form_id) || !login_form(req, "client_secret", &form_secret) ||
+        !login_form(req, "client_assertion", &assertion))
         return false;
     const char *header = http_header(req, "Authorization");
     if (header && text_starts_nocase(header, "Basic ")) {
@@ -95,17 +88,18 @@ static bool read_credential(struct http_request *req, struct token_request *ret)
                    "The request body must contain the following parameter: 'client_id'.");
         return false;
     }
-    if (assertion && !form_secret) {
-        login_fail(req, &no_assertions, "Client assertions are not accepted; use client_secret.");
+    if (assertion && form_secret) {
+        login_fail(req, &LOGIN_BAD_REQUEST, "The request holds two client credentials.");
         return false;
     }
-    if (!form_secret) {
+    if (!form_secret && !assertion) {
         login_fail(req, &no_credential,
                    "The request body must contain the following parameter: 'client_secret'.");
         return false;
     }
     ret->client_id = form_id;
     ret->secret = form_secret;
+    ret->assertion = assertion;
     return true;
 }
 
@@ -125,18 +119,25 @@ static const char *scope_resource(struct arena *a, const char *scope)
         if (is_ignored)
             continue;
         size_t len = strlen(parts[i]);
-        if (resource || !text_ends(parts[i], suffix) || len == strlen(suffix))
+        /* People's clients also name the one permission there is. */
+        const char *end = text_ends(parts[i], "/user_impersonation") ? "/user_impersonation" : suffix;
+        if (resource || !text_ends(parts[i], end) || len == strlen(end))
             return NULL;
-        resource = arena_strndup(a, parts[i], len - strlen(suffix));
+        resource = arena_strndup(a, parts[i], len - strlen(end));
     }
     return resource;
 }
 
-/* false: it was answered. */
-static bool read_audience(struct http_request *req, struct token_request *ret)
+const char *login_scope_audience(struct http_request *req, const char *scope)
+{
+    const char *asked = scope_resource(req->arena, scope);
+    return asked ? directory_audience(req->arena, req->app, asked) : NULL;
+}
+
+bool login_audience(struct http_request *req, struct token_request *ret)
 {
     const char *scope = NULL, *resource = NULL;
-    if (!form_one(req, "scope", &scope) || !form_one(req, "resource", &resource))
+    if (!login_form(req, "scope", &scope) || !login_form(req, "resource", &resource))
         return false;
     if (!scope && !resource) {
         login_fail(req, &LOGIN_MISSING_PARAMETER,
@@ -156,6 +157,7 @@ static bool read_audience(struct http_request *req, struct token_request *ret)
         return false;
     }
     ret->resource = scope ? NULL : resource;
+    ret->scope = scope;
     return true;
 }
 
@@ -167,19 +169,17 @@ static bool read_request(struct http_request *req, struct token_request *ret)
                    "The request body must be of type application/x-www-form-urlencoded.");
         return false;
     }
-    if (!form_one(req, "grant_type", &grant))
+    if (!login_form(req, "grant_type", &grant))
         return false;
     if (!grant) {
         login_fail(req, &LOGIN_MISSING_PARAMETER,
                    "The request body must contain the following parameter: 'grant_type'.");
         return false;
     }
-    if (!text_eq(grant, "client_credentials")) {
-        login_fail(req, &unsupported_grant,
-                   "The grant type is not supported; use 'client_credentials'.");
-        return false;
-    }
-    return read_credential(req, ret) && read_audience(req, ret);
+    ret->grant = grant;
+    if (!text_eq(grant, "client_credentials"))
+        return true;
+    return read_credential(req, ret) && login_audience(req, ret);
 }
 
 static void refuse(struct http_request *req, const struct token_request *r, enum sign_in verdict)
@@ -216,7 +216,7 @@ static bool sign_in(struct http_request *req, const char *tenant_id, const struc
     struct control *control = req->app;
     struct throttle *throttle = control->directory->throttle;
     if (!uuid_is_valid(r->client_id)) {
-        (void)secret_verify_nothing(r->secret);
+        (void)secret_verify_nothing(r->secret ? r->secret : "");
         refuse(req, r, SIGN_IN_NO_CLIENT);
         return false;
     }
@@ -228,8 +228,15 @@ static bool sign_in(struct http_request *req, const char *tenant_id, const struc
     }
     enum sign_in verdict = SIGN_IN_WRONG_SECRET;
     struct error err;
-    if (directory_sign_in(control, req->arena, tenant_id, r->client_id, r->secret, &verdict,
-                          ret_principal, &err) != 0) {
+    int rc = r->assertion ? assertion_sign_in(control, req->arena, tenant_id, r->client_id,
+                                              r->assertion, &verdict, ret_principal, &err)
+                          : directory_sign_in(control, req->arena, tenant_id, r->client_id,
+                                              r->secret, &verdict, ret_principal, &err);
+    if (rc != 0 && (err.code == &E_UNAUTHENTICATED || err.code == &E_TOKEN_EXPIRED)) {
+        login_fail(req, &bad_assertion, "Client assertion failed: %s", err.message);
+        return false;
+    }
+    if (rc != 0) {
         throttle_return(throttle, r->client_id, &req->peer);
         login_fail_error(req, &err);
         return false;
@@ -242,38 +249,10 @@ static bool sign_in(struct http_request *req, const char *tenant_id, const struc
     return true;
 }
 
-static struct json_object *claims_of(struct http_request *req, const struct token_request *r,
-                                     const struct principal_row *principal, int64_t now_s)
+bool login_client(struct http_request *req, const char *tenant_id, const struct token_request *r)
 {
-    struct json_object *claims = json_new_object();
-    json_set_text(claims, "aud", r->audience);
-    json_set_text(claims, "iss", directory_issuer(req->arena, req->app, principal->tenant_id));
-    json_set_int(claims, "iat", now_s);
-    json_set_int(claims, "nbf", now_s);
-    json_set_int(claims, "exp", now_s + TOKEN_LIFE_S);
-    json_set_text(claims, "tid", principal->tenant_id);
-    json_set_text(claims, "oid", principal->object_id);
-    json_set_text(claims, "sub", principal->object_id);
-    json_set_text(claims, "appid", principal->app_id);
-    json_set_text(claims, "appidacr", "1");
-    json_set_text(claims, "idtyp", "app");
-    json_set_text(claims, "ver", "1.0");
-    return claims;
-}
-
-static int sign(struct http_request *req, const struct json_object *claims, char **ret,
-                struct error *err)
-{
-    const struct control *control = req->app;
-    struct key_ring *ring = control->directory->keys;
-    struct key_set *set = NULL;
-    if (key_ring_get(ring, req->arena, NULL, &set, err) != 0)
-        return -1;
-    const struct token_key *key = key_set_signer(set, clock_wall_us());
-    int rc = key ? token_sign(req->arena, key, claims, ret, err)
-                 : fail_cause(err, &E_UNAVAILABLE, "no key signs at this time");
-    key_ring_put(ring, set);
-    return rc;
+    struct principal_row ignored;
+    return sign_in(req, tenant_id, r, &ignored);
 }
 
 void token_endpoint(struct http_request *req, const struct openid_path *path)
@@ -281,29 +260,20 @@ void token_endpoint(struct http_request *req, const struct openid_path *path)
     struct token_request r = { 0 };
     struct principal_row principal = { 0 };
     const char *tenant_id = login_tenant(req, path);
-    if (!tenant_id || !read_request(req, &r) ||
-        !sign_in(req, path->is_any_tenant ? NULL : tenant_id, &r, &principal))
+    if (!tenant_id || !read_request(req, &r))
         return;
-
-    int64_t now_s = clock_wall_s();
-    _cleanup_(json_putp) struct json_object *claims = claims_of(req, &r, &principal, now_s);
-    char *token = NULL;
-    struct error err;
-    if (sign(req, claims, &token, &err) != 0) {
-        login_fail_error(req, &err);
+    if (user_grant(req, path->is_any_tenant ? NULL : tenant_id, &r))
+        return;
+    if (!text_eq(r.grant, "client_credentials")) {
+        login_fail(req, &unsupported_grant,
+                   "The grant type is not supported; use 'client_credentials'.");
         return;
     }
-    struct json_object *body = json_new_object();
-    json_set_text(body, "token_type", "Bearer");
-    /* A second less than the token lives, so that rounding never makes a client late. */
-    json_set_int(body, "expires_in", TOKEN_LIFE_S - 1);
-    json_set_int(body, "ext_expires_in", TOKEN_LIFE_S - 1);
-    if (r.resource) {
-        json_set_text(body, "expires_on",
-                      arena_printf(req->arena, "%lld", (long long)(now_s + TOKEN_LIFE_S - 1)));
-        json_set_text(body, "not_before", arena_printf(req->arena, "%lld", (long long)now_s));
-        json_set_text(body, "resource", r.resource);
-    }
-    json_set_text(body, "access_token", token);
-    login_reply(req, 200, body);
+    if (!sign_in(req, path->is_any_tenant ? NULL : tenant_id, &r, &principal))
+        return;
+    const struct token_issue issue = { .principal = &principal,
+                                       .client_id = principal.app_id,
+                                       .audience = r.audience,
+                                       .resource = r.resource };
+    login_issue(req, &issue);
 }

@@ -80,6 +80,7 @@ const struct pg_stmt credential_statements[] = {
     [GRANT_DECIDE] = { "login_grant_decide",
                        "update login_grants set state = $3, principal_id = $2"
                        " where user_code = $1 and kind = 'device' and state = 'pending'"
+                       " and tenant_id = (select tenant_id from principals where object_id = $2)"
                        " and expires_at > now()",
                        "text uuid text" },
     [GRANT_PRUNE] = { "login_grant_prune",

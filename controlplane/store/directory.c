@@ -61,7 +61,9 @@ const struct pg_stmt directory_statements[] = {
                        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
                        "uuid uuid text uuid text text text bool text" },
     [ENTRY_UPDATE] = { "directory_update",
-                       "update principals set display_name = $3, upn = $4, description = $5,"
+                       "with gone as (delete from login_grants where principal_id = $2"
+                       " and ($7::text is not null or not $6))"
+                       " update principals set display_name = $3, upn = $4, description = $5,"
                        " is_enabled = $6, password_hash = coalesce($7, password_hash)"
                        " where tenant_id = $1 and object_id = $2",
                        "uuid uuid text text text bool text" },

@@ -373,8 +373,8 @@ static void wrong_addresses(void **state)
         { "POST", "/common/v2.0/.well-known/openid-configuration", 405, 900561 },
         { "DELETE", "/common/oauth2/v2.0/token", 405, 900561 },
         { "GET", "/common/userrealm/me@example.org", 404, 90010 },
-        { "GET", "/common/oauth2/v2.0/authorize", 400, 70005 },
-        { "POST", "/common/oauth2/v2.0/devicecode", 400, 70005 },
+        { "GET", "/common/oauth2/v2.0/devicecode", 405, 900561 },
+        { "POST", "/common/oauth2/v2.0/devicecode", 400, 900144 },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct client_response r;
@@ -461,11 +461,16 @@ static void mistakes(void **state)
     } cases[] = {
         { "", 400, "invalid_request", 900144 },
         { "grant_type=", 400, "invalid_request", 900144 },
-        { "grant_type=password&username=a&password=b", 400, "unsupported_grant_type", 70003 },
+        { "grant_type=implicit&username=a&password=b", 400, "unsupported_grant_type", 70003 },
+        { "grant_type=password&username=a&password=b", 400, "invalid_request", 900144 },
+        { "grant_type=refresh_token&refresh_token=a&client_id="
+          "04b07795-8ddb-461a-bbee-02f9e1bf7b46",
+          400, "invalid_grant", 70008 },
         { "grant_type=client_credentials", 400, "invalid_request", 900144 },
         { arena_printf(a, "grant_type=client_credentials&client_id=%s", app_id), 401,
           "invalid_client", 7000218 },
-        { arena_printf(a, "grant_type=client_credentials&client_id=%s&client_assertion=x", app_id),
+        { arena_printf(a, "grant_type=client_credentials&client_id=%s&client_assertion=x&scope="
+                          MANAGEMENT "/.default", app_id),
           401, "invalid_client", 700027 },
         { arena_printf(a, "grant_type=client_credentials&client_id=%s&client_secret=%s", app_id,
                        secret),
@@ -702,7 +707,7 @@ static void inheritance(void **state)
         conditions += json_has(grant, "condition");
         assert_int_equal(json_kind(json_at(grant, "notDataActions")), JSON_ARRAY);
     }
-    assert_int_equal(json_count(grants), 5); /* admin, reader, root, conditional, puller */
+    assert_int_equal(json_count(grants), 6); /* admin twice, reader, root, conditional, puller */
     assert_int_equal(pulls, 1);
     assert_int_equal(conditions, 1);
     assert_int_equal(access_grants(&one.control, a, "/nowhere", &grants, &err), -1);
