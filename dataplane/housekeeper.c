@@ -14,6 +14,7 @@
 #include "dataplane/auth/bearer.h"
 #include "dataplane/oci/upload.h"
 #include "dataplane/rules/collect.h"
+#include "dataplane/rules/upkeep.h"
 #include "dataplane/store/cache.h"
 #include "dataplane/store/snapshot.h"
 
@@ -33,6 +34,8 @@ struct housekeeper {
     _Atomic int64_t collect_ms; /* when collection is due; NEVER: nothing known to collect */
     _Atomic bool is_asleep, is_stopping;
     int64_t sweep_ms;  /* when idle uploads are looked for */
+    struct upkeep *upkeep;
+    int64_t upkeep_ms; /* when it wants to be called */
     int64_t worked_ms; /* last use of the database by a duty */
     bool is_tidy;
 };
@@ -69,6 +72,14 @@ static void collect(struct housekeeper *h, int64_t now)
         log_failure(LOG_WARN, "collect", &err);
     if (is_waiting)
         atomic_store(&h->collect_ms, clock_mono_ms() + collect_pause_ms(h));
+    h->worked_ms = clock_mono_ms();
+}
+
+static void look_after(struct housekeeper *h, int64_t now)
+{
+    if (now < h->upkeep_ms)
+        return;
+    h->upkeep_ms = upkeep_step(h->upkeep, now);
     h->worked_ms = clock_mono_ms();
 }
 
@@ -115,8 +126,9 @@ static void sleep_idle(struct housekeeper *h, int64_t seen_ms)
     atomic_store(&h->is_asleep, true);
     bool is_news = atomic_load(&h->request_ms) != seen_ms || atomic_load(&h->collect_ms) != due;
     (void)pthread_mutex_unlock(&h->lock);
+    due = due < h->sweep_ms ? due : h->sweep_ms;
     if (!is_news)
-        sleep_until(h, due < h->sweep_ms ? due : h->sweep_ms);
+        sleep_until(h, due < h->upkeep_ms ? due : h->upkeep_ms);
     atomic_store(&h->is_asleep, false);
 }
 
@@ -129,6 +141,7 @@ static void *housekeep(void *arg)
         int64_t now = clock_mono_ms(), seen = atomic_load(&h->request_ms);
         collect(h, now);
         sweep(h, now);
+        look_after(h, now);
         int64_t busy = seen > h->worked_ms ? seen : h->worked_ms;
         if (now - busy < QUIET_MS) {
             h->is_tidy = false;
@@ -153,6 +166,20 @@ static void wake(struct housekeeper *h)
     (void)pthread_mutex_unlock(&h->lock);
 }
 
+static struct upkeep *new_upkeep(const struct data_plane *plane)
+{
+    const struct data_settings *settings = plane->settings;
+    struct upkeep_config config = { .store = &plane->store,
+                                    .cache = plane->cache,
+                                    .walk_delay_ms = settings->walk_delay_s * 1000,
+                                    .walk_interval_ms = settings->walk_interval_s * 1000,
+                                    .scrub_interval_ms = settings->scrub_interval_s * 1000,
+                                    .scrub_rate = settings->scrub_rate,
+                                    .tombstone_s = settings->tombstone_keep_s };
+
+    return upkeep_new(&config);
+}
+
 struct housekeeper *housekeeper_start(struct data_plane *plane)
 {
     struct housekeeper *h = calloc(1, sizeof(*h));
@@ -170,6 +197,7 @@ struct housekeeper *housekeeper_start(struct data_plane *plane)
     /* What an earlier process left in the queue. */
     atomic_init(&h->collect_ms, clock_mono_ms() + collect_pause_ms(h));
     h->sweep_ms = NEVER;
+    h->upkeep = new_upkeep(plane);
     (void)pthread_attr_init(&attr);
     (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
     if (pthread_create(&h->thread, &attr, housekeep, h) != 0)
@@ -189,6 +217,7 @@ void housekeeper_stop(struct housekeeper *h)
     (void)pthread_join(h->thread, NULL);
     (void)pthread_cond_destroy(&h->wake);
     (void)pthread_mutex_destroy(&h->lock);
+    upkeep_free(h->upkeep);
     free(h);
 }
 

@@ -12,6 +12,7 @@
 #include "dataplane/oci/upload.h"
 #include "dataplane/store/cache.h"
 #include "dataplane/store/snapshot.h"
+#include "dataplane/store/usage.h"
 
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS   2000
@@ -97,6 +98,7 @@ int plane_open(struct data_plane *plane, const struct data_settings *settings, i
         return -1;
     plane->store = (struct store){ .db = plane->db,
                                    .blobs = plane->blobs,
+                                   .usage = usage_new(),
                                    .registry_id = settings->registry_id,
                                    .region = settings->region };
     plane->cache = content_cache_new((size_t)settings->cache_bytes);
@@ -114,6 +116,7 @@ void plane_close(struct data_plane *plane)
     content_cache_free(plane->cache);
     if (plane->blobs)
         plane->blobs->driver->close(plane->blobs);
+    usage_free(plane->store.usage);
     snapshots_free(plane->snapshots);
     if (plane->db)
         pg_pool_free(plane->db);

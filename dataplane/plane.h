@@ -37,6 +37,9 @@ struct data_settings {
     int64_t cache_bytes;     /* of manifests and memberships */
     int64_t grace_s;         /* how long reads go on without the database */
     int64_t collect_delay_s; /* before unused content is removed */
+    int64_t walk_delay_s, walk_interval_s;
+    int64_t scrub_interval_s, scrub_rate;
+    int64_t tombstone_keep_s;
     bool encryption;
 };
 

@@ -15,9 +15,12 @@
 #include "common/base/cleanup.h"
 #include "common/crypto/digest.h"
 
+struct arena;
 struct error;
 
 #define BLOB_SALT_BYTES 24
+#define BLOB_LATER (-2) /* what read_now says instead of waiting */
+#define BLOB_PARTS      256
 #define BLOB_LATER (-2) /* what read_now says instead of waiting */
 
 struct blob_config {
@@ -75,6 +78,11 @@ struct blob_driver {
     int (*remove)(struct blob_store *store, const struct digest *digest,
                   struct error *err);                          /* absent is success */
     int (*sweep)(struct blob_store *store, struct error *err); /* temporary files of the dead */
+    /* The digests in one of BLOB_PARTS parts of the store, in the arena. */
+    int (*list)(struct blob_store *store, unsigned part, struct arena *a, struct digest **ret,
+                size_t *ret_count, struct error *err);
+    /* Takes damaged content away from readers and keeps it for inspection; absent is success. */
+    int (*set_aside)(struct blob_store *store, const struct digest *digest, struct error *err);
 };
 
 /* Every store begins with this. */

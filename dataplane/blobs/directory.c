@@ -12,8 +12,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/text.h"
 #include "common/crypto/seal.h"
@@ -68,6 +70,7 @@ static struct directory_store *store_of(struct blob_store *base)
  *   <root>/owner.lock               held by the process that serves this tree
  *   <root>/tmp/<uuid>               uploads under way
  *   <root>/blobs/<alg>/<xx>/<hex>   content; xx are the first two of the hex digits
+ *   <root>/aside/<hex>.<uuid>       content that was found damaged
  *
  * File names come from a parsed digest or from uuid_new(), never from a client's text. With hex ==
  * NULL it is the directory; with algorithm DIGEST_ALGORITHM_MAX, below tmp. */
@@ -238,9 +241,9 @@ static int directory_begin(struct blob_store *base, struct blob_put **ret, struc
     put->store = store;
     path_of(store, DIGEST_ALGORITHM_MAX, NULL, name, put->path);
     put->fd = open(put->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (put->fd < 0) {
+    if (put->fd < 0 || FAILPOINT("blob.after_create")) {
         int status = fail_errno(err, "create a temporary file");
-        put->is_renamed = true; /* nothing to unlink */
+        put->is_renamed = put->fd < 0; /* nothing to unlink */
         directory_discard(put);
         return status;
     }
@@ -257,6 +260,8 @@ static int directory_begin(struct blob_store *base, struct blob_put **ret, struc
 
 static int write_out(struct blob_put *put, const void *bytes, size_t len, struct error *err)
 {
+    if (FAILPOINT("blob.before_write"))
+        return fail_errno(err, "write an upload");
     if (write_all(put->fd, bytes, len, err) != 0)
         return -1;
     put->written += len;
@@ -311,7 +316,7 @@ static int directory_finish(struct blob_put *put, struct error *err)
         free(put->pending);
         put->pending = NULL;
     }
-    if (fsync(put->fd) != 0)
+    if (FAILPOINT("blob.before_fsync") || fsync(put->fd) != 0 || FAILPOINT("blob.after_fsync"))
         return fail_errno(err, "fsync an upload");
     return view_open(&put->view, put->store, put->fd, put->size, put->sealer ? put->header : NULL,
                      NULL, err);
@@ -340,19 +345,23 @@ static int directory_commit(struct blob_put *put, const struct digest *digest, s
     path_of(put->store, digest->algorithm, hex, hex, path);
     path_of(put->store, digest->algorithm, hex, NULL, folder);
     if (mkdir(folder, 0700) == 0) {
+        if (FAILPOINT("blob.after_shard"))
+            return fail_errno(err, "make a blob folder");
         path_of(put->store, digest->algorithm, NULL, NULL, parent);
         if (file_fsync_dir(parent, err) != 0)
             return -1;
     } else if (errno != EEXIST) {
         return fail_errno(err, "make a blob folder");
     }
-    if (!put->is_renamed && rename(put->path, path) != 0)
+    if (FAILPOINT("blob.before_rename") || (!put->is_renamed && rename(put->path, path) != 0))
         return fail_errno(err, "rename an upload");
     put->is_renamed = true;
+    if (FAILPOINT("blob.after_rename"))
+        return fail_errno(err, "fsync a blob folder");
     if (file_fsync_dir(folder, err) != 0)
         return -1;
     put->is_durable = true;
-    return 0;
+    return FAILPOINT("blob.after_folder_fsync") ? fail_errno(err, "fsync a blob folder") : 0;
 }
 
 /* --- reading -----------------------------------------------------------------------------------
@@ -463,7 +472,8 @@ static int directory_remove(struct blob_store *base, const struct digest *digest
     char path[PATH_MAX];
 
     blob_path(store_of(base), digest, path);
-    if (unlink(path) != 0 && errno != ENOENT)
+    if (FAILPOINT("blob.before_remove") || (unlink(path) != 0 && errno != ENOENT) ||
+        FAILPOINT("blob.after_remove"))
         return fail_errno(err, "remove a blob");
     return 0;
 }
@@ -478,10 +488,61 @@ static int directory_sweep(struct blob_store *base, struct error *err)
     if (!dir)
         return fail_errno(err, "open the folder of temporary files");
     while ((entry = readdir(dir))) {
-        if (entry->d_name[0] != '.' && unlinkat(dirfd(dir), entry->d_name, 0) != 0 &&
-            errno != ENOENT)
+        if (entry->d_name[0] == '.')
+            continue;
+        if ((unlinkat(dirfd(dir), entry->d_name, 0) != 0 && errno != ENOENT) ||
+            FAILPOINT("sweep.after_one"))
             return fail_errno(err, "remove a temporary file");
     }
+    return 0;
+}
+
+static int directory_list(struct blob_store *base, unsigned part, struct arena *a,
+                          struct digest **ret, size_t *ret_count, struct error *err)
+{
+    char path[PATH_MAX], shard[3], text[DIGEST_TEXT_MAX];
+    size_t room = 64, count = 0;
+    const struct dirent *entry;
+    struct digest *list = arena_array(a, room, sizeof(*list));
+
+    (void)snprintf(shard, sizeof(shard), "%02x", part % BLOB_PARTS);
+    path_of(store_of(base), DIGEST_SHA256, shard, NULL, path);
+    *ret = list;
+    *ret_count = 0;
+    _cleanup_(closedirp) DIR *dir = opendir(path);
+    if (!dir)
+        return errno == ENOENT ? 0 : fail_errno(err, "open a blob folder");
+    while ((entry = readdir(dir))) {
+        int n = snprintf(text, sizeof(text), "sha256:%s", entry->d_name);
+        if (count == room) {
+            struct digest *more = arena_array(a, 2 * room, sizeof(*more));
+            memcpy(more, list, count * sizeof(*more));
+            list = more;
+            room *= 2;
+        }
+        if (n > 0 && (size_t)n < sizeof(text) && digest_parse(text, &list[count]))
+            count++;
+    }
+    *ret = list;
+    *ret_count = count;
+    return 0;
+}
+
+static int directory_set_aside(struct blob_store *base, const struct digest *digest,
+                               struct error *err)
+{
+    const struct directory_store *store = store_of(base);
+    char path[PATH_MAX], aside[PATH_MAX], hex[2 * SHA512_LEN + 1], name[UUID_TEXT_LEN + 1];
+
+    uuid_new(name);
+    digest_hex(digest, hex);
+    blob_path(store, digest, path);
+    (void)snprintf(aside, sizeof(aside), "%s/aside", store->root);
+    if (file_mkdirs(aside, 0700, err) != 0)
+        return -1;
+    (void)snprintf(aside, sizeof(aside), "%s/aside/%.64s.%s", store->root, hex, name);
+    if (rename(path, aside) != 0 && errno != ENOENT)
+        return fail_errno(err, "set a damaged blob aside");
     return 0;
 }
 
@@ -504,4 +565,6 @@ const struct blob_driver blob_directory_driver = {
     .exists = directory_exists,
     .remove = directory_remove,
     .sweep = directory_sweep,
+    .list = directory_list,
+    .set_aside = directory_set_aside,
 };

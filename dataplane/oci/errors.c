@@ -17,6 +17,7 @@ const struct error_code E_NAME_UNKNOWN = { "NAME_UNKNOWN", 404 };
 const struct error_code E_PAGINATION = { "PAGINATION_NUMBER_INVALID", 400 };
 const struct error_code E_RANGE_INVALID = { "BLOB_UPLOAD_INVALID", 416 };
 const struct error_code E_SIZE_INVALID = { "SIZE_INVALID", 400 };
+const struct error_code E_STORAGE_FULL = { "DENIED", 507 };
 const struct error_code E_TAG_INVALID = { "TAG_INVALID", 400 };
 const struct error_code E_TAG_UNKNOWN = { "TAG_UNKNOWN", 404 };
 const struct error_code E_TOO_MANY = { "TOOMANYREQUESTS", 429 };

@@ -21,6 +21,7 @@ extern const struct error_code E_NAME_UNKNOWN;
 extern const struct error_code E_PAGINATION;
 extern const struct error_code E_RANGE_INVALID;
 extern const struct error_code E_SIZE_INVALID;
+extern const struct error_code E_STORAGE_FULL; /* the tier holds no more */
 extern const struct error_code E_TAG_INVALID;
 extern const struct error_code E_TAG_UNKNOWN;
 extern const struct error_code E_TOO_MANY;

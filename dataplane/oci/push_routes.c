@@ -14,6 +14,7 @@
 #include "dataplane/oci/upload.h"
 #include "dataplane/plane.h"
 #include "dataplane/store/cache.h"
+#include "dataplane/store/snapshot.h"
 
 /* One request's part of an upload. */
 struct push {
@@ -131,7 +132,7 @@ static void publish(struct http_request *req)
         return;
     }
     int status = blob_publish(&plane->store, req->arena, req->params[0], push->upload->writer,
-                              &push->digest, &err);
+                              &push->digest, call_of(req)->snapshot->storage_limit, &err);
     digest_text(&push->digest, text);
     content_cache_forget_one(plane->cache, req->params[0], text);
     if (status != 0) {

@@ -7,7 +7,9 @@
 #include "common/base/error.h"
 #include "common/base/failpoint.h"
 #include "dataplane/oci/errors.h"
+#include "dataplane/store/guard.h"
 #include "dataplane/store/key.h"
+#include "dataplane/store/usage.h"
 
 /* SQL stands in columns of its own. */
 /* clang-format off */
@@ -22,17 +24,18 @@ const struct pg_stmt blob_statements[] = {
                "select b.id, b.digest, b.size, b.salt, r.can_read from repositories r "
                "join lateral " BY_DIGEST("$3") " f on true join blobs b on b.id = f.id "
                "join repository_blobs l on l.repository_id = r.id and l.blob_id = b.id "
-               "where r.registry_id = $1 and r.name = $2 limit 1",
+               "where r.registry_id = $1 and r.name = $2 and b.quarantined_at is null limit 1",
                "uuid text bytea" },
     [LOCK_DIGEST] = { "blob_lock_digest",
                       "select pg_advisory_xact_lock(hashtextextended($1 || $2, 0))", "text text" },
     [ROW] = { "blob_row",
-              "select id from blobs where registry_id = $1 and digest = $2 for key share",
+              "select id, size, salt, quarantined_at is null from blobs where registry_id = $1 "
+              "and digest = $2 for key share",
               "uuid bytea" },
     [INSERT] = { "blob_insert",
                  "insert into blobs (registry_id, digest, size, salt) values ($1, $2, $3, $4) "
-                 "on conflict (registry_id, digest) do update set salt = excluded.salt "
-                 "returning id",
+                 "on conflict (registry_id, digest) do update set salt = excluded.salt, "
+                 "quarantined_at = null returning id",
                  "uuid bytea int8 bytea" },
     [ALIAS] = { "blob_alias",
                 "insert into blob_aliases (registry_id, digest, blob_id) values ($1, $2, $3) "
@@ -44,7 +47,8 @@ const struct pg_stmt blob_statements[] = {
                "on conflict (repository_id, blob_id) do update set created_at = now()",
                "int8 int8" },
     [HAVE] = { "blob_have",
-               "select b.id from blobs b where b.id in " BY_DIGEST("$2") " for key share of b",
+               "select b.id from blobs b where b.id in " BY_DIGEST("$2") " "
+               "and b.quarantined_at is null for key share of b",
                "uuid bytea" },
     [READERS] = { "blob_readers",
                   "select r.name from repository_blobs l join repositories r "
@@ -72,7 +76,10 @@ struct publish_job {
     const char *repository;
     struct blob_writer *w;
     const struct digest *named;
-    bool is_written; /* the bytes stand under their digest because of us */
+    int64_t storage_limit;
+    bool is_written;  /* the bytes stand under their digest because of us */
+    bool is_reserved; /* their size counts as used */
+    bool is_new;      /* and is this transaction's to add */
 };
 
 struct mount_job {
@@ -84,12 +91,26 @@ struct mount_job {
     int status;
 };
 
+static int read_ref(const struct pg_result *r, size_t col, struct blob_ref *ref,
+                    struct error *err)
+{
+    size_t len = 0;
+    const void *salt = pg_get_bytes(r, 0, col + 1, &len);
+
+    ref->size = (uint64_t)pg_get_int(r, 0, col);
+    ref->is_sealed = salt != NULL;
+    if (salt && len != BLOB_SALT_BYTES)
+        return fail_cause(err, &E_INTERNAL, "a blob has a salt of %zu bytes", len);
+    if (salt)
+        memcpy(ref->salt, salt, BLOB_SALT_BYTES);
+    return 0;
+}
+
 static int find_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct find_job *job = ctx;
     struct blob_found *found = job->found;
     struct pg_result *r = NULL;
-    size_t salt_len = 0;
 
     job->status = 0;
     if (PG_RUN(conn, a, &blob_statements[FIND], &r, err, pg_text(job->s->registry_id),
@@ -99,14 +120,8 @@ static int find_work(struct pg_conn *conn, struct arena *a, void *ctx, struct er
         return 0;
     *found = (struct blob_found){ .id = pg_get_int(r, 0, 0), .can_read = pg_get_bool(r, 0, 4) };
     key_read(r, 0, 1, &found->ref.digest);
-    found->ref.size = (uint64_t)pg_get_int(r, 0, 2);
-    const void *salt = pg_get_bytes(r, 0, 3, &salt_len);
-    found->ref.is_sealed = salt != NULL;
-    if (salt && salt_len != BLOB_SALT_BYTES)
-        return fail_cause(err, &E_INTERNAL, "blob %lld has a salt of %zu bytes",
-                          (long long)found->id, salt_len);
-    if (salt)
-        memcpy(found->ref.salt, salt, BLOB_SALT_BYTES);
+    if (read_ref(r, 2, &found->ref, err) != 0)
+        return -1;
     job->status = 1;
     return 0;
 }
@@ -119,24 +134,31 @@ int blob_find(const struct store *s, struct arena *a, const char *repository,
     return pg_with(s->db, a, find_work, &job, err) != 0 ? -1 : job.status;
 }
 
-/* The bytes under their digest and their row's id. What is there already stays; what a row promises
- * and the store lacks is healed. */
-static int place_bytes(struct pg_conn *conn, struct arena *a, struct publish_job *job,
+/* 1: the store has what the row promises, as far as a file's header and length tell. A file that
+ * cannot be read is replaced like one that is not there. */
+static int is_intact(const struct store *s, const struct pg_result *r, const struct digest *digest,
+                     struct error *err)
+{
+    struct blob_ref ref = { .digest = *digest };
+    struct blob_reader *reader = NULL;
+    struct error ignored = { 0 };
+
+    if (read_ref(r, 1, &ref, err) != 0)
+        return -1;
+    if (!pg_get_bool(r, 0, 3) || s->blobs->driver->get(s->blobs, &ref, &reader, &ignored) != 1)
+        return 0;
+    s->blobs->driver->release(reader);
+    return 1;
+}
+
+static int write_bytes(struct pg_conn *conn, struct arena *a, struct publish_job *job,
                        const struct blob_ref *ref, int64_t *ret_id, struct error *err)
 {
     const struct store *s = job->s;
     struct pg_result *r = NULL;
-    int exists = s->blobs->driver->exists(s->blobs, &ref->digest, err);
 
-    if (exists < 0 || PG_RUN(conn, a, &blob_statements[ROW], &r, err, pg_text(s->registry_id),
-                             key_arg(a, &ref->digest)) != 0)
-        return -1;
-    if (exists && pg_rows(r) == 1) {
-        *ret_id = pg_get_int(r, 0, 0);
-        return 0;
-    }
     /* This function ran before, its transaction was repeated, and the collector came between. */
-    if (job->is_written && !exists)
+    if (job->is_written && s->blobs->driver->exists(s->blobs, &ref->digest, err) != 1)
         return fail_cause(err, &E_UNAVAILABLE, "a blob was collected while it was published");
     if (blob_writer_commit(job->w, err) != 0)
         return -1;
@@ -149,6 +171,34 @@ static int place_bytes(struct pg_conn *conn, struct arena *a, struct publish_job
     return 0;
 }
 
+/* The bytes under their digest and their row's id. What is there already stays; what a row promises
+ * and the store lacks is healed. */
+static int place_bytes(struct pg_conn *conn, struct arena *a, struct publish_job *job,
+                       const struct blob_ref *ref, int64_t *ret_id, struct error *err)
+{
+    const struct store *s = job->s;
+    struct pg_result *r = NULL;
+    int intact = 0;
+
+    if (PG_RUN(conn, a, &blob_statements[ROW], &r, err, pg_text(s->registry_id),
+               key_arg(a, &ref->digest)) != 0)
+        return -1;
+    if (pg_rows(r) == 1) {
+        intact = is_intact(s, r, &ref->digest, err);
+        if (intact < 0)
+            return -1;
+        *ret_id = pg_get_int(r, 0, 0);
+        return intact == 1 ? 0 : write_bytes(conn, a, job, ref, ret_id, err);
+    }
+    if (job->storage_limit > 0 && !job->is_reserved) {
+        if (usage_reserve(s, conn, a, (int64_t)ref->size, job->storage_limit, err) != 0)
+            return -1;
+        job->is_reserved = true;
+    }
+    job->is_new = true;
+    return write_bytes(conn, a, job, ref, ret_id, err);
+}
+
 static int publish_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct publish_job *job = ctx;
@@ -157,6 +207,7 @@ static int publish_work(struct pg_conn *conn, struct arena *a, void *ctx, struct
     char text[DIGEST_TEXT_MAX];
     int64_t repository = 0, id = 0;
 
+    job->is_new = false;
     blob_writer_ref(job->w, &ref);
     digest_text(&ref.digest, text);
     if (repository_hold(conn, a, s, job->repository, &repository, err) != 0 ||
@@ -176,11 +227,21 @@ static int publish_work(struct pg_conn *conn, struct arena *a, void *ctx, struct
 }
 
 int blob_publish(const struct store *s, struct arena *a, const char *repository,
-                 struct blob_writer *w, const struct digest *named, struct error *err)
+                 struct blob_writer *w, const struct digest *named, int64_t storage_limit,
+                 struct error *err)
 {
-    struct publish_job job = { .s = s, .repository = repository, .w = w, .named = named };
+    struct publish_job job = {
+        .s = s, .repository = repository, .w = w, .named = named, .storage_limit = storage_limit
+    };
+    struct blob_ref ref;
 
-    if (pg_transact(s->db, a, publish_work, &job, err) != 0)
+    blob_writer_ref(w, &ref);
+    pthread_mutex_t *guard = guard_lock(&ref.digest);
+    int status = pg_transact(s->db, a, publish_work, &job, err);
+    if (job.is_reserved)
+        usage_settle(s->usage, status == 0 && job.is_new ? USAGE_KEPT : USAGE_UNKNOWN);
+    guard_unlock(&guard);
+    if (status != 0)
         return -1;
     return FAILPOINT("publish.after_commit") ? fail_errno(err, "publish a blob") : 0;
 }

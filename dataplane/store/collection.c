@@ -1,15 +1,17 @@
 /* One review. It waits for nobody: whoever holds the blob or its digest is using it, so the review
  * is put off. With both held, no push can begin to rely on the blob until this transaction ends,
- * and each statement sees all that came before. The file goes before the row: a crash in between
- * leaves a row nobody can reach, which the next review removes; never a row that promises a lost
- * file. */
+ * and each statement sees all that came before. Links go first, in a transaction of their own; then
+ * the file, then the row: a crash in between leaves a row that no repository has, which the next
+ * review removes and a push heals; never a link to a lost file. */
 #include "dataplane/store/collection.h"
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/base/failpoint.h"
 #include "dataplane/store/content.h"
+#include "dataplane/store/guard.h"
 #include "dataplane/store/key.h"
+#include "dataplane/store/usage.h"
 
 enum {
     DUE,
@@ -21,6 +23,7 @@ enum {
     REMOVE,
     DROP,
     PUT_OFF,
+    NEXT,
     HOLD_REPOSITORY,
     REMOVE_REPOSITORY,
     WAITING
@@ -59,6 +62,10 @@ const struct pg_stmt collection_statements[] = {
                   "update blob_reviews set queued_at = now(), attempts = attempts + 1 "
                   "where blob_id = $1",
                   "int8" },
+    [NEXT] = { "collection_next",
+               "update blob_reviews set queued_at = now() - make_interval(secs => $2) "
+               "where blob_id = $1",
+               "int8 float8" },
     [HOLD_REPOSITORY] = { "collection_hold_repository",
                           "select id from repositories where id = $1 for update skip locked",
                           "int8" },
@@ -77,6 +84,7 @@ struct review_job {
     const struct store *s;
     int64_t delay_s;
     struct review *review;
+    pthread_mutex_t *guard; /* of the blob's digest, until the transaction's end is known */
     bool is_waiting;
 };
 
@@ -87,9 +95,10 @@ static int run_on(struct pg_conn *conn, struct arena *a, int statement, int64_t 
 }
 
 /* 1: the blob and its digest are ours; 0: not now, or gone, which has been seen to. */
-static int hold(struct pg_conn *conn, struct arena *a, const struct store *s, int64_t id,
+static int hold(struct pg_conn *conn, struct arena *a, struct review_job *job, int64_t id,
                 struct digest *ret, struct error *err)
 {
+    const struct store *s = job->s;
     struct pg_result *r = NULL;
     char text[DIGEST_TEXT_MAX];
     bool is_ours = false, is_there = true;
@@ -102,7 +111,7 @@ static int hold(struct pg_conn *conn, struct arena *a, const struct store *s, in
         if (PG_RUN(conn, a, &collection_statements[HOLD_DIGEST], &r, err, pg_text(s->registry_id),
                    pg_text(text)) != 0)
             return -1;
-        is_ours = pg_get_bool(r, 0, 0);
+        is_ours = pg_get_bool(r, 0, 0) && (job->guard = guard_try(ret)) != NULL;
     } else {
         if (run_on(conn, a, EXISTS, id, &r, err) != 0)
             return -1;
@@ -145,6 +154,7 @@ static int review_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     struct digest digest;
 
     *job->review = (struct review){ 0 };
+    guard_unlock(&job->guard); /* of a run that is repeated */
     if (PG_RUN(conn, a, &collection_statements[DUE], &r, err, pg_text(s->registry_id),
                pg_text(arena_printf(a, "%lld", (long long)job->delay_s))) != 0)
         return -1;
@@ -152,7 +162,7 @@ static int review_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
         return 0;
     job->review->is_found = true;
     int64_t id = pg_get_int(r, 0, 0);
-    int held = hold(conn, a, s, id, &digest, err);
+    int held = hold(conn, a, job, id, &digest, err);
     if (held != 1)
         return held;
     if (unlink_unused(conn, a, job, id, err) != 0 || run_on(conn, a, USERS, id, &r, err) != 0)
@@ -160,6 +170,11 @@ static int review_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     if (pg_get_bool(r, 0, 0))
         /* A link still young is looked at again; a use that ends later queues by itself. */
         return run_on(conn, a, pg_get_bool(r, 0, 1) ? PUT_OFF : DROP, id, NULL, err);
+    /* Nobody may reach it when its file goes, also if this process dies then: so the links go in a
+     * transaction of their own, and the next review, due at once, takes the rest. */
+    if (job->review->repository_count > 0)
+        return PG_RUN(conn, a, &collection_statements[NEXT], NULL, err, pg_int(id),
+                      pg_text(arena_printf(a, "%lld", (long long)job->delay_s)));
     if (FAILPOINT("collect.before_remove"))
         return fail_errno(err, "collect a blob");
     if (s->blobs->driver->remove(s->blobs, &digest, err) != 0 ||
@@ -174,7 +189,11 @@ int collection_review(const struct store *s, struct arena *a, int64_t delay_s, s
 {
     struct review_job job = { .s = s, .delay_s = delay_s, .review = ret };
 
-    if (pg_transact(s->db, a, review_work, &job, err) != 0)
+    int status = pg_transact(s->db, a, review_work, &job, err);
+    guard_unlock(&job.guard);
+    if (status != 0 || ret->is_removed)
+        usage_forget(s->usage);
+    if (status != 0)
         return -1;
     return ret->is_removed && FAILPOINT("collect.after_commit") ? fail_errno(err, "collect a blob")
                                                                 : 0;

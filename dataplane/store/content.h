@@ -24,6 +24,7 @@ struct error;
 struct store {
     struct pg_pool *db;
     struct blob_store *blobs;
+    struct usage *usage;
     const char *registry_id;
     const char *region; /* the origin of what is written here */
 };
@@ -56,9 +57,11 @@ struct blob_found {
 MUST_CHECK int blob_find(const struct store *s, struct arena *a, const char *repository,
                          const struct digest *digest, struct blob_found *ret, struct error *err);
 /* Puts a finished writer's bytes under their digest and links them to the repository. named is the
- * digest the client gave, already compared. */
+ * digest the client gave, already compared. What the registry stores never passes storage_limit
+ * bytes (0: no limit): E_STORAGE_FULL. */
 MUST_CHECK int blob_publish(const struct store *s, struct arena *a, const char *repository,
-                            struct blob_writer *w, const struct digest *named, struct error *err);
+                            struct blob_writer *w, const struct digest *named,
+                            int64_t storage_limit, struct error *err);
 /* Links a blob that another repository has and the caller may read: from, or any when from is NULL.
  * 1 linked, 0 when there is none such. */
 typedef bool may_read_repository(void *ctx, const char *name);
@@ -118,6 +121,7 @@ MUST_CHECK int tag_remove(const struct store *s, struct arena *a, const char *re
 /* Every statement table of the plane, for the test that prepares them all; NULL-terminated. */
 extern const struct pg_stmt *const region_statements[];
 extern const struct pg_stmt repository_statements[], blob_statements[], manifest_statements[],
-    listing_statements[], attribute_statements[], projection_statements[], collection_statements[];
+    listing_statements[], attribute_statements[], projection_statements[], collection_statements[],
+    usage_statements[], upkeep_statements[];
 
 #endif

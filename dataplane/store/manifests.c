@@ -45,7 +45,8 @@ const struct pg_stmt manifest_statements[] = {
                 "join lateral (select id from blobs where registry_id = $1 "
                 "and digest = decode(c.hex, 'hex') union all select blob_id from blob_aliases "
                 "where registry_id = $1 and digest = decode(c.hex, 'hex')) f on true "
-                "join blobs b on b.id = f.id join repository_blobs l on l.repository_id = $2 "
+                "join blobs b on b.id = f.id and b.quarantined_at is null "
+                "join repository_blobs l on l.repository_id = $2 "
                 "and l.blob_id = b.id order by b.id for key share of b, l",
                 "uuid int8 text[]" },
     [EXISTING] = { "manifest_existing",

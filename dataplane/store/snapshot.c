@@ -179,6 +179,7 @@ static int read_registry(struct load *load, const struct pg_result *r, struct er
     s->login_server = arena_strdup(s->arena, pg_get_text(r, 0, 0));
     s->is_admin_enabled = json_bool(settings, "adminUserEnabled", false);
     s->is_anonymous_enabled = json_bool(settings, "anonymousPullEnabled", false);
+    s->storage_limit = json_int(settings, "storageLimitBytes", 0);
     s->tenant = arena_strdup(s->arena, json_text(settings, "tenantId"));
     s->issuers = read_list(s->arena, settings, "issuers", "issuer", NULL);
     s->audiences = read_list(s->arena, settings, "audiences", "audience", ACR_AUDIENCE);

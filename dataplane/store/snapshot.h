@@ -48,6 +48,7 @@ struct snapshot {
     const char *version;
     const char *login_server;
     bool is_admin_enabled, is_anonymous_enabled;
+    int64_t storage_limit;        /* bytes; 0: none */
     const char *tenant;           /* NULL: not checked */
     const char *const *issuers;   /* NULL-terminated; of directory tokens; empty: none is taken */
     const char *const *audiences; /* NULL-terminated */

@@ -85,6 +85,7 @@ class DataPlane:
         self.options = list(options)
         self.id, self.tenant, self.principal = (str(uuid.uuid4()) for _ in range(3))
         self.process = None
+        self.environment = {}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -131,7 +132,7 @@ class DataPlane:
              "--region", "eastus", "--metadata-db", self.pg.url("region"), "--blobs", self.blobs,
              "--service-key-file", self.path("service.key"), "--realm-scheme", "http",
              "--listen", f"127.0.0.1:{self.port}", "--ready-fd", str(told), *self.options],
-            stderr=log, pass_fds=[told])
+            stderr=log, pass_fds=[told], env={**os.environ, **self.environment})
         os.close(told)
         log.close()
         line = os.read(ready, 1)

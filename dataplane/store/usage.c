@@ -1,0 +1,125 @@
+/* One counter under one lock; see usage.h for why that is exact. */
+#include "dataplane/store/usage.h"
+
+#include <pthread.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "dataplane/oci/errors.h"
+#include "dataplane/store/content.h"
+
+enum { SUM };
+
+const struct pg_stmt usage_statements[] = {
+    [SUM] = { "usage_sum",
+              "select coalesce(sum(bytes), 0)::bigint from registry_usage where registry_id = $1",
+              "uuid" },
+    { 0 },
+};
+
+struct usage {
+    pthread_mutex_t lock;
+    pthread_cond_t settled;
+    int64_t bytes;      /* counted and reserved */
+    unsigned under_way; /* reservations not settled */
+    bool is_known;
+};
+
+struct usage *usage_new(void)
+{
+    struct usage *u = calloc(1, sizeof(*u));
+    if (!u)
+        abort();
+    (void)pthread_mutex_init(&u->lock, NULL);
+    (void)pthread_cond_init(&u->settled, NULL);
+    return u;
+}
+
+void usage_free(struct usage *u)
+{
+    if (!u)
+        return;
+    (void)pthread_cond_destroy(&u->settled);
+    (void)pthread_mutex_destroy(&u->lock);
+    free(u);
+}
+
+static int sum(const struct store *s, struct pg_conn *conn, struct arena *a, int64_t *ret,
+               struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &usage_statements[SUM], &r, err, pg_text(s->registry_id)) != 0)
+        return -1;
+    *ret = pg_get_int(r, 0, 0);
+    return 0;
+}
+
+/* The lock is held. */
+static int reserve(const struct store *s, struct pg_conn *conn, struct arena *a, int64_t size,
+                   int64_t limit, struct error *err)
+{
+    struct usage *u = s->usage;
+
+    /* Too much by the last count may be too little by a new one, which needs quiet. */
+    while (!u->is_known && u->under_way > 0)
+        (void)pthread_cond_wait(&u->settled, &u->lock);
+    if (!u->is_known) {
+        if (sum(s, conn, a, &u->bytes, err) != 0)
+            return -1;
+        u->is_known = true;
+    }
+    if (limit > 0 && (u->bytes > limit || size > limit - u->bytes))
+        return fail(err, &E_STORAGE_FULL, "the storage limit of this registry is reached");
+    u->bytes += size;
+    u->under_way++;
+    return 0;
+}
+
+int usage_reserve(const struct store *s, struct pg_conn *conn, struct arena *a, int64_t size,
+                  int64_t limit, struct error *err)
+{
+    (void)pthread_mutex_lock(&s->usage->lock);
+    int status = reserve(s, conn, a, size, limit, err);
+    (void)pthread_mutex_unlock(&s->usage->lock);
+    return status;
+}
+
+void usage_settle(struct usage *u, enum usage_end end)
+{
+    (void)pthread_mutex_lock(&u->lock);
+    u->under_way--;
+    if (end == USAGE_UNKNOWN)
+        u->is_known = false;
+    (void)pthread_cond_broadcast(&u->settled);
+    (void)pthread_mutex_unlock(&u->lock);
+}
+
+void usage_forget(struct usage *u)
+{
+    (void)pthread_mutex_lock(&u->lock);
+    u->is_known = false;
+    (void)pthread_mutex_unlock(&u->lock);
+}
+
+struct read_job {
+    const struct store *s;
+    int64_t bytes;
+};
+
+static int read_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct read_job *job = ctx;
+
+    return sum(job->s, conn, a, &job->bytes, err);
+}
+
+int usage_read(const struct store *s, struct arena *a, int64_t *ret_bytes, struct error *err)
+{
+    struct read_job job = { .s = s };
+
+    if (pg_with(s->db, a, read_work, &job, err) != 0)
+        return -1;
+    *ret_bytes = job.bytes;
+    return 0;
+}
