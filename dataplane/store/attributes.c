@@ -19,18 +19,18 @@ enum {
 };
 
 #define LOCKS(t) t ".can_read, " t ".can_write, " t ".can_delete, " t ".can_list"
-/* A scalar, not a join: so the rows come out of the index in their order, and a page reads only
- * itself. */
+/* Scalars, not joins, here and below: so the rows come out of the index in their order, a page reads
+ * only itself, and no estimate of the planner can change that. */
 #define REPOSITORY "(select id from repositories where registry_id = $1 and name = $2)"
 #define OF_DIGEST(column)                                                                          \
     "(select id from manifests where repository_id = " REPOSITORY " and digest = " column          \
     " union all select manifest_id from manifest_aliases where repository_id = " REPOSITORY        \
-    " and digest = " column ")"
+    " and digest = " column " limit 1)"
 
 /* $3: the last key of the page before. */
 #define TAG_ROWS(condition)                                                                        \
-    "select t.name, m.digest, t.created_at, t.updated_at, " LOCKS("t") " from tags t "             \
-    "join manifests m on m.id = t.manifest_id "                                                    \
+    "select t.name, (select m.digest from manifests m where m.id = t.manifest_id), "               \
+    "t.created_at, t.updated_at, " LOCKS("t") " from tags t "                                      \
     "where t.repository_id = " REPOSITORY " and " condition
 #define TAG_PAGE(after, order)                                                                     \
     TAG_ROWS("t.can_list and " after " order by " order " limit $4")
@@ -90,12 +90,11 @@ const struct pg_stmt attribute_statements[] = {
                                "t.updated_at desc, t.name desc"),
                       TAG_TYPES },
     [TAGS_OF_DIGEST] = { "tags_of_digest",
-                         TAG_ROWS("t.can_list and t.name > $3 and t.manifest_id in " OF_DIGEST(
+                         TAG_ROWS("t.can_list and t.name > $3 and t.manifest_id = " OF_DIGEST(
                              "$5") " order by t.name limit $4"),
                          TAG_TYPES " bytea" },
     [MANIFEST_ONE] = { "manifest_one",
-                       MANIFEST_COLUMNS " from manifests m where m.repository_id = " REPOSITORY
-                       " and m.id in " OF_DIGEST("$3"),
+                       MANIFEST_COLUMNS " from manifests m where m.id = " OF_DIGEST("$3"),
                        "uuid text bytea" },
     [MANIFESTS_BY_DIGEST] = { "manifests_by_digest",
                               MANIFEST_PAGE("m.digest > coalesce($3, ''::bytea)", "m.digest"),
