@@ -19,6 +19,7 @@
 #include "controlplane/store/published.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry.h"
+#include "controlplane/types/tiers.h"
 
 #define REGISTRY_TYPE_KEY "microsoft.containerregistry/registries"
 
@@ -146,6 +147,8 @@ struct json_object *publish_settings(struct control *control, struct arena *a,
     json_set_text(s, "region", region->name);
     json_set_text(s, "loginServer", registry_login_server(a, control, r->name));
     json_set_text(s, "sku", desired->sku_name);
+    json_set_int(s, "storageLimitBytes",
+                 tier_limit(TIER_STORAGE_BYTES, registry_type.sku(desired)));
     json_set_bool(s, "adminUserEnabled", desired->is_admin_enabled);
     json_set_bool(s, "anonymousPullEnabled", desired->is_anonymous_pull);
     json_set_text(s, "publicNetworkAccess", desired->public_network_access);
