@@ -91,8 +91,7 @@ struct mount_job {
     int status;
 };
 
-static int read_ref(const struct pg_result *r, size_t col, struct blob_ref *ref,
-                    struct error *err)
+static int read_ref(const struct pg_result *r, size_t col, struct blob_ref *ref, struct error *err)
 {
     size_t len = 0;
     const void *salt = pg_get_bytes(r, 0, col + 1, &len);
