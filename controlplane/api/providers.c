@@ -26,6 +26,7 @@ static const struct {
     { "Microsoft.Resources", "subscriptions/locations" },
     { "Microsoft.Resources", "subscriptions/providers" },
     { "Microsoft.Resources", "resources" },
+    { "Microsoft.Resources", "deployments" },
     { "Microsoft.ContainerRegistry", "operations" },
     { "Microsoft.ContainerRegistry", "locations" },
     { "Microsoft.ContainerRegistry", "locations/operationResults" },

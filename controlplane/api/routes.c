@@ -37,6 +37,7 @@
 #define ONE ALL "/{deployment}"
 #define DEPLOYMENTS(s)                                                                             \
     ENDPOINT("GET", s ALL, deployment_list_all),                                                   \
+        ENDPOINT("GET", s ALL "/", deployment_list_all),                                           \
         BODY("PUT", s ONE, deployment_put_one), ENDPOINT("GET", s ONE, deployment_show),           \
         ENDPOINT("HEAD", s ONE, deployment_head), ENDPOINT("DELETE", s ONE, deployment_delete),    \
         ENDPOINT("POST", s ONE "/cancel", deployment_cancel_one),                                  \

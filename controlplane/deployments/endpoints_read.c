@@ -13,6 +13,7 @@
 
 #include "controlplane/api/call.h"
 #include "controlplane/api/errors.h"
+#include "controlplane/api/extension.h"
 #include "controlplane/deployments/failure.h"
 #include "controlplane/deployments/place.h"
 #include "controlplane/deployments/scope.h"
@@ -146,7 +147,8 @@ static int run_delete(struct call *c, struct error *err)
     struct removal x = { 0 };
 
     if (place_of(c, &place, err) ||
-        access_check(c->control, c->arena, &c->caller, RIGHT("delete"), place.id, err))
+        access_check(c->control, c->arena, &c->caller, RIGHT("delete"), place.id, err) ||
+        lock_guard(c, place.id, true, err))
         return -1;
     x.key = place.key;
     if (pg_transact(c->control->db, c->arena, remove_row, &x, err))
@@ -221,7 +223,7 @@ static int run_export(struct call *c, struct error *err)
     return 0;
 }
 
-/* Polls ------------------------------------------------------------------------------------------ */
+/* Polls ---------------------------------------------------------------------------------------- */
 
 static const char *last_segment(const struct call *c)
 {
@@ -288,7 +290,7 @@ static int run_answer(struct call *c, struct error *err)
     return 0;
 }
 
-/* Lists ------------------------------------------------------------------------------------------ */
+/* Lists ---------------------------------------------------------------------------------------- */
 
 struct page {
     const char *scope_key, *after, *state;

@@ -1,5 +1,5 @@
-/* The context of a template as JSON and back, so that a run planned again in another process comes to
- * the very same plan. */
+/* The context of a template as JSON and back, so that a run planned again in another process
+ * comes to the very same plan. */
 #include "controlplane/deployments/payload.h"
 
 #include "common/base/arena.h"

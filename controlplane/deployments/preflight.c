@@ -71,9 +71,30 @@ static void refuse_type(struct submission *s, const struct plan_node *n)
                                                (int)len, n->type)));
 }
 
+/* Assignments, definitions and locks have endpoints of their own, beside the types' tables. */
 static bool is_routed(const char *type)
 {
     return text_starts_nocase(type, "Microsoft.Authorization/");
+}
+
+/* Of these, rights on what they are attached to can be told. */
+static int check_routed(struct submission *s, const struct plan_node *n, struct error *err)
+{
+    char *scope = arena_strdup(s->arena, n->id);
+    char *at = NULL;
+
+    for (char *p = scope; (p = strcasestr(p, "/providers/")) != NULL; p++)
+        at = p;
+    if (at)
+        *at = '\0';
+    if (access_check(s->control, s->arena, s->caller,
+                     arena_printf(s->arena, "%s/%s", n->type, n->is_existing ? "read" : "write"),
+                     scope, err) == 0)
+        return 0;
+    if (err->code != &E_AUTHORIZATION_FAILED)
+        return -1;
+    add_detail(s, failure_of(err));
+    return 0;
 }
 
 static int check_node(struct submission *s, const struct plan_node *n, struct error *err)
@@ -91,7 +112,9 @@ static int check_node(struct submission *s, const struct plan_node *n, struct er
     };
     const char *code;
 
-    if (!arm_type_find(n->type).name && !is_routed(n->type)) {
+    if (is_routed(n->type))
+        return check_routed(s, n, err);
+    if (!arm_type_find(n->type).name) {
         refuse_type(s, n);
         return 0;
     }

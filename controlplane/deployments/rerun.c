@@ -1,5 +1,6 @@
-/* onErrorDeployment: see the header. The earlier deployment's parameters come from its history, which
- * holds no secure values; one that needs such values cannot be deployed again and is logged. */
+/* onErrorDeployment: see the header. The earlier deployment's parameters come from its history,
+ * which holds no secure values; one that needs such values cannot be deployed again and is
+ * logged. */
 #include "controlplane/deployments/rerun.h"
 
 #include "common/base/arena.h"

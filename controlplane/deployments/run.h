@@ -1,6 +1,6 @@
 /* One deployment being carried out: a graph of resources, every ready one of which is started, in
- * steps that never wait. A run belongs to one claim and one thread at a time. All of its progress is
- * in the database, so another control plane goes on where this one was killed. */
+ * steps that never wait. A run belongs to one claim and one thread at a time. All of its progress
+ * is in the database, so another control plane goes on where this one was killed. */
 #ifndef PORTOLAN_DEPLOYMENTS_RUN_H
 #define PORTOLAN_DEPLOYMENTS_RUN_H
 

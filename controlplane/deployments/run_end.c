@@ -102,7 +102,7 @@ static int add_linked(struct run *r, const struct plan *p, struct json_object *l
     return 0;
 }
 
-/* Complete mode ---------------------------------------------------------------------------------- */
+/* Complete mode -------------------------------------------------------------------------------- */
 
 struct leftovers {
     struct run *run;
@@ -163,7 +163,7 @@ int run_leftovers(struct run *r, struct error *err)
     return 0;
 }
 
-/* Outputs ---------------------------------------------------------------------------------------- */
+/* Outputs -------------------------------------------------------------------------------------- */
 
 static int add_output(struct run *r, struct asker *asker, const struct plan_output *o,
                       struct json_object *outputs, struct error *err)

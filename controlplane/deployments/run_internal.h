@@ -1,5 +1,5 @@
-/* The inside of a run, shared by run.c (the graph), run_start.c (one resource) and run_end.c (outputs,
- * errors, Complete mode). */
+/* The inside of a run, shared by run.c (the graph), run_start.c (one resource) and run_end.c
+ * (outputs, errors, Complete mode). */
 #ifndef PORTOLAN_DEPLOYMENTS_RUN_INTERNAL_H
 #define PORTOLAN_DEPLOYMENTS_RUN_INTERNAL_H
 

@@ -146,8 +146,8 @@ static struct json_object *terminal(struct arena *a, const struct run_node *n, c
     struct json_object *out = failure_new(
         "ResourceDeploymentFailure", n->id,
         arena_printf(a,
-                     "The resource %s operation failed to complete successfully, because it reached "
-                     "terminal provisioning state '%s'.",
+                     "The resource %s operation failed to complete successfully, because it "
+                     "reached terminal provisioning state '%s'.",
                      n->plan ? "write" : "delete", status));
 
     if (json_kind(inner) == JSON_OBJECT)
@@ -198,7 +198,7 @@ static int fail_body(struct run *r, struct arena *a, struct run_node *n, const s
     return fail_node(r, a, n, "BadRequest", failure, err);
 }
 
-/* Nested deployments ---------------------------------------------------------------------------- */
+/* Nested deployments --------------------------------------------------------------------------- */
 
 /* A secure value handed to a parameter that is not secure stays secret. */
 static void pass_secrets(struct run *r, const struct plan_node *p)
@@ -262,7 +262,7 @@ static int start_nested(struct run *r, struct arena *a, struct run_node *n,
     return fail_node(r, a, n, status_name(why.code->status), failure, err) ? -1 : 1;
 }
 
-/* ------------------------------------------------------------------------------------------------ */
+/* ---------------------------------------------------------------------------------------------- */
 
 static int send_node(struct run *r, struct arena *a, struct run_node *n, struct json_object *body,
                 struct error *err)

@@ -1,6 +1,6 @@
-/* Texts that a deployment must not show: values of secure parameters, and what list*() gave. What is
- * stored in the clear or answered goes through secrets_scrub(), so a secret that found its way into
- * an output, an error or a nested template is masked there as well. */
+/* Texts that a deployment must not show: values of secure parameters, and what list*() gave. What
+ * is stored in the clear or answered goes through secrets_scrub(), so a secret that found its way
+ * into an output, an error or a nested template is masked there as well. */
 #ifndef PORTOLAN_DEPLOYMENTS_SECRETS_H
 #define PORTOLAN_DEPLOYMENTS_SECRETS_H
 
@@ -17,7 +17,7 @@ struct secrets {
 
 /* Every text inside value that is long enough to be told from ordinary words. */
 void secrets_add(struct secrets *s, const struct json_object *value);
-/* A copy of value (owned by a) in which no secret occurs; value itself when there is none to mask. */
+/* A copy of value (owned by a) in which no secret occurs; value itself when none is known. */
 struct json_object *secrets_scrub(const struct secrets *s, struct arena *a,
                                   struct json_object *value);
 /* As a JSON array, for what is sealed; and back through secrets_add(). */

@@ -40,8 +40,8 @@ static int check_name(const struct submission *s, struct error *err)
     if (len >= 1 && len <= NAME_MAX_LEN)
         return 0;
     return fail(err, &E_DEPLOYMENT_NAME,
-                "The deployment name '%.70s' is invalid. The name may have 1 to 64 letters, digits, "
-                "'-', '_', '(', ')' and '.'.",
+                "The deployment name '%.70s' is invalid. The name may have 1 to 64 letters, "
+                "digits, '-', '_', '(', ')' and '.'.",
                 s->name ? s->name : "");
 }
 
@@ -345,11 +345,18 @@ static int accept_row(struct pg_conn *conn, struct arena *a, void *ctx, struct e
 {
     struct accept *x = ctx;
 
-    if (x->s->scope.level != LEVEL_GROUP) {
+    if (x->s->scope.level != LEVEL_GROUP || x->s->parent_uid) {
         x->found = deployment_get(conn, a, x->row.key, true, &x->was, err);
         if (x->found < 0)
             return -1;
-        if (x->found && !text_eq(x->was->location, x->row.location))
+        /* What a run before this one had submitted, over or not. */
+        if (x->found && x->s->parent_uid && text_eq(x->was->parent_uid, x->s->parent_uid)) {
+            x->active = x->was;
+            x->found = 0;
+            return 0;
+        }
+        if (x->found && x->s->scope.level != LEVEL_GROUP &&
+            !text_eq(x->was->location, x->row.location))
             return fail(err, &E_DEPLOYMENT_LOCATION,
                         "Invalid deployment location '%s'. The deployment '%s' already exists in "
                         "location '%s'.",
@@ -419,7 +426,6 @@ int submission_accept(struct submission *s, struct deployment **ret, bool *ret_r
         return -1;
     }
     if (x.found == 0) {
-        /* What a run had submitted before it was killed. */
         if (s->parent_uid && text_eq(x.active->parent_uid, s->parent_uid)) {
             *ret = x.active;
             *ret_replaced = true;

@@ -47,8 +47,7 @@ struct submission {
     struct template_context *context;
     struct plan *plan;
     struct secrets secrets;
-    struct json_object *failure; /* owned by the arena; what the client is told, when it is more than
-                                    err can hold */
+    struct json_object *failure; /* owned by the arena: what err cannot hold of the answer */
     int failure_status;
 };
 

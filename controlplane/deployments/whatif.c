@@ -1,6 +1,6 @@
-/* What a deployment would change: every resource of the plan is taken through the pipeline as far as
- * its transaction, and what is there is compared with what would be written. Both sides come from the
- * same tables, so defaults, read-only members and spellings make no difference. */
+/* What a deployment would change: every resource of the plan is taken through the pipeline as far
+ * as its transaction, and what is there is compared with what would be written. Both sides come
+ * from the same tables, so defaults, read-only members and spellings make no difference. */
 #include "controlplane/deployments/whatif.h"
 
 #include <stdint.h>
@@ -105,6 +105,60 @@ static int add_unknown(struct look *x, const struct plan_node *n, const char *re
     return 0;
 }
 
+/* The part of `now` that `wanted` speaks of; members compare without case where ids are. */
+struct part {
+    const struct json_object *now;
+    struct json_object *out;
+};
+
+static struct json_object *part_of(const struct json_object *now,
+                                   const struct json_object *wanted);
+
+static void take_part(void *ctx, const char *key, struct json_object *value)
+{
+    struct part *p = ctx;
+    struct json_object *now = json_at(p->now, key), *out = p->out;
+
+    if (now)
+        json_set(out, key, part_of(now, value));
+}
+
+static struct json_object *part_of(const struct json_object *now,
+                                   const struct json_object *wanted)
+{
+    struct part p = { .now = now };
+
+    if (json_kind(now) != JSON_OBJECT || json_kind(wanted) != JSON_OBJECT)
+        return json_copy(now);
+    p.out = json_new_object();
+    json_each(wanted, take_part, &p);
+    return p.out;
+}
+
+/* What has no table: what is there is compared as far as the template speaks of it. */
+static int look_beside(struct look *x, const struct plan_node *n, struct json_object *body,
+                       struct error *err)
+{
+    struct arena *a = x->s->arena;
+    struct arm_call call = { .arena = a, .app = x->s->app, .caller = x->s->caller,
+                             .correlation_id = x->s->correlation_id, .method = "GET",
+                             .path = n->id, .api_version = n->api_version };
+    struct json_object *before, *delta;
+
+    if (arm_call(&call, err))
+        return -1;
+    if (call.status == 404) {
+        add_change(x, n, "Create", NULL, body, NULL);
+        return 0;
+    }
+    if (!arm_call_is_good(&call))
+        return add_unknown(x, n, "The resource cannot be read.");
+    before = json_own(a, part_of(call.answer, body));
+    delta = delta_of(a, before, body);
+    add_change(x, n, json_count(delta) ? "Modify" : "NoChange", before, body, delta);
+    return 0;
+}
+
 static int look_at(struct look *x, const struct plan *p, const struct plan_node *n,
                    struct error *err)
 {
@@ -134,7 +188,7 @@ static int look_at(struct look *x, const struct plan *p, const struct plan_node 
     if (arm_call(&call, err))
         return -1;
     if (!call.is_known)
-        return add_unknown(x, n, "The type of the resource has no what-if.");
+        return look_beside(x, n, node_body(body), err);
     if (!arm_call_is_good(&call)) { /* what it is below is to be made first */
         add_change(x, n, "Create", NULL, body, NULL);
         return 0;

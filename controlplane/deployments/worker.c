@@ -1,5 +1,5 @@
-/* Claiming deployments and taking their runs step by step: see the header. Notifications only shorten
- * the sleep between claims; the sweep is the truth. */
+/* Claiming deployments and taking their runs step by step: see the header. Notifications only
+ * shorten the sleep between claims; the sweep is the truth. */
 #include "controlplane/deployments/worker.h"
 
 #include <errno.h>
@@ -65,7 +65,7 @@ static struct timespec time_in(clockid_t clock, int64_t ms)
     return t;
 }
 
-/* Claims ----------------------------------------------------------------------------------------- */
+/* Claims --------------------------------------------------------------------------------------- */
 
 struct claim {
     char owner[UUID_TEXT_LEN + 1];
@@ -117,7 +117,7 @@ static bool claim_one(struct deployer *d, bool is_nested_only)
     return c.found;
 }
 
-/* Runs ------------------------------------------------------------------------------------------- */
+/* Runs ----------------------------------------------------------------------------------------- */
 
 static void drop_slot(struct deployer *d, struct slot *s)
 {
@@ -218,7 +218,7 @@ static void *work(void *ctx)
     return NULL;
 }
 
-/* Helpers ---------------------------------------------------------------------------------------- */
+/* Helpers -------------------------------------------------------------------------------------- */
 
 static bool is_stopping(struct deployer *d)
 {
@@ -328,7 +328,7 @@ static void *beat(void *ctx)
     return NULL;
 }
 
-/* Start and stop --------------------------------------------------------------------------------- */
+/* Start and stop ------------------------------------------------------------------------------- */
 
 static struct deployer *new_deployer(struct control *control, const struct http_app *app)
 {

@@ -13,6 +13,9 @@ enum { CLAIM, EXTEND, RELEASE, FINISH, BEGIN, MOVE, LIST, WAITS, GROUP_ROWS };
 
 /* The registry service itself, as systemData names it: what it made nobody asked for by name. */
 #define SERVICE_APPLICATION "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26"
+/* A note of progress need not wait for the disk: one that is lost with the database is made again,
+ * because every step is idempotent. A killed control plane loses none. */
+#define NO_WAIT "(select set_config('synchronous_commit', 'off', true)) as no_wait"
 #define IS_MINE "d.lease_owner = $1 and d.state = 'Running'"
 
 const struct pg_stmt deployment_run_statements[] = {
@@ -41,15 +44,16 @@ const struct pg_stmt deployment_run_statements[] = {
                  "uuid text jsonb jsonb jsonb" },
     [BEGIN] = { "deployment_operation_begin",
                 "insert into deployment_operations (uid, deployment_uid, node_key, position, kind, "
-                "state, target) select $2, d.uid, $3, $4, $5, 'Running', $6 from deployments d "
-                "where " IS_MINE " on conflict (deployment_uid, node_key) do update "
+                "state, target) select $2, d.uid, $3, $4, $5, 'Running', $6 "
+                "from deployments d, " NO_WAIT " where " IS_MINE
+                " on conflict (deployment_uid, node_key) do update "
                 "set state = 'Running', awaits = null",
                 "uuid uuid text int4 text jsonb" },
     [MOVE] = { "deployment_operation_move",
                "update deployment_operations o set state = $4, status_code = $5, "
                "status_message = $6, awaits = $7, kind = coalesce($8, o.kind), "
                "ended_at = case when $4 = 'Running' then null else now() end "
-               "from deployments d where d.uid = o.deployment_uid and d.uid = $2 "
+               "from deployments d, " NO_WAIT " where d.uid = o.deployment_uid and d.uid = $2 "
                "and o.node_key = $3 and " IS_MINE,
                "uuid uuid text text text jsonb uuid text" },
     [LIST] = { "deployment_operations",

@@ -10,6 +10,7 @@ import uuid
 
 import pytest
 
+from support.directory import AUTHORIZATION, Directory, assign
 from support.instance import API, GROUPS_API, OperationFailed, Registry, eventually
 
 V = "2021-04-01"
@@ -481,10 +482,106 @@ def test_secrets_stay_secret(instance, rg, group):
 
 # --- the caller's rights --------------------------------------------------------------------------
 
+CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
+READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
+
+
 def test_without_a_token(instance, rg):
     reply = instance.session.put(f"{instance.management}{rg.path}/x", params={"api-version": V},
                                  json=properties(template([])))
     assert reply.status_code == 401
+
+
+def role_assignment(instance, group, name, principal, role):
+    return {"type": "Microsoft.Authorization/roleAssignments", "apiVersion": "2022-04-01",
+            "name": name, "properties": {
+                "principalId": principal, "principalType": "ServicePrincipal",
+                "roleDefinitionId": "[subscriptionResourceId('Microsoft.Authorization/"
+                                    f"roleDefinitions', '{role}')]"}}
+
+
+def test_runs_with_the_rights_of_the_caller(instance, rg, group):
+    app, registry = Directory(instance).application(), unique()
+    token = app.token()
+    body = properties(template([acr(registry)]))
+    assert rg.call("PUT", "mine", body, token=token).status_code == 403
+    assert assign(instance, app.object_id, READER, instance.group_id(group)).status_code == 201
+    eventually(lambda: instance.arm("GET", rg.path, api=V, token=token).status_code == 200)
+    refused = rg.call("PUT", "mine", body, token=token)
+    assert refused.status_code == 403 and error(refused)["code"] == "AuthorizationFailed"
+    assert assign(instance, app.object_id, CONTRIBUTOR,
+                  instance.group_id(group)).status_code == 201
+    eventually(lambda: rg.call("POST", "mine", body, what="/validate",
+                               token=token).status_code == 200)
+    instance.finish(rg.call("PUT", "mine", body, token=token))
+    # A contributor gives no rights, by a template neither.
+    grant = properties(template([role_assignment(instance, group, str(uuid.uuid4()),
+                                                 app.object_id, ACR_PULL)]))
+    refused = rg.call("PUT", "grant", grant, token=token)
+    assert error(refused)["code"] == "InvalidTemplateDeployment", refused.text
+    assert error(refused)["details"][0]["code"] == "AuthorizationFailed"
+    other = instance.make_group()
+    try:
+        # Nor does it reach another group from inside a nested deployment.
+        away = properties(template([nested("away", template([acr(unique())]),
+                                           resourceGroup=other)]))
+        refused = rg.call("PUT", "far", away, token=token)
+        assert refused.status_code == 400
+        assert "AuthorizationFailed" in [d["code"] for d in error(refused)["details"]]
+    finally:
+        instance.arm("DELETE", instance.group_id(other), api=GROUPS_API)
+
+
+def test_role_assignments_in_templates(instance, rg, group):
+    app, name = Directory(instance).application(), str(uuid.uuid4())
+    body = template([role_assignment(instance, group, name, app.object_id, ACR_PULL)])
+    assert rg.what_if(body)[name]["changeType"] == "Create"
+    rg.run(body)
+    assert rg.what_if(body)[name]["changeType"] == "NoChange"
+    path = f"{instance.group_id(group)}/{AUTHORIZATION}/roleAssignments/{name}"
+    assert instance.arm("GET", path, api="2022-04-01").status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["managementGroup", "tenant"])
+def test_scopes_above_subscriptions(instance, kind):
+    root = f"/providers/Microsoft.Management/managementGroups/{instance.tenant}"
+    scope = Scope(instance, root if kind == "managementGroup" else "", "eastus")
+    schema = f"https://schema.management.azure.com/schemas/2019-08-01/{kind}DeploymentTemplate.json#"
+    name, group = unique("above"), unique("g")
+    made = {"type": "Microsoft.Resources/resourceGroups", "apiVersion": "2021-04-01", "name": group,
+            "location": "eastus", "properties": {}}
+    body = template(
+        [nested("below", template([made], schema=SUB_SCHEMA), location="eastus",
+                subscriptionId=instance.subscription)],
+        schema=schema, outputs={"tenant": {"type": "string", "value": "[tenant().tenantId]"}})
+    try:
+        done = scope.run(body, name=name)
+        assert done["properties"]["outputs"]["tenant"]["value"] == instance.tenant
+        assert instance.arm("GET", instance.group_id(group), api=GROUPS_API).status_code == 200
+        assert name in [d["name"] for d in
+                        instance.arm("GET", f"{scope.path}/", api=V).json()["value"]]
+    finally:
+        instance.arm("DELETE", instance.group_id(group), api=GROUPS_API)
+        scope.call("DELETE", name)
+    other = Scope(instance, "/providers/Microsoft.Management/managementGroups/none", "eastus")
+    assert other.start("above", template([], schema=schema)).status_code == 404
+
+
+# --- size -----------------------------------------------------------------------------------------
+
+def test_two_hundred_scope_maps_and_tokens(instance, rg):
+    with open(os.path.join(GALLERY, "fleet-tokens.json")) as f:
+        body = json.load(f)
+    base = unique()
+    values = {"acrName": base, "devices": []}
+    rg.run(body, values)
+    values["devices"] = [f"device-{i:03}" for i in range(100)]
+    begun = time.monotonic()
+    done = rg.run(body, values, name="many")
+    took = time.monotonic() - begun
+    assert len(done["properties"]["outputs"]["tokens"]["value"]) == 100
+    print(f"{201 / took:.0f} resources/s")
 
 
 # --- the gallery ----------------------------------------------------------------------------------
