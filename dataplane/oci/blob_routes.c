@@ -148,6 +148,8 @@ static void send_blob(struct http_request *req, const struct blob_ref *ref)
     int status = store->driver->get(store, ref, &reader, &err);
     if (status == 0)
         fail_missing(req, &err);
+    else if (status < 0) /* a push elsewhere may have healed it since it was looked up */
+        content_cache_forget_one(call_of(req)->plane->cache, req->params[0], req->params[1]);
     if (status != 1) {
         reply_error(req, &err);
         return;
