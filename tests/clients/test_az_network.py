@@ -1,0 +1,120 @@
+"""az, unmodified, on who may reach a registry: network rules, the switches of acr update, data
+endpoints; and the commands of docs/network.md as they stand there."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import uuid
+
+import pytest
+
+from support.instance import eventually
+
+pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not installed")
+
+PAGE = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "network.md")
+
+
+@pytest.fixture(scope="module")
+def az_env(instance, tmp_path_factory):
+    env = {**os.environ, **instance.env, "AZURE_CONFIG_DIR": str(tmp_path_factory.mktemp("az")),
+           "REQUESTS_CA_BUNDLE": instance.ca, "AZURE_CORE_COLLECT_TELEMETRY": "no",
+           "AZURE_CORE_NO_COLOR": "yes", "AZURE_CORE_ONLY_SHOW_ERRORS": "yes"}
+
+    def setup(*arguments):
+        subprocess.run(["az", *arguments], env=env, check=True, capture_output=True, timeout=180)
+    setup("cloud", "register", "-n", "portolan", "--endpoint-resource-manager", instance.management,
+          "--suffix-acr-login-server-endpoint", f".cr.{instance.domain}:{instance.port}")
+    setup("cloud", "set", "-n", "portolan")
+    setup("login", "--service-principal", "-u", instance.env["AZURE_CLIENT_ID"],
+          "-p", instance.env["AZURE_CLIENT_SECRET"], "--tenant", instance.tenant)
+    return env
+
+
+@pytest.fixture(scope="module")
+def az(az_env):
+    def run(*arguments, ok=True):
+        done = subprocess.run(["az", *arguments], env=az_env, text=True, capture_output=True,
+                              timeout=180)
+        if ok:
+            assert done.returncode == 0, f"az {' '.join(arguments[:3])}: {done.stderr}"
+            return json.loads(done.stdout) if done.stdout.strip() else None
+        assert done.returncode != 0
+        return done.stderr
+    return run
+
+
+@pytest.fixture(scope="module")
+def home(instance):
+    group = instance.make_group()
+    registry = instance.make_registry(group, f"az{uuid.uuid4().hex[:10]}", sku="Premium")
+    registry.password  # asked for while everything is open
+    yield registry
+    instance.delete(instance.group_id(group), api="2024-11-01")
+
+
+@pytest.fixture(autouse=True)
+def open_again(home):
+    yield
+    reply = home.instance.arm("PATCH", home.id, {"properties": {
+        "publicNetworkAccess": "Enabled", "networkRuleSet": {"defaultAction": "Allow",
+                                                             "ipRules": []}}})
+    assert reply.status_code in (200, 201), reply.text
+    home.instance.finish(reply)
+
+
+def status(registry):
+    return registry.call("GET", "/v2/").status_code
+
+
+def test_rules(az, home):
+    added = az("acr", "network-rule", "add", "-n", home.name, "--ip-address", "192.0.2.0/24")
+    assert added["networkRuleSet"]["ipRules"] == [
+        {"action": "Allow", "ipAddressOrRange": "192.0.2.0/24"}]
+    updated = az("acr", "update", "-n", home.name, "--default-action", "Deny")
+    assert updated["networkRuleSet"]["defaultAction"] == "Deny"
+    eventually(lambda: status(home) == 403, timeout=2)
+    for loopback in ("127.0.0.1", "127.0.0.0/8"):
+        az("acr", "network-rule", "add", "-n", home.name, "--ip-address", loopback)
+    listed = az("acr", "network-rule", "list", "-n", home.name)
+    assert [r["ipAddressOrRange"] for r in listed["ipRules"]] == [
+        "192.0.2.0/24", "127.0.0.1", "127.0.0.0/8"]
+    removed = az("acr", "network-rule", "remove", "-n", home.name, "--ip-address", "192.0.2.0/24")
+    assert len(removed["networkRuleSet"]["ipRules"]) == 2
+    refused = az("acr", "network-rule", "add", "-n", home.name, "--ip-address", "nobody.example",
+                 ok=False)
+    assert "nobody.example" in refused and "Traceback" not in refused
+    az("acr", "update", "-n", home.name, "--default-action", "Allow")
+    eventually(lambda: status(home) == 200, timeout=2)
+
+
+def test_public_access_and_data_endpoint(az, home):
+    off = az("acr", "update", "-n", home.name, "--public-network-enabled", "false")
+    assert off["publicNetworkAccess"] == "Disabled"
+    eventually(lambda: status(home) == 403, timeout=2)
+    # az denies by default when it closes the public endpoint, and leaves it so when it opens it.
+    assert off["networkRuleSet"]["defaultAction"] == "Deny"
+    on = az("acr", "update", "-n", home.name, "--public-network-enabled", "true",
+            "--default-action", "Allow", "--data-endpoint-enabled", "true")
+    assert on["publicNetworkAccess"] == "Enabled" and on["dataEndpointEnabled"] is True
+    assert on["dataEndpointHostNames"] == [f"{home.name}.eastus.data.cr.{home.instance.domain}"]
+    eventually(lambda: status(home) == 200, timeout=2)
+    assert az("acr", "update", "-n", home.name, "--data-endpoint-enabled",
+              "false")["dataEndpointHostNames"] == []
+
+
+def test_the_page_does_what_it_says(az_env, home):
+    with open(PAGE) as page:
+        blocks = re.findall(r"```sh\n(.*?)```", page.read(), re.S)
+    assert len(blocks) == 5
+    # The question is asked while the page's first rules stand.
+    order = [blocks[0]] + [b for b in blocks[1:] if "checkNetworkAccess" in b] + [
+        b for b in blocks[1:] if "checkNetworkAccess" not in b]
+    done = subprocess.run(["bash", "-c", "set -euo pipefail\n" + "\n".join(order)], text=True,
+                          capture_output=True, timeout=300,
+                          env={**az_env, "REGISTRY": home.name, "REGISTRY_ID": home.id})
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert '"decidedBy": "ipRule"' in done.stdout and '"rule": "192.0.2.0/24"' in done.stdout
+    assert f"{home.name}.eastus.data.cr.{home.instance.domain}" in done.stdout
