@@ -30,14 +30,14 @@
 static int check_name(const struct submission *s, struct error *err)
 {
     size_t len = s->name ? strlen(s->name) : 0;
+    bool is_good = len >= 1 && len <= NAME_MAX_LEN;
 
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len && is_good; i++) {
         unsigned char ch = (unsigned char)s->name[i];
 
-        if (!isalnum(ch) && !strchr("-_.()", ch) && ch < 0x80)
-            len = NAME_MAX_LEN + 1;
+        is_good = isalnum(ch) || strchr("-_.()", ch) || ch >= 0x80; /* letters of any script */
     }
-    if (len >= 1 && len <= NAME_MAX_LEN)
+    if (is_good)
         return 0;
     return fail(err, &E_DEPLOYMENT_NAME,
                 "The deployment name '%.70s' is invalid. The name may have 1 to 64 letters, "
