@@ -272,6 +272,18 @@ static bool is_signed_by(struct arena *a, const char *token, const struct parts 
            EVP_DigestVerify(md, signature, len, (const uint8_t *)token, p->input_len) == 1;
 }
 
+/* Some clients pad the base64url of a thumbprint. */
+static bool is_same_id(const char *x, const char *y)
+{
+    size_t x_len = strlen(x), y_len = strlen(y);
+
+    while (x_len > 0 && x[x_len - 1] == '=')
+        x_len--;
+    while (y_len > 0 && y[y_len - 1] == '=')
+        y_len--;
+    return x_len > 0 && x_len == y_len && memcmp(x, y, x_len) == 0;
+}
+
 /* The header names no key, or this one. */
 static bool is_meant(const struct json_object *header, const struct foreign_key *key)
 {
@@ -283,7 +295,7 @@ static bool is_meant(const struct json_object *header, const struct foreign_key 
 
         is_named = is_named || id;
         for (size_t n = 0; id && n < ARRAY_LEN(key->ids); n++) {
-            if (key->ids[n] && text_eq(key->ids[n], id))
+            if (key->ids[n] && is_same_id(key->ids[n], id))
                 return true;
         }
     }
@@ -303,17 +315,32 @@ static int check_header(const struct json_object *header, struct error *err)
     return 0;
 }
 
+/* RFC 7519 section 2: a NumericDate may have a fraction, and MSAL for Python writes one. */
+static bool read_time(const struct json_object *claims, const char *name, int64_t *ret_s)
+{
+    const struct json_object *value = json_at(claims, name);
+    double fraction = json_double(value, "", -1);
+
+    if (value && json_kind(value) == JSON_INT) {
+        *ret_s = json_int(value, "", 0);
+        return true;
+    }
+    if (!value || json_kind(value) != JSON_DOUBLE || !(fraction >= 0 && fraction < 1e15))
+        return false;
+    *ret_s = (int64_t)fraction;
+    return true;
+}
+
 static int check_times(const struct json_object *claims, int64_t now_s, struct error *err)
 {
-    const struct json_object *exp = json_at(claims, "exp"), *nbf = json_at(claims, "nbf");
+    int64_t exp_s = 0, nbf_s = 0;
 
-    if (!exp || json_kind(exp) != JSON_INT)
+    if (!read_time(claims, "exp", &exp_s))
         return fail(err, &E_UNAUTHENTICATED, "The assertion has no expiry time.");
-    if (now_s >= json_int(exp, "", 0))
+    if (now_s >= exp_s)
         return fail(err, &E_TOKEN_EXPIRED, "The assertion has expired.");
-    if (!nbf)
-        return 0;
-    if (json_kind(nbf) != JSON_INT || json_int(nbf, "", INT64_MAX) > now_s + TOKEN_SKEW_S)
+    if (json_has(claims, "nbf") &&
+        (!read_time(claims, "nbf", &nbf_s) || nbf_s > now_s + TOKEN_SKEW_S))
         return fail(err, &E_UNAUTHENTICATED, "The assertion is not valid yet.");
     return 0;
 }

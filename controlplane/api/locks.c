@@ -1,5 +1,5 @@
-/* Microsoft.Authorization/locks at any scope, and the guard that changes pass. A ReadOnly lock stops
- * every change at its scope and below, a CanNotDelete lock deletes only; deleting what holds
+/* Microsoft.Authorization/locks at any scope, and the guard that changes pass. A ReadOnly lock
+ * stops every change at its scope and below, a CanNotDelete lock deletes only; deleting what holds
  * something locked is stopped as well. */
 #include "controlplane/api/locks.h"
 
@@ -15,7 +15,7 @@
 #include "controlplane/api/extension.h"
 #include "controlplane/store/authorization.h"
 
-#define NAME_MAX_CHARS 260
+#define NAME_MAX_CHARS  260
 #define NOTES_MAX_BYTES 512
 
 static const struct error_code E_SCOPE_LOCKED = { "ScopeLocked", 409 };
@@ -92,8 +92,7 @@ static int put(struct pg_conn *conn, struct arena *a, void *ctx, struct error *e
     if (extension_hold(conn, w->call, &w->at, err))
         return -1;
     w->found = lock_row_put(conn, a, w->call->caller.tenant_id, &w->row, err);
-    return w->found < 0 ? -1
-                        : extension_event(conn, w->call, &w->at, id, "locks/write", err);
+    return w->found < 0 ? -1 : extension_event(conn, w->call, &w->at, id, "locks/write", err);
 }
 
 static int run_put(struct call *c, struct error *err)
@@ -200,9 +199,7 @@ static int run_delete(struct call *c, struct error *err)
 const struct endpoint lock_put = { .versions = versions,
                                    .description = "Create or replace a lock",
                                    .run = run_put };
-const struct endpoint lock_show = { .versions = versions,
-                                    .description = "A lock",
-                                    .run = run_get };
+const struct endpoint lock_show = { .versions = versions, .description = "A lock", .run = run_get };
 const struct endpoint lock_remove = { .versions = versions,
                                       .description = "Remove a lock",
                                       .run = run_delete };

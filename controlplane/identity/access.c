@@ -1,6 +1,6 @@
-/* Role-based access: a principal may do what some role says that is assigned to it, or to a group it
- * is in, at the scope or above. An assignment with a condition grants here what the condition lets
- * through whatever the repository is; one that cannot be read must not open anything. */
+/* Role-based access: a principal may do what some role says that is assigned to it, or to a group
+ * it is in, at the scope or above. An assignment with a condition grants here what the condition
+ * lets through whatever the repository is; one that cannot be read must not open anything. */
 #include "controlplane/identity/access.h"
 
 #include <pthread.h>
@@ -216,8 +216,7 @@ bool access_view_allows(const struct principal_view *view, const char *action,
     for (size_t i = 0; i < view->assignment_count; i++) {
         const struct assignment_row *row = &view->assignments[i];
         struct role role;
-        if (role_of(row, &role) && applies_at(view, row, scope_key) &&
-            role_allows(&role, action) &&
+        if (role_of(row, &role) && applies_at(view, row, scope_key) && role_allows(&role, action) &&
             (!row->condition || condition_holds(view->conditions[i], action)))
             return true;
     }

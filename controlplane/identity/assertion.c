@@ -1,5 +1,5 @@
-/* Client assertions: see the header. An application's own names itself as issuer and subject and the
- * login host as audience; any other must match a federated credential in issuer, subject and
+/* Client assertions: see the header. An application's own names itself as issuer and subject and
+ * the login host as audience; any other must match a federated credential in issuer, subject and
  * audience to the letter before its issuer is asked for keys. Only administrators register issuers,
  * and the address policy holds for them too. */
 #include "controlplane/identity/assertion.h"
@@ -17,8 +17,8 @@
 #include "controlplane/store/identity.h"
 
 #define DOCUMENT_MAX (256u << 10)
-#define FETCH_MS 5000
-#define KEYS_MAX 64
+#define FETCH_MS     5000
+#define KEYS_MAX     64
 
 struct query {
     const char *app_id;
@@ -82,9 +82,8 @@ static int issuer_keys(struct control *control, struct arena *a, const char *iss
         return -1;
     while (len > 0 && issuer[len - 1] == '/')
         len--;
-    if (fetch(client, a,
-              arena_printf(a, "%.*s/.well-known/openid-configuration", (int)len, issuer), &about,
-              err) != 0)
+    if (fetch(client, a, arena_printf(a, "%.*s/.well-known/openid-configuration", (int)len, issuer),
+              &about, err) != 0)
         return -1;
     if (!text_eq(json_text(about, "issuer"), issuer) || !json_text(about, "jwks_uri"))
         return fail(err, &E_UNAUTHENTICATED, "The issuer's configuration is another's.");

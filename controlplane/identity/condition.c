@@ -1,6 +1,6 @@
-/* Reading conditions and reducing them: see the header. A parsed condition is a tree; for one action
- * it folds to a set of names, with OR as union and AND as intersection. A negation is known for
- * actions only: "every repository but these" is not a set that data planes can be told. */
+/* Reading conditions and reducing them: see the header. A parsed condition is a tree; for one
+ * action it folds to a set of names, with OR as union and AND as intersection. A negation is known
+ * for actions only: "every repository but these" is not a set that data planes can be told. */
 #include "controlplane/identity/condition.h"
 
 #include <string.h>

@@ -14,12 +14,12 @@
 #include "common/json/json.h"
 #include "common/pg/pg.h"
 
-#define NAME_MAX_BYTES 256
-#define URI_MAX_BYTES 1024
-#define URIS_MAX 100
-#define SECRET_CHARS 40
+#define NAME_MAX_BYTES  256
+#define URI_MAX_BYTES   1024
+#define URIS_MAX        100
+#define SECRET_CHARS    40
 #define CREDENTIALS_MAX 100
-#define SECRET_LIFE_S (365 * 2 * 86400LL)
+#define SECRET_LIFE_S   (365 * 2 * 86400LL)
 
 struct work {
     struct graph_call *g;
@@ -121,27 +121,41 @@ static int read_uris(struct work *w, const char *path, const char ***ret, size_t
     return 0;
 }
 
+/* Clients send the body of a PEM as it is, line breaks and all. */
+static const uint8_t *read_base64(struct arena *a, const char *text, size_t *ret_len)
+{
+    size_t max = text ? strnlen(text, 2 * CERTIFICATE_MAX_BYTES) : 0, n = 0;
+    char *clean = arena_alloc(a, max + 1);
+
+    for (size_t i = 0; i < max; i++) {
+        if (text[i] != '\n' && text[i] != '\r')
+            clean[n++] = text[i];
+    }
+    return n ? text_unbase64(a, clean, n, ret_len) : NULL;
+}
+
 /* A certificate arrives as base64 of its DER, or of its PEM. */
-static int read_certificate(struct work *w, const struct json_object *item,
-                            struct credential *ret, struct error *err)
+static int read_certificate(struct work *w, const struct json_object *item, struct credential *ret,
+                            struct error *err)
 {
     const char *text = json_text(item, "key"), *name = json_text(item, "displayName");
     struct certificate certificate;
     struct error reason;
     size_t len = 0;
-    const uint8_t *der = text ? text_unbase64(w->g->arena, text, strlen(text), &len) : NULL;
+    const uint8_t *der = read_base64(w->g->arena, text, &len);
 
     if (!der || certificate_parse(w->g->arena, der, len, &certificate, &reason))
         return fail_at(err, &E_GRAPH_REQUEST, "keyCredentials",
                        "The key credential is no certificate with an RSA key of at least 2048 "
                        "bits or a P-256 key.");
-    *ret = (struct credential){ .id = graph_uuid(w->g->arena),
-                                .thumbprint = certificate.thumbprint,
-                                .thumbprint_sha256 = certificate.thumbprint_sha256,
-                                .public_pem = certificate.public_pem,
-                                .display_name = name && strlen(name) <= NAME_MAX_BYTES ? name : NULL,
-                                .starts_at = clock_rfc3339(w->g->arena, certificate.starts_us),
-                                .expires_at = clock_rfc3339(w->g->arena, certificate.expires_us) };
+    *ret =
+        (struct credential){ .id = graph_uuid(w->g->arena),
+                             .thumbprint = certificate.thumbprint,
+                             .thumbprint_sha256 = certificate.thumbprint_sha256,
+                             .public_pem = certificate.public_pem,
+                             .display_name = name && strlen(name) <= NAME_MAX_BYTES ? name : NULL,
+                             .starts_at = clock_rfc3339(w->g->arena, certificate.starts_us),
+                             .expires_at = clock_rfc3339(w->g->arena, certificate.expires_us) };
     return 0;
 }
 
@@ -321,9 +335,8 @@ static int insert_sp(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     const char *id = graph_uuid(a), *app_id = json_text(w->g->body, "appId");
 
     w->is_application = true;
-    w->filter = (struct entry_filter){ .tenant_id = w->g->caller.tenant_id,
-                                       .app_id = app_id,
-                                       .limit = 1 };
+    w->filter =
+        (struct entry_filter){ .tenant_id = w->g->caller.tenant_id, .app_id = app_id, .limit = 1 };
     if (list(conn, a, w, err))
         return -1;
     if (w->count == 0)
@@ -538,7 +551,7 @@ OF_KIND(sp_secret, run_secret, false)
 OF_KIND(sp_secret_drop, run_secret_drop, false)
 
 #define APPS "applications"
-#define SPS "servicePrincipals"
+#define SPS  "servicePrincipals"
 const struct graph_endpoint graph_apps = { .run = list_apps };
 const struct graph_endpoint graph_application = { .run = show_app };
 const struct graph_endpoint graph_app_make = { APPS, true, make_app };

@@ -17,10 +17,10 @@
 #include "controlplane/identity/token_endpoint.h"
 #include "controlplane/store/directory.h"
 
-#define CODE_LIFE_S 300
-#define CODE_CHARS 64
+#define CODE_LIFE_S     300
+#define CODE_CHARS      64
 #define CHALLENGE_CHARS 43
-#define TEXT_MAX 2048
+#define TEXT_MAX        2048
 
 static const char page_head[] =
     "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -61,13 +61,13 @@ static void reply_note(struct http_request *req, int status, const char *title, 
 /* The form goes back to the address it came from. */
 static void reply_form(struct http_request *req, bool is_device, const char *wrong)
 {
-    const char *body = arena_printf(
-        req->arena,
-        "<h1>Sign in</h1>\n%s%s%s<form method=\"post\">\n%s%s"
-        "<button name=\"do\" value=\"yes\">Sign in</button>%s\n</form>\n",
-        wrong ? "<p class=\"wrong\" role=\"alert\">" : "", wrong ? wrong : "", wrong ? "</p>\n" : "",
-        is_device ? code_field : "", form_fields,
-        is_device ? " <button name=\"do\" value=\"no\">Decline</button>" : "");
+    const char *body =
+        arena_printf(req->arena,
+                     "<h1>Sign in</h1>\n%s%s%s<form method=\"post\">\n%s%s"
+                     "<button name=\"do\" value=\"yes\">Sign in</button>%s\n</form>\n",
+                     wrong ? "<p class=\"wrong\" role=\"alert\">" : "", wrong ? wrong : "",
+                     wrong ? "</p>\n" : "", is_device ? code_field : "", form_fields,
+                     is_device ? " <button name=\"do\" value=\"no\">Decline</button>" : "");
     reply_page(req, wrong ? 401 : 200, body);
 }
 
@@ -114,9 +114,9 @@ static void redirect(struct http_request *req, const struct ask *q, const char *
                      const char *value)
 {
     struct arena *a = req->arena;
-    const char *url = arena_printf(a, "%s%c%s=%s", q->redirect_uri,
-                                   strchr(q->redirect_uri, '?') ? '&' : '?', name,
-                                   text_percent_encode(a, value));
+    const char *url =
+        arena_printf(a, "%s%c%s=%s", q->redirect_uri, strchr(q->redirect_uri, '?') ? '&' : '?',
+                     name, text_percent_encode(a, value));
     if (q->state)
         url = arena_printf(a, "%s&state=%s", url, text_percent_encode(a, q->state));
     http_reply_header(req, "Cache-Control", "no-store");
@@ -135,18 +135,18 @@ static bool read_ask(struct http_request *req, struct ask *q)
                        .state = query_one(req, "state"),
                        .challenge = query_one(req, "code_challenge"),
                        .nonce = query_one(req, "nonce") };
-    int found = q->client_id && q->redirect_uri
-                    ? people_client(req->app, req->arena, q->client_id, q->redirect_uri, &is_good,
-                                    &err)
-                    : 0;
+    int found = q->client_id && q->redirect_uri ? people_client(req->app, req->arena, q->client_id,
+                                                                q->redirect_uri, &is_good, &err)
+                                                : 0;
     if (found < 0) {
         log_failure(LOG_ERROR, "login.failed", &err);
         reply_note(req, 503, "Sign in", "The directory cannot be reached right now.");
         return false;
     }
     if (!found || !is_good) {
-        reply_note(req, 400, "Sign in", "The application, or where it wants you to be sent "
-                                        "afterwards, is not registered here.");
+        reply_note(req, 400, "Sign in",
+                   "The application, or where it wants you to be sent "
+                   "afterwards, is not registered here.");
         return false;
     }
     return true;

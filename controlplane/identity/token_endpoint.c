@@ -66,7 +66,8 @@ static bool read_basic(struct http_request *req, const char *header, struct toke
 static bool read_credential(struct http_request *req, struct token_request *ret)
 {
     const char *form_id = NULL, *form_secret = NULL, *assertion = NULL;
-    if (!login_form(req, "client_id", &form_id) || !login_form(req, "client_secret", &form_secret) ||
+    if (!login_form(req, "client_id", &form_id) ||
+        !login_form(req, "client_secret", &form_secret) ||
         !login_form(req, "client_assertion", &assertion))
         return false;
     const char *header = http_header(req, "Authorization");
@@ -120,7 +121,8 @@ static const char *scope_resource(struct arena *a, const char *scope)
             continue;
         size_t len = strlen(parts[i]);
         /* People's clients also name the one permission there is. */
-        const char *end = text_ends(parts[i], "/user_impersonation") ? "/user_impersonation" : suffix;
+        const char *end =
+            text_ends(parts[i], "/user_impersonation") ? "/user_impersonation" : suffix;
         if (resource || !text_ends(parts[i], end) || len == strlen(end))
             return NULL;
         resource = arena_strndup(a, parts[i], len - strlen(end));

@@ -17,10 +17,10 @@
 #include "controlplane/store/directory.h"
 
 #define REFRESH_LIFE_S (30 * 86400)
-#define DEVICE_LIFE_S 900
-#define DEVICE_POLL_S 5
-#define SECRET_CHARS 64
-#define DEVICE_GRANT "urn:ietf:params:oauth:grant-type:device_code"
+#define DEVICE_LIFE_S  900
+#define DEVICE_POLL_S  5
+#define SECRET_CHARS   64
+#define DEVICE_GRANT   "urn:ietf:params:oauth:grant-type:device_code"
 
 static const struct login_error wrong_password = { "invalid_grant", 50126, 400 };
 static const struct login_error too_many = { "temporarily_unavailable", 50196, 429 };
@@ -59,8 +59,9 @@ static bool check_client(struct http_request *req, const char *tenant_id, struct
         return false;
     }
     if (!found) {
-        login_fail(req, &no_client, "Application with identifier '%s' was not found in the "
-                                    "directory.",
+        login_fail(req, &no_client,
+                   "Application with identifier '%s' was not found in the "
+                   "directory.",
                    uuid_is_valid(r->client_id) ? r->client_id : "(not a guid)");
         return false;
     }
@@ -107,8 +108,7 @@ static void reply_tokens(struct http_request *req, const struct person *person,
     login_issue(req, &issue);
 }
 
-static void password_grant(struct http_request *req, const char *tenant_id,
-                           struct token_request *r)
+static void password_grant(struct http_request *req, const char *tenant_id, struct token_request *r)
 {
     struct control *control = req->app;
     const char *name = NULL, *password = NULL;
@@ -116,8 +116,9 @@ static void password_grant(struct http_request *req, const char *tenant_id,
     struct person person;
     struct error err;
     if (!control->settings->password_grant) {
-        login_fail(req, &no_passwords, "Passwords are not accepted at this endpoint; use a sign-in "
-                                       "page or a device code.");
+        login_fail(req, &no_passwords,
+                   "Passwords are not accepted at this endpoint; use a sign-in "
+                   "page or a device code.");
         return;
     }
     if (!login_form(req, "username", &name) || !login_form(req, "password", &password) ||
@@ -183,7 +184,8 @@ static bool is_challenge_met(struct arena *a, const struct use *u)
            secret_equal_text(u->grant.challenge, text_base64url(a, d.bytes, SHA256_LEN));
 }
 
-/* A scope in the request names another audience than the grant's; without one, the grant's it is. */
+/* A scope in the request names another audience than the grant's; without one, the grant's it is.
+ */
 static bool decide_audience(struct http_request *req, const struct use *u, struct token_request *r)
 {
     const char *scope = NULL, *resource = NULL;
@@ -208,18 +210,19 @@ static void exchange(struct http_request *req, struct token_request *r, struct u
         return;
     }
     if (!u->is_good) {
-        login_fail(req, u->why, "The %s is %s.", text_eq(u->kind, "refresh") ? "refresh token"
-                                                                             : "code",
+        login_fail(req, u->why, "The %s is %s.",
+                   text_eq(u->kind, "refresh") ? "refresh token" : "code",
                    u->why == &pending    ? "waiting for the person to sign in"
                    : u->why == &declined ? "declined"
                                          : "invalid, expired or used");
         return;
     }
     bool is_code = text_eq(u->kind, "code");
-    if (is_code && (!text_eq(u->grant.redirect_uri, u->redirect_uri) ||
-                    !is_challenge_met(req->arena, u))) {
-        login_fail(req, &bad_grant, "The redirect_uri or the code_verifier is another than the "
-                                    "code was made for.");
+    if (is_code &&
+        (!text_eq(u->grant.redirect_uri, u->redirect_uri) || !is_challenge_met(req->arena, u))) {
+        login_fail(req, &bad_grant,
+                   "The redirect_uri or the code_verifier is another than the "
+                   "code was made for.");
         return;
     }
     int found = people_find(control, req->arena, u->grant.principal_id, &person, &err);
@@ -255,8 +258,7 @@ bool user_grant(struct http_request *req, const char *tenant_id, const struct to
         if (!text_eq(r.grant, kinds[i].grant))
             continue;
         u.kind = kinds[i].kind;
-        if (!check_client(req, tenant_id, &r) ||
-            !login_form(req, kinds[i].parameter, &secret) ||
+        if (!check_client(req, tenant_id, &r) || !login_form(req, kinds[i].parameter, &secret) ||
             !login_form(req, "redirect_uri", &u.redirect_uri) ||
             !login_form(req, "code_verifier", &u.verifier))
             return true;

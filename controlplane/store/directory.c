@@ -68,7 +68,8 @@ const struct pg_stmt directory_statements[] = {
                        " where tenant_id = $1 and object_id = $2",
                        "uuid uuid text text text bool text" },
     [ENTRY_DELETE] = { "directory_delete",
-                       "delete from principals where tenant_id = $1 and object_id = $2", "uuid uuid" },
+                       "delete from principals where tenant_id = $1 and object_id = $2",
+                       "uuid uuid" },
     [APPLICATION_INSERT] = { "directory_application_insert",
                              "insert into applications (tenant_id, object_id, app_id,"
                              " display_name, identifier_uris, redirect_uris)"
@@ -172,8 +173,7 @@ int entry_update(struct pg_conn *conn, struct arena *a, const char *tenant_id,
 {
     return PG_RUN(conn, a, &directory_statements[ENTRY_UPDATE], NULL, err, pg_text(tenant_id),
                   pg_text(entry->id), pg_text(entry->display_name), pg_text(entry->upn),
-                  pg_text(entry->description), pg_bool(entry->is_enabled),
-                  pg_text(password_hash));
+                  pg_text(entry->description), pg_bool(entry->is_enabled), pg_text(password_hash));
 }
 
 static int changed(struct pg_result *r)
@@ -194,9 +194,8 @@ int entry_delete(struct pg_conn *conn, struct arena *a, const char *tenant_id, c
 int application_insert(struct pg_conn *conn, struct arena *a, const char *tenant_id,
                        const struct entry *entry, struct error *err)
 {
-    return PG_RUN(conn, a, &directory_statements[APPLICATION_INSERT], NULL, err,
-                  pg_text(tenant_id), pg_text(entry->id), pg_text(entry->app_id),
-                  pg_text(entry->display_name),
+    return PG_RUN(conn, a, &directory_statements[APPLICATION_INSERT], NULL, err, pg_text(tenant_id),
+                  pg_text(entry->id), pg_text(entry->app_id), pg_text(entry->display_name),
                   pg_texts(entry->identifier_uris, entry->identifier_count),
                   pg_texts(entry->redirect_uris, entry->redirect_count));
 }
@@ -204,14 +203,14 @@ int application_insert(struct pg_conn *conn, struct arena *a, const char *tenant
 int application_update(struct pg_conn *conn, struct arena *a, const char *tenant_id,
                        const struct entry *entry, struct error *err)
 {
-    return PG_RUN(conn, a, &directory_statements[APPLICATION_UPDATE], NULL, err,
-                  pg_text(tenant_id), pg_text(entry->id), pg_text(entry->display_name),
+    return PG_RUN(conn, a, &directory_statements[APPLICATION_UPDATE], NULL, err, pg_text(tenant_id),
+                  pg_text(entry->id), pg_text(entry->display_name),
                   pg_texts(entry->identifier_uris, entry->identifier_count),
                   pg_texts(entry->redirect_uris, entry->redirect_count));
 }
 
-int application_delete(struct pg_conn *conn, struct arena *a, const char *tenant_id,
-                       const char *id, struct error *err)
+int application_delete(struct pg_conn *conn, struct arena *a, const char *tenant_id, const char *id,
+                       struct error *err)
 {
     struct pg_result *r = NULL;
     if (PG_RUN(conn, a, &directory_statements[APPLICATION_DELETE], &r, err, pg_text(tenant_id),

@@ -75,20 +75,20 @@ def certificate(key, days=10):
 
 def register(directory, app, *certificates):
     body = {"keyCredentials": [
-        {"type": "AsymmetricX509Cert", "usage": "Verify", "key": base64.b64encode(
+        {"type": "AsymmetricX509Cert", "usage": "Verify", "key": base64.encodebytes(
             c.public_bytes(serialization.Encoding.DER)).decode()} for c in certificates]}
     reply = directory.call("PATCH", f"applications/{app.app['id']}", body)
     assert reply.status_code == 204, reply.text
 
 
-def assertion(instance, app, key, algorithm, cert=None, **over):
+def assertion(instance, app, key, algorithm, cert=None, pad="", **over):
     now = int(time.time())
     body = {"iss": app.app_id, "sub": app.app_id, "aud": endpoint(instance), "nbf": now - 5,
             "exp": now + 300, "jti": str(uuid.uuid4()), **over}
     body = {k: v for k, v in body.items() if v is not None}
     headers = {}
     if cert:
-        headers["x5t"] = base64.urlsafe_b64encode(cert.fingerprint(hashes.SHA1())).decode().rstrip("=")
+        headers["x5t"] = base64.urlsafe_b64encode(cert.fingerprint(hashes.SHA1())).decode().rstrip("=") + pad
     return jwt.encode(body, key, algorithm=algorithm, headers=headers)
 
 
@@ -107,11 +107,14 @@ def test_certificate(instance, directory, algorithm):
     assert done.status_code == 200, done.text
     assert claims(done.json()["access_token"])["appid"] == app.app_id
     assert sign_in(named=None).status_code == 200
+    assert sign_in(pad="=").status_code == 200  # as MSAL for Python writes it
     other = new_key("ec" if algorithm == "ES256" else "rsa")
     assert sign_in(with_key=other).status_code == 401
     assert sign_in(named=certificate(other)).status_code == 401
     assert sign_in(exp=int(time.time()) - 5).status_code == 401
     assert sign_in(exp=None).status_code == 401
+    assert sign_in(exp="4102444800").status_code == 401
+    assert sign_in(exp=time.time() + 300.5).status_code == 200  # as MSAL for Python writes it
     assert sign_in(nbf=int(time.time()) + 4000).status_code == 401
     assert sign_in(aud="https://elsewhere.example/token").status_code == 401
     assert sign_in(sub=str(uuid.uuid4())).status_code == 401
