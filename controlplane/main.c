@@ -1,6 +1,7 @@
 /* portolan-controlplane: `init` makes the databases ready, `serve` runs the management API, the
  * login and graph hosts and the reconcile loop, `--dump` prints what the tables say. */
 #include <poll.h>
+#include <unistd.h>
 
 #include "common/base/arena.h"
 #include "common/base/clock.h"
@@ -17,6 +18,8 @@
 #include "controlplane/reconcile/loop.h"
 
 #define EVENT_THREADS 2
+/* Most requests are one short statement: twice the processors keep both sides of it at work. */
+#define EAGER_PER_PROCESSOR 2
 #define RETRY_MS 500
 #define REMIND_MS 30000
 #define HTTP_GRACE_MS 3000
@@ -126,6 +129,13 @@ static int load_edge_secret(struct arena *a, const struct control_settings *s, c
     return 0;
 }
 
+static unsigned processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n > 0 && n < 1024 ? (unsigned)n : 1;
+}
+
 static int start_servers(struct control *control, struct arena *a, struct servers *servers,
                          struct error *err)
 {
@@ -133,6 +143,7 @@ static int start_servers(struct control *control, struct arena *a, struct server
     struct http_server_config config = {
         .event_threads = EVENT_THREADS,
         .workers_max = (unsigned)s->workers,
+        .workers_eager = EAGER_PER_PROCESSOR * processors(),
         .listen = listener(s->listen),
         .edge_listen = listener(s->edge_listen),
     };

@@ -141,28 +141,37 @@ static void note_allowed(char *allow, const char *method)
     memcpy(allow + have, method, len + 1);
 }
 
+/* The methods of rows that fit but for the method; only a refusal needs them. */
+static void find_allowed(struct arena *a, const struct http_route *routes, const char *path,
+                         size_t segments, struct http_route_match *ret)
+{
+    char allow[ALLOW_MAX] = "";
+    struct captures c;
+
+    for (const struct http_route *r = routes; r && r->method; r++)
+        if (match(r, path, segments, &c))
+            note_allowed(allow, r->method);
+    if (allow[0]) {
+        ret->is_method_wrong = true;
+        ret->allow = arena_strdup(a, allow);
+    }
+}
+
 void http_route_find(struct arena *a, const struct http_route *routes, const char *method,
                      const char *path, struct http_route_match *ret)
 {
     size_t segments = count_segments(path);
-    char allow[ALLOW_MAX] = "";
     struct captures c;
 
     memset(ret, 0, sizeof *ret);
     for (const struct http_route *r = routes; r && r->method; r++) {
-        if (!match(r, path, segments, &c))
+        if ((strcmp(r->method, method) != 0 && strcmp(r->method, "*") != 0) ||
+            !match(r, path, segments, &c))
             continue;
-        if (strcmp(r->method, "*") != 0 && strcmp(r->method, method) != 0) {
-            note_allowed(allow, r->method);
-            continue;
-        }
         ret->route = r;
         for (size_t i = 0; i < c.count; i++)
             ret->params[i] = arena_strndup(a, c.spans[i].at, c.spans[i].len);
         return;
     }
-    if (allow[0]) {
-        ret->is_method_wrong = true;
-        ret->allow = arena_strdup(a, allow);
-    }
+    find_allowed(a, routes, path, segments, ret);
 }

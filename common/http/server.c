@@ -43,6 +43,7 @@ static int copy_config(struct http_server *s, const struct http_server_config *c
     s->config = *config;
     s->config.event_threads = or_default(config->event_threads, 1);
     s->config.workers_max = or_default(config->workers_max, 16);
+    s->config.workers_eager = or_default(config->workers_eager, s->config.workers_max);
     s->config.queue_max = or_default(config->queue_max, 1024);
     s->config.connections_max = or_default(config->connections_max, 4096);
     s->config.idle_timeout_s = or_default(config->idle_timeout_s, 60);
@@ -105,6 +106,7 @@ static int start_parts(struct http_server *s, const struct http_server_config *c
     if (copy_config(s, config, err) < 0)
         return -1;
     workers.threads_max = s->config.workers_max;
+    workers.threads_eager = s->config.workers_eager;
     workers.queue_max = s->config.queue_max;
     s->workers = http_workers_new(&workers);
     if (!s->workers)

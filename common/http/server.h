@@ -110,6 +110,7 @@ struct http_server_config {
     const char *edge_secret;
     unsigned event_threads;  /* 0: 1 */
     unsigned workers_max;    /* threads are started on demand and end after 10 s idle; 0: 16 */
+    unsigned workers_eager;  /* more than these only for work that waits; 0: workers_max */
     unsigned queue_max;      /* waiting jobs before 503; 0: 1024 */
     unsigned connections_max; /* 0: 4096 */
     unsigned idle_timeout_s; /* of a connection without a request, and of a stalled client; 0: 60 */

@@ -9,6 +9,9 @@
 #include "common/base/clock.h"
 
 #define KEEPER_STEP_MS 250
+#define KEEPER_REST_MS 1000 /* without a job, before it ends */
+#define STALL_MS 50
+#define HASTEN_MS 10
 
 struct http_workers {
     struct http_workers_config config;
@@ -23,6 +26,7 @@ struct http_workers {
     unsigned threads; /* workers and keeper */
     unsigned idle;    /* workers waiting */
     bool is_keeper_on;
+    bool is_keeper_resting; /* waits for a job */
     bool is_stopped;
     bool has_ended; /* last_ended is to be joined */
     pthread_t last_ended;
@@ -159,16 +163,48 @@ static void refuse_all(struct http_workers *w, struct http_job *list, enum http_
     }
 }
 
+static bool is_stalled(const struct http_workers *w)
+{
+    return w->head && clock_mono_ms() - w->head->queued_ms >= STALL_MS;
+}
+
+static bool add_worker(struct http_workers *w);
+
+/* One more thread for a queue that does not move. The lock is held. */
+static void hasten(struct http_workers *w)
+{
+    if (!is_stalled(w))
+        return;
+    if (w->idle > 0)
+        pthread_cond_signal(&w->wake);
+    else
+        (void)add_worker(w);
+}
+
+/* False when there was nothing to keep for a while. The lock is held. */
+static bool rest(struct http_workers *w)
+{
+    bool is_told;
+
+    w->is_keeper_resting = true;
+    is_told = wait_until(w, &w->keep, clock_mono_ms() + KEEPER_REST_MS);
+    w->is_keeper_resting = false;
+    return is_told || w->head;
+}
+
 static void *keep(void *arg)
 {
     struct http_workers *w = arg;
 
     pthread_mutex_lock(&w->lock);
-    while (w->head && !w->is_stopped) {
-        int64_t next;
+    while (!w->is_stopped && (w->head || rest(w))) {
+        int64_t next, soon = clock_mono_ms() + HASTEN_MS;
         struct http_job *expired = take_expired(w, &next);
 
         if (!expired) {
+            hasten(w);
+            if (w->workers < w->config.threads_max || w->idle > 0)
+                next = next < soon ? next : soon;
             (void)wait_until(w, &w->keep, next);
             continue;
         }
@@ -181,27 +217,46 @@ static void *keep(void *arg)
     return NULL;
 }
 
-/* One more worker, or the keeper when there may be no more. False when nobody would ever take the
- * job. The lock is held. */
-static bool staff(struct http_workers *w)
+static bool add_worker(struct http_workers *w)
 {
     pthread_t thread;
 
-    if (w->depth <= w->idle) {
-        pthread_cond_signal(&w->wake);
-        return true;
-    }
-    if (w->workers < w->config.threads_max && http_thread_start(&thread, work, w) == 0) {
-        w->workers++;
-        w->threads++;
-        return true;
-    }
-    if (w->workers == 0)
+    if (w->workers >= w->config.threads_max || http_thread_start(&thread, work, w) != 0)
         return false;
-    if (!w->is_keeper_on && http_thread_start(&thread, keep, w) == 0) {
+    w->workers++;
+    w->threads++;
+    return true;
+}
+
+static void watch(struct http_workers *w)
+{
+    pthread_t thread;
+
+    if (w->is_keeper_resting) {
+        pthread_cond_signal(&w->keep);
+    } else if (!w->is_keeper_on && http_thread_start(&thread, keep, w) == 0) {
         w->is_keeper_on = true;
         w->threads++;
     }
+}
+
+/* Somebody for the job just queued: an idle worker, a new one, or, when the eager ones are at work,
+ * whoever is done first, with the keeper watching. False when nobody would ever take the job. The
+ * lock is held. */
+static bool staff(struct http_workers *w)
+{
+    unsigned busy = w->workers - w->idle;
+    bool may_wait = busy + w->depth > w->config.threads_eager && !is_stalled(w);
+
+    if (!may_wait && w->depth <= w->idle) {
+        pthread_cond_signal(&w->wake);
+        return true;
+    }
+    if (!may_wait && add_worker(w))
+        return true;
+    if (w->workers == 0)
+        return false;
+    watch(w);
     return true;
 }
 
@@ -234,6 +289,7 @@ bool http_workers_submit(struct http_workers *w, struct http_job *job, enum http
         struct http_job **at = w->tail;
 
         job->next = NULL;
+        job->queued_ms = clock_mono_ms();
         *at = job;
         w->tail = &job->next;
         w->depth++;

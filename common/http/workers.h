@@ -3,7 +3,9 @@
  * what they work for; the pool does not touch a job after handing it to run() or refuse().
  *
  * A job with an expiry that is not begun in time is refused, even while all threads hang: a keeper
- * thread watches the queue as long as it cannot move. */
+ * thread watches the queue as long as it cannot move. The same thread brings in more threads than the
+ * eager ones when jobs wait: work that only computes goes fastest with about as many threads as there
+ * are processors, work that blocks needs more. */
 #ifndef PORTOLAN_HTTP_WORKERS_H
 #define PORTOLAN_HTTP_WORKERS_H
 
@@ -34,10 +36,12 @@ struct http_job {
     struct http_job *next;
     int64_t expires_ms; /* monotonic; 0: never */
     bool is_counted;    /* counts against the queue's maximum, and may be refused for it */
+    int64_t queued_ms;  /* the pool's own */
 };
 
 struct http_workers_config {
     unsigned threads_max;
+    unsigned threads_eager; /* used without hesitation; more only for a job that has waited 50 ms */
     unsigned queue_max;
     int64_t idle_ms;
     void (*run)(struct http_job *job); /* on a worker */
