@@ -10,15 +10,15 @@
 
 #define KEEPER_STEP_MS 250
 #define KEEPER_REST_MS 1000 /* without a job, before it ends */
-#define STALL_MS 50
-#define HASTEN_MS 10
+#define STALL_MS       50
+#define HASTEN_MS      10
 
 struct http_workers {
     struct http_workers_config config;
     pthread_mutex_t lock;
-    pthread_cond_t wake;   /* a job, or the stop */
-    pthread_cond_t keep;   /* the stop, for the keeper */
-    pthread_cond_t ended;  /* threads reached 0 */
+    pthread_cond_t wake;  /* a job, or the stop */
+    pthread_cond_t keep;  /* the stop, for the keeper */
+    pthread_cond_t ended; /* threads reached 0 */
     struct http_job *head, **tail;
     unsigned depth;   /* jobs in the queue */
     unsigned counted; /* of them is_counted */
