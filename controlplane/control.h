@@ -48,6 +48,9 @@ struct control_settings {
     char *edge_dir;         /* where the edge's map files and admin socket are */
     int64_t reconcilers;    /* reconcile workers */
     int64_t workers;        /* request workers */
+    int64_t reads_per_minute; /* of one identity in one subscription; 0: no limit */
+    int64_t writes_per_minute;
+    int64_t deletes_per_minute;
     char *log_level;
     int64_t ready_fd;       /* gets a newline when the servers listen; negative: none */
 };

@@ -39,14 +39,15 @@ static X509 *read_x509(const void *bytes, size_t len)
     return bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
 }
 
-static char *thumbprint(struct arena *a, const X509 *x, const EVP_MD *md)
+static char *thumbprint(struct arena *a, const X509 *x, const EVP_MD *md,
+                        char *(*encode)(struct arena *, const void *, size_t))
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
 
     if (X509_digest(x, md, digest, &len) != 1)
         abort();
-    return text_base64url(a, digest, len);
+    return encode(a, digest, len);
 }
 
 static bool read_time(const ASN1_TIME *t, int64_t *ret_us)
@@ -73,7 +74,8 @@ int certificate_parse(struct arena *a, const void *bytes, size_t len, struct cer
         !read_time(X509_get0_notAfter(x), &ret->expires_us))
         return fail(err, &E_INVALID, "The times of the certificate cannot be read.");
     ret->public_pem = foreign_pkey_pem(a, key);
-    ret->thumbprint = thumbprint(a, x, EVP_sha1());
-    ret->thumbprint_sha256 = thumbprint(a, x, EVP_sha256());
+    ret->thumbprint = thumbprint(a, x, EVP_sha1(), text_base64url);
+    ret->thumbprint_sha256 = thumbprint(a, x, EVP_sha256(), text_base64url);
+    ret->fingerprint = thumbprint(a, x, EVP_sha1(), text_hex);
     return 0;
 }

@@ -17,6 +17,7 @@ struct certificate {
     char *public_pem;        /* SPKI */
     char *thumbprint;        /* SHA-1 of the DER, base64url: "x5t" */
     char *thumbprint_sha256; /* "x5t#S256" */
+    char *fingerprint;       /* SHA-1 of the DER, lower-case hex */
     int64_t starts_us, expires_us;
 };
 

@@ -35,6 +35,8 @@ enum field_kind {
 #define FIELD_REQUIRED (1u << 4)
 #define FIELD_NULLABLE (1u << 5)    /* null is a value of its own, kept and returned */
 #define FIELD_NOCASE (1u << 6)      /* oneof matches without case; the table's spelling is kept */
+#define FIELD_BY_NAME (1u << 7)     /* a list whose items have a `name`: a patch of the list patches
+                                       the items of its names and drops the others */
 #define FIELD_FLAG_PLANE 16         /* first bit for planes */
 
 struct field_texts {

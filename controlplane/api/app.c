@@ -13,6 +13,7 @@
 #include "controlplane/api/routes.h"
 #include "controlplane/api/shown_cache.h"
 #include "controlplane/api/subscription_cache.h"
+#include "controlplane/api/rate_limit.h"
 
 /* Nobody gets a body read, or learns which paths exist, without a token. */
 static void admit(struct http_request *req)
@@ -68,6 +69,11 @@ void arm_app(struct control *control, struct http_app *ret)
     arm->control = control;
     arm->subscriptions = subscription_cache_new();
     arm->shown = shown_cache_new();
+    arm->rate_limiter = rate_limiter_new((const int64_t[RATE_KIND_MAX]){
+        [RATE_READS] = control->settings->reads_per_minute,
+        [RATE_WRITES] = control->settings->writes_per_minute,
+        [RATE_DELETES] = control->settings->deletes_per_minute,
+    });
     *ret = (struct http_app){
         .routes = arm_routes,
         .admit = admit,
@@ -86,6 +92,7 @@ void arm_app_done(struct http_app *app)
         return;
     subscription_cache_free(arm->subscriptions);
     shown_cache_free(arm->shown);
+    rate_limiter_free(arm->rate_limiter);
     free(arm);
     app->ctx = NULL;
 }

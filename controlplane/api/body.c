@@ -11,15 +11,15 @@
 #include "controlplane/api/call.h"
 #include "controlplane/api/errors.h"
 
-#define TAGS_MAX 50
-#define TAG_KEY_MAX 512
-#define TAG_VALUE_MAX 256
+#define TAGS_MAX          50
+#define TAG_KEY_MAX       512
+#define TAG_VALUE_MAX     256
 #define DEFAULT_MAX_BYTES 65536
 
 /* Members every resource has; the engine's own, not the tables'. */
-static const char *const common_members[] = { "id",       "name", "type",      "location",
-                                              "tags",     "etag", "systemData", "managedBy",
-                                              "apiVersion" };
+static const char *const common_members[] = { "id",         "name",      "type",
+                                              "location",   "tags",      "etag",
+                                              "systemData", "managedBy", "apiVersion" };
 
 void body_unset(struct arena *a, struct json_object *object, const char *path)
 {
@@ -245,6 +245,42 @@ static struct json_object *pick(const struct field *table, const struct json_obj
     return out;
 }
 
+static struct json_object *item_named(const struct json_object *list, const char *name)
+{
+    for (size_t i = 0; name && i < json_count(list); i++) {
+        const char *other = json_text(json_item(list, i), "name");
+
+        if (other && text_eq_nocase(other, name))
+            return json_item(list, i);
+    }
+    return NULL;
+}
+
+/* A merge patch replaces lists (RFC 7396); what rows tell apart by name is patched item by item. */
+static void merge_items(const struct body_change *c, struct json_object *body)
+{
+    for (const struct field *f = c->type->fields; f->path; f++) {
+        struct json_object *was = f->flags & FIELD_BY_NAME ? json_at(c->was, f->path) : NULL;
+        struct json_object *now = was ? json_at(c->request, f->path) : NULL;
+        struct json_object *items;
+
+        if (json_kind(now) != JSON_ARRAY)
+            continue;
+        items = json_new_array();
+        for (size_t i = 0; i < json_count(now); i++) {
+            struct json_object *patch = json_item(now, i);
+            struct json_object *old = item_named(was, json_text(patch, "name"));
+            struct json_object *item =
+                json_copy(old && json_kind(patch) == JSON_OBJECT ? old : patch);
+
+            if (old && json_kind(patch) == JSON_OBJECT)
+                json_merge_patch(item, patch);
+            json_add(items, item);
+        }
+        json_put_at(body, f->path, items);
+    }
+}
+
 /* The checks come before anything is picked from the body or laid into it, so that what must be
  * objects are. */
 static int merge(struct arena *a, const struct body_change *c, struct json_object **ret,
@@ -254,6 +290,8 @@ static int merge(struct arena *a, const struct body_change *c, struct json_objec
         json_own(a, c->is_patch && c->was ? json_copy(c->was) : json_new_object());
 
     json_merge_patch(body, c->request);
+    if (c->is_patch && c->was)
+        merge_items(c, body);
     fields_default(c->type->fields, body);
     if (check_table(a, c, body, err))
         return -1;

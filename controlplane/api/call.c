@@ -13,9 +13,10 @@
 
 #include "controlplane/api/errors.h"
 #include "controlplane/api/subscription_cache.h"
+#include "controlplane/api/rate_limit.h"
 #include "controlplane/types/all.h"
 
-#define JSON_TYPE "application/json; charset=utf-8"
+#define JSON_TYPE   "application/json; charset=utf-8"
 #define DETAILS_MAX 20
 
 /* On every answer, as ARM sends them. */
@@ -116,10 +117,33 @@ int call_api_version(struct call *c, const char *const *versions, struct error *
                     "requests.");
     if (!type_has_version(versions, version))
         return fail(err, &E_API_VERSION_INVALID,
-                    "The api-version '%.64s' is invalid. The supported versions are '%s'.",
-                    version, join(c->arena, versions));
+                    "The api-version '%.64s' is invalid. The supported versions are '%s'.", version,
+                    join(c->arena, versions));
     c->api_version = text_lower(c->arena, version);
     return 0;
+}
+
+static int count_request(struct call *c, struct error *err)
+{
+    enum rate_kind kind = rate_kind_of(c->req->method);
+    int64_t left;
+
+    if (c->is_local || c->has_subscription)
+        return 0;
+    c->retry_after_s = rate_limiter_take(c->arm->rate_limiter, c->subscription.id,
+                                         c->caller.object_id, kind, clock_mono_us(), &left);
+    if (left >= 0)
+        http_reply_headerf(c->req,
+                           arena_printf(c->arena, "x-ms-ratelimit-remaining-subscription-%s",
+                                        rate_kind_text(kind)),
+                           "%lld", (long long)left);
+    if (c->retry_after_s == 0)
+        return 0;
+    return fail(
+        err, &E_THROTTLED,
+        "The client '%s' has made as many %s in the subscription '%s' as it may in a minute. "
+        "Try again after %d seconds.",
+        c->caller.object_id, rate_kind_text(kind), c->subscription.id, c->retry_after_s);
 }
 
 int call_subscription(struct call *c, const char *id, struct error *err)
@@ -136,6 +160,8 @@ int call_subscription(struct call *c, const char *id, struct error *err)
     if (!found || !text_eq_nocase(c->subscription.tenant_id, c->caller.tenant_id))
         return fail(err, &E_SUBSCRIPTION_NOT_FOUND, "The subscription '%s' could not be found.",
                     id);
+    if (count_request(c, err))
+        return -1;
     c->has_subscription = true;
     return 0;
 }
@@ -199,7 +225,7 @@ void reply_failure(struct http_request *req, const struct error *err)
     if (err->code->status == 401 && c->challenge)
         http_reply_header(req, "WWW-Authenticate", c->challenge);
     if (err->code->status == 503 || err->code->status == 429)
-        http_reply_header(req, "Retry-After", "1");
+        http_reply_headerf(req, "Retry-After", "%d", c->retry_after_s > 0 ? c->retry_after_s : 1);
     reply_json(c, err->code->status, body);
 }
 

@@ -19,6 +19,7 @@
 
 struct shown_cache;
 struct subscription_cache;
+struct rate_limiter;
 struct verb;
 
 #define ARM_BODY_MAX_BYTES (4u << 20)
@@ -28,6 +29,7 @@ struct arm {
     struct control *control;
     struct subscription_cache *subscriptions;
     struct shown_cache *shown;
+    struct rate_limiter *rate_limiter;
 };
 
 struct call {
@@ -39,6 +41,8 @@ struct call {
     struct caller caller;
     bool is_authenticated;
     const char *challenge; /* for a 401 */
+    bool is_local;         /* comes from within the process: not counted */
+    int retry_after_s;     /* with a 429 or 503; 0: one second */
     const char *api_version;
     bool has_subscription;
     struct subscription subscription;
@@ -85,7 +89,8 @@ struct call *call_of(struct http_request *req);
 /* Each fails with the documented code and sentence. */
 MUST_CHECK int call_authenticate(struct call *c, struct error *err);
 MUST_CHECK int call_api_version(struct call *c, const char *const *versions, struct error *err);
-/* Fills c->subscription; E_SUBSCRIPTION_NOT_FOUND also for another tenant's. */
+/* Fills c->subscription and counts the request there; E_SUBSCRIPTION_NOT_FOUND also for another
+ * tenant's, E_THROTTLED. */
 MUST_CHECK int call_subscription(struct call *c, const char *id, struct error *err);
 
 /* Answers. */

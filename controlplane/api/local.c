@@ -49,6 +49,7 @@ static void prepare(struct http_request *req, void *ctx)
 
     c->caller = *x->caller;
     c->is_authenticated = true;
+    c->is_local = true;
     if (x->correlation_id)
         c->correlation_id = x->correlation_id;
     if (x->depth == ARM_DO)

@@ -6,6 +6,7 @@
 #include "common/base/text.h"
 #include "common/json/json.h"
 
+#include "controlplane/api/body.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry.h"
@@ -13,9 +14,10 @@
 #include "controlplane/types/task_rows.h"
 #include "controlplane/types/versions.h"
 
-#define STEP "properties.step"
-#define TRIGGER "properties.trigger."
-#define SOURCE "sourceRepository."
+#define STEP              "properties.step"
+#define TRIGGER           "properties.trigger."
+#define CUSTOM_REGISTRIES "properties.credentials.customRegistries"
+#define SOURCE            "sourceRepository."
 
 struct task {
     bool is_system;
@@ -30,8 +32,13 @@ static const char *const base_image_types[] = { "All", "Runtime", NULL };
 static const char *const payload_types[] = { "Default", "Token", NULL };
 
 #define ROW_TRIGGER_STATUS                                                                         \
-    { ROW("status", FIELD_TEXT), RW_NOCASE, .oneof = states_upper, .def = "\"Enabled\"" }
-#define ROW_TRIGGER_NAME { ROW("name", FIELD_TEXT), RW_REQUIRED, .min = 1, .max = 50 }
+    {                                                                                              \
+        ROW("status", FIELD_TEXT), RW_NOCASE, .oneof = states_upper, .def = "\"Enabled\""          \
+    }
+#define ROW_TRIGGER_NAME                                                                           \
+    {                                                                                              \
+        ROW("name", FIELD_TEXT), RW_REQUIRED, .min = 1, .max = 50                                  \
+    }
 
 static const struct field timer_fields[] = {
     { ROW("schedule", FIELD_TEXT), RW_REQUIRED, .max = 128, .pattern = "[^ ]+( [^ ]+){4}" },
@@ -45,12 +52,12 @@ static const struct field source_fields[] = {
       .flags = FIELD_RW | FIELD_REQUIRED | FIELD_NOCASE, .oneof = source_controls },
     { ROW(SOURCE "repositoryUrl", FIELD_TEXT), RW_REQUIRED, .max = 2048 },
     { ROW(SOURCE "branch", FIELD_TEXT), RW, .max = 256 },
-    { ROW(SOURCE "sourceControlAuthProperties.tokenType", FIELD_TEXT), RW_NOCASE,
-      .oneof = token_types },
+    { ROW(SOURCE "sourceControlAuthProperties.tokenType", FIELD_TEXT),
+      .flags = FIELD_RW | FIELD_SECRET | FIELD_NOCASE, .oneof = token_types },
     { ROW(SOURCE "sourceControlAuthProperties.token", FIELD_TEXT), RW_SECRET },
     { ROW(SOURCE "sourceControlAuthProperties.refreshToken", FIELD_TEXT), RW_SECRET },
-    { ROW(SOURCE "sourceControlAuthProperties.scope", FIELD_TEXT), RW, .max = 1024 },
-    { ROW(SOURCE "sourceControlAuthProperties.expiresIn", FIELD_INT), RW },
+    { ROW(SOURCE "sourceControlAuthProperties.scope", FIELD_TEXT), RW_SECRET },
+    { ROW(SOURCE "sourceControlAuthProperties.expiresIn", FIELD_INT), RW_SECRET },
     { ROW("sourceTriggerEvents", FIELD_TEXT_LIST),
       .flags = FIELD_RW | FIELD_REQUIRED | FIELD_NOCASE, .oneof = source_events, .max = 2 },
     ROW_TRIGGER_STATUS,
@@ -65,8 +72,7 @@ static const struct field fields[] = {
     { ROW("properties.status", FIELD_TEXT), RW_NOCASE, .oneof = states_upper,
       .def = "\"Enabled\"" },
     { ROW_IN(task, "properties.platform.os", FIELD_TEXT, os), RW_NOCASE, .oneof = task_systems },
-    { ROW("properties.platform.architecture", FIELD_TEXT), RW_NOCASE,
-      .oneof = task_architectures },
+    { ROW("properties.platform.architecture", FIELD_TEXT), RW_NOCASE, .oneof = task_architectures },
     { ROW("properties.platform.variant", FIELD_TEXT), RW_NOCASE, .oneof = task_variants },
     AGENT_ROWS("properties."),
     TIMEOUT_ROW("properties."),
@@ -75,8 +81,10 @@ static const struct field fields[] = {
     { ROW(STEP ".contextPath", FIELD_TEXT), RW, .max = 2048 },
     { ROW(STEP ".contextAccessToken", FIELD_TEXT), RW_SECRET },
     WORK_ROWS(STEP "."),
-    { ROW(TRIGGER "timerTriggers", FIELD_LIST), RW, .of = timer_fields, .max = 50 },
-    { ROW(TRIGGER "sourceTriggers", FIELD_LIST), RW, .of = source_fields, .max = 50 },
+    { ROW(TRIGGER "timerTriggers", FIELD_LIST), .flags = FIELD_RW | FIELD_BY_NAME,
+      .of = timer_fields, .max = 50 },
+    { ROW(TRIGGER "sourceTriggers", FIELD_LIST), .flags = FIELD_RW | FIELD_BY_NAME,
+      .of = source_fields, .max = 50 },
     { ROW(TRIGGER "baseImageTrigger.baseImageTriggerType", FIELD_TEXT), RW_NOCASE,
       .oneof = base_image_types },
     { ROW(TRIGGER "baseImageTrigger.updateTriggerEndpoint", FIELD_TEXT), RW_SECRET },
@@ -115,15 +123,43 @@ static void task_stamp(struct arena *a, const struct json_object *was, struct js
     (void)was;
     (void)time;
     task_kind_settle(a, task_step_kinds, now, STEP);
+    if (json_at(now, TRIGGER "baseImageTrigger") &&
+        !json_at(now, TRIGGER "baseImageTrigger.status"))
+        json_put_at(now, TRIGGER "baseImageTrigger.status", json_new_text("Enabled"));
     if (json_at(now, "properties.platform") && !json_at(now, "properties.platform.architecture"))
         json_put_at(now, "properties.platform.architecture", json_new_text("amd64"));
+}
+
+static void name_only(void *ctx, const char *key, struct json_object *value)
+{
+    (void)value;
+    json_set(ctx, key, NULL);
+}
+
+/* Whose credentials a task has may be seen, what they are may not. */
+static void show_custom_registries(const struct json_object *body, struct json_object *shown)
+{
+    const struct json_object *stored = json_at(body, CUSTOM_REGISTRIES);
+    struct json_object *names;
+
+    if (json_kind(stored) != JSON_OBJECT)
+        return;
+    names = json_new_object();
+    json_each(stored, name_only, names);
+    json_put_at(shown, CUSTOM_REGISTRIES, names);
 }
 
 static void task_show(struct arena *a, struct control *control, const struct resource *resource,
                       struct json_object *shown)
 {
+    const struct json_object *triggers = json_at(shown, TRIGGER "sourceTriggers");
+
     show_created(a, control, resource, shown);
     task_arguments_hide(a, shown, STEP);
+    show_custom_registries(resource->body, shown);
+    /* All members of it are secrets, and an empty one would be no valid answer. */
+    for (size_t i = 0; i < json_count(triggers); i++)
+        body_unset(a, json_item(triggers, i), SOURCE "sourceControlAuthProperties");
 }
 
 static int list_details(struct action_run *run, struct error *err)

@@ -1,12 +1,17 @@
 /* Microsoft.ContainerRegistry/registries/tokens. Passwords are made by generateCredentials alone:
- * the body keeps their names and times, the hashes are secrets of the resource, the text is nowhere. A
- * request that lists passwords says which of them stay. */
+ * the body keeps their names and times, the hashes are secrets of the resource, the text is
+ * nowhere. A request that lists passwords says which of them stay. */
 #include "controlplane/types/token.h"
 
+#include <string.h>
+
 #include "common/base/arena.h"
+#include "common/base/clock.h"
 #include "common/base/text.h"
+#include "common/crypto/certificate.h"
 #include "common/json/json.h"
 
+#include "controlplane/api/errors.h"
 #include "controlplane/provision/publish_tokens.h"
 #include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
@@ -16,7 +21,8 @@
 #include "controlplane/types/shared.h"
 #include "controlplane/types/versions.h"
 
-#define PASSWORDS "properties.credentials.passwords"
+#define PASSWORDS              "properties.credentials.passwords"
+#define CERTIFICATES           "properties.credentials.certificates"
 #define NOT_PUBLISHED_RETRY_MS 200
 /* A registry may have 50,000 tokens. */
 #define TOKEN_DRIFT_MS 600000
@@ -49,7 +55,7 @@ static const struct field fields[] = {
     ROW_CREATED,
     ROW_STATE,
     { ROW_IN(token, "properties.scopeMapId", FIELD_TEXT, scope_map_id), RW, .max = ID_MAX_BYTES },
-    { ROW("properties.credentials.certificates", FIELD_LIST), RW, .def = "[]",
+    { ROW(CERTIFICATES, FIELD_LIST), .flags = FIELD_RW | FIELD_BY_NAME, .def = "[]",
       .of = certificate_fields, .max = 2 },
     { ROW(PASSWORDS, FIELD_LIST), RW, .of = password_fields, .max = TOKEN_PASSWORDS },
     { ROW("properties.status", FIELD_TEXT), RW_NOCASE, .oneof = states_lower,
@@ -66,6 +72,52 @@ static struct json_object *entry_of(const struct json_object *list, const char *
     return NULL;
 }
 
+/* 1: *ret is what the entry's text holds; 0: it has none. */
+static int read_certificate(struct arena *a, const struct json_object *entry,
+                            struct certificate *ret, struct error *err)
+{
+    const char *text = json_text(entry, "encodedPemCertificate");
+    size_t len = 0;
+    const uint8_t *pem = text ? text_unbase64(a, text, strlen(text), &len) : NULL;
+
+    if (!text)
+        return 0;
+    if (!pem || certificate_parse(a, pem, len, ret, err))
+        return fail_at(err, &E_INVALID_PARAMETER, CERTIFICATES,
+                       "'encodedPemCertificate' is not the Base64 text of a PEM file with a"
+                       " certificate of an RSA key of 2048 to 8192 bits or a P-256 key.");
+    return 1;
+}
+
+static int token_precheck(struct arena *a, const struct json_object *body, struct error *err)
+{
+    const struct json_object *list = json_at(body, CERTIFICATES);
+    struct certificate certificate;
+
+    for (size_t i = 0; i < json_count(list); i++) {
+        if (read_certificate(a, json_item(list, i), &certificate, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* What a certificate says of itself counts, not what the request says of it. */
+static void describe_certificates(struct arena *a, struct json_object *now)
+{
+    struct json_object *list = json_at(now, CERTIFICATES);
+
+    for (size_t i = 0; i < json_count(list); i++) {
+        struct json_object *entry = json_item(list, i);
+        struct certificate certificate;
+        struct error ignored = { 0 };
+
+        if (read_certificate(a, entry, &certificate, &ignored) <= 0)
+            continue; /* the precheck has refused what cannot be read */
+        json_set_text(entry, "thumbprint", certificate.fingerprint);
+        json_set_text(entry, "expiry", clock_rfc3339(a, certificate.expires_us));
+    }
+}
+
 /* Of the passwords there are, those the request keeps; their expiry may be moved. */
 static void token_stamp(struct arena *a, const struct json_object *was, struct json_object *now,
                         const char *time)
@@ -74,8 +126,8 @@ static void token_stamp(struct arena *a, const struct json_object *was, struct j
     const struct json_object *stored = was ? json_at(was, PASSWORDS) : NULL;
     struct json_object *kept = json_new_array();
 
-    (void)a;
     (void)time;
+    describe_certificates(a, now);
     for (size_t i = 0; i < json_count(stored); i++) {
         struct json_object *entry = json_copy(json_item(stored, i));
         const struct json_object *wish = entry_of(given, json_text(entry, "name"));
@@ -145,6 +197,7 @@ const struct resource_type token_type = {
     .api_versions = scope_map_versions,
     .size = sizeof(struct token),
     .fields = fields,
+    .precheck = token_precheck,
     .steps = steps,
     .drift_ms = TOKEN_DRIFT_MS,
     .stamp = token_stamp,

@@ -36,7 +36,7 @@ static const struct field fields[] = {
     { ROW("properties.status", FIELD_TEXT), RW_NOCASE, .oneof = states_lower,
       .def = "\"enabled\"" },
     { ROW("properties.scope", FIELD_TEXT), RW, .def = "\"\"", .max = 256,
-      .pattern = "([a-z0-9][a-z0-9._/-]*(:([A-Za-z0-9_][A-Za-z0-9._-]*|\\*))?)?" },
+      .pattern = "([A-Za-z0-9][A-Za-z0-9._/-]*(:([A-Za-z0-9_][A-Za-z0-9._-]*|\\*))?)?" },
     { ROW_IN(webhook, "properties.actions", FIELD_TEXT_LIST, actions),
       .flags = FIELD_RW | FIELD_REQUIRED | FIELD_NOCASE, .oneof = events, .max = 5 },
     ROW_STATE,

@@ -1,12 +1,16 @@
 """The types below a registry: each created, read, changed, listed, deleted; defaults, refusals, quotas
 and gates; and what their clients depend on."""
 
+import base64
 import datetime
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from support.instance import API, GROUPS_API, OperationFailed, eventually
 
@@ -284,15 +288,29 @@ def test_token_refusals(instance, premium, basic):
     tokens.delete(it)
 
 
-def test_token_certificates_are_stored(premium):
+def test_token_certificates_are_described(premium):
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime(2026, 1, 1)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "device")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(
+        key.public_key()).serial_number(7).not_valid_before(now).not_valid_after(
+        datetime.datetime(2030, 1, 1)).sign(key, hashes.SHA256())
+    pem = base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
     it = make_token(premium, [PULL_APP])
     tokens = Children(premium, "tokens")
     tokens.patch(it, {"credentials": {"certificates": [
-        {"name": "certificate1", "expiry": "2030-01-01T00:00:00Z", "thumbprint": "ab" * 20,
-         "encodedPemCertificate": "LS0tLS1CRUdJTi"}]}})
-    shown = tokens.get(it)["properties"]["credentials"]["certificates"]
-    assert shown == [{"name": "certificate1", "expiry": "2030-01-01T00:00:00Z",
-                      "thumbprint": "ab" * 20}]
+        {"name": "certificate1", "expiry": "2040-01-01T00:00:00Z", "thumbprint": "ab" * 20,
+         "encodedPemCertificate": pem}]}})
+    # What the certificate says counts, and its text is not shown again.
+    want = [{"name": "certificate1", "expiry": "2030-01-01T00:00:00Z",
+             "thumbprint": made.fingerprint(hashes.SHA1()).hex()}]
+    assert tokens.get(it)["properties"]["credentials"]["certificates"] == want
+    # A patch of the list by name keeps what it does not mention.
+    tokens.patch(it, {"credentials": {"certificates": [{"name": "certificate1"}]}})
+    assert tokens.get(it)["properties"]["credentials"]["certificates"] == want
+    reply = tokens.call("PATCH", it, {"properties": {"credentials": {"certificates": [
+        {"name": "certificate2", "encodedPemCertificate": "LS0tLS1CRUdJTi"}]}}})
+    assert reply.status_code == 400 and code(reply) == "InvalidParameter"
     tokens.delete(it)
 
 
