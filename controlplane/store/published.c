@@ -113,7 +113,7 @@ const struct pg_stmt published_statements[] = {
     [S_KEYS_REMOVE] = { "published_keys_remove",
                         "delete from directory_keys where kid <> all ($1)", "text[]" },
     [S_SIZE] = { "published_size",
-                 "select coalesce(sum(size), 0)::int8 from blobs where registry_id = $1",
+                 "select coalesce(sum(bytes), 0)::int8 from registry_usage where registry_id = $1",
                  "uuid" },
     [S_IDS] = { "published_ids",
                 "select id from registries where published_at < now() - $1 * interval '1 s'"

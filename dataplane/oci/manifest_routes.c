@@ -14,6 +14,7 @@
 #include "dataplane/oci/reference.h"
 #include "dataplane/oci/reply.h"
 #include "dataplane/plane.h"
+#include "dataplane/store/snapshot.h"
 
 #define TAGS_MAX         100 /* of one PUT */
 #define CONFIG_MAX_BYTES ((int64_t)1024 * 1024)
@@ -192,6 +193,7 @@ static void read_platform(struct http_request *req, const struct manifest *m,
 static void fill_write(const struct http_request *req, const struct manifest *m,
                        struct manifest_write *w)
 {
+    w->storage_limit = call_of(req)->snapshot->storage_limit;
     w->media_type = m->media_type;
     w->artifact_type = m->artifact_type;
     w->config_media_type = m->config_media_type;

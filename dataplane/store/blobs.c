@@ -77,9 +77,8 @@ struct publish_job {
     struct blob_writer *w;
     const struct digest *named;
     int64_t storage_limit;
-    bool is_written;  /* the bytes stand under their digest because of us */
-    bool is_reserved; /* their size counts as used */
-    bool is_new;      /* and is this transaction's to add */
+    bool is_written;          /* the bytes stand under their digest because of us */
+    struct usage_claim claim; /* of their size */
 };
 
 struct mount_job {
@@ -189,12 +188,9 @@ static int place_bytes(struct pg_conn *conn, struct arena *a, struct publish_job
         *ret_id = pg_get_int(r, 0, 0);
         return intact == 1 ? 0 : write_bytes(conn, a, job, ref, ret_id, err);
     }
-    if (job->storage_limit > 0 && !job->is_reserved) {
-        if (usage_reserve(s, conn, a, (int64_t)ref->size, job->storage_limit, err) != 0)
-            return -1;
-        job->is_reserved = true;
-    }
-    job->is_new = true;
+    if (usage_claim(s, conn, a, &job->claim, (int64_t)ref->size, job->storage_limit, err) != 0)
+        return -1;
+    job->claim.is_used = true;
     return write_bytes(conn, a, job, ref, ret_id, err);
 }
 
@@ -206,7 +202,7 @@ static int publish_work(struct pg_conn *conn, struct arena *a, void *ctx, struct
     char text[DIGEST_TEXT_MAX];
     int64_t repository = 0, id = 0;
 
-    job->is_new = false;
+    job->claim.is_used = false; /* of a run that is repeated */
     blob_writer_ref(job->w, &ref);
     digest_text(&ref.digest, text);
     if (repository_hold(conn, a, s, job->repository, &repository, err) != 0 ||
@@ -237,8 +233,7 @@ int blob_publish(const struct store *s, struct arena *a, const char *repository,
     blob_writer_ref(w, &ref);
     pthread_mutex_t *guard = guard_lock(&ref.digest);
     int status = pg_transact(s->db, a, publish_work, &job, err);
-    if (job.is_reserved)
-        usage_settle(s->usage, status == 0 && job.is_new ? USAGE_KEPT : USAGE_UNKNOWN);
+    usage_settle(s->usage, &job.claim, status == 0);
     guard_unlock(&guard);
     if (status != 0)
         return -1;

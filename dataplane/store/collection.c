@@ -1,8 +1,9 @@
 /* One review. It waits for nobody: whoever holds the blob or its digest is using it, so the review
- * is put off. With both held, no push can begin to rely on the blob until this transaction ends,
- * and each statement sees all that came before. Links go first, in a transaction of their own; then
- * the file, then the row: a crash in between leaves a row that no repository has, which the next
- * review removes and a push heals; never a link to a lost file. */
+ * is put off; a link that somebody holds is left for later. With both held, no push can begin to
+ * rely on the blob until this transaction ends, and each statement sees all that came before. Links
+ * go first, in a transaction of their own; then the file, then the row: a crash in between leaves a
+ * row that no repository has, which the next review removes and a push heals; never a link to a
+ * lost file. */
 #include "dataplane/store/collection.h"
 
 #include "common/base/arena.h"
@@ -15,13 +16,13 @@
 
 enum {
     DUE,
+    TAKE,
     HOLD,
     EXISTS,
     HOLD_DIGEST,
     UNLINK,
     USERS,
     REMOVE,
-    DROP,
     PUT_OFF,
     NEXT,
     HOLD_REPOSITORY,
@@ -35,6 +36,13 @@ const struct pg_stmt collection_statements[] = {
               "and queued_at <= now() - make_interval(secs => $2) "
               "order by queued_at limit 1 for update skip locked",
               "uuid float8" },
+    /* All that are due for it, before anything is looked at: what is queued later is not answered
+     * by this review. */
+    [TAKE] = { "collection_take",
+               "delete from blob_reviews where id = any (array(select id from blob_reviews "
+               "where blob_id = $1 and queued_at <= now() - make_interval(secs => $2) "
+               "for update skip locked))",
+               "int8 float8" },
     [HOLD] = { "collection_hold", "select digest from blobs where id = $1 for update skip locked",
                "int8" },
     [EXISTS] = { "collection_exists", "select exists (select from blobs where id = $1)", "int8" },
@@ -43,10 +51,15 @@ const struct pg_stmt collection_statements[] = {
                       "text text" },
     [UNLINK] = { "collection_unlink",
                  "delete from repository_blobs l using repositories r where l.blob_id = $1 "
-                 "and r.id = l.repository_id and l.created_at <= now() - make_interval(secs => $2) "
+                 "and r.id = l.repository_id and l.repository_id = any (array("
+                 "select f.repository_id from repository_blobs f where f.blob_id = $1 "
+                 "and f.created_at <= now() - make_interval(secs => $2) "
                  "and not exists (select from manifest_blobs mb join manifests m "
                  "on m.id = mb.manifest_id where mb.blob_id = $1 "
-                 "and m.repository_id = l.repository_id) returning r.id, r.name",
+                 "and m.repository_id = f.repository_id) "
+                 "and not exists (select from blob_reviews y where y.blob_id = $1 "
+                 "and y.queued_at > now() - make_interval(secs => $2)) "
+                 "for update of f skip locked)) returning r.id, r.name",
                  "int8 float8" },
     [USERS] = { "collection_users",
                 "select exists (select from repository_blobs where blob_id = $1) "
@@ -54,17 +67,16 @@ const struct pg_stmt collection_statements[] = {
                 "exists (select from repository_blobs l where l.blob_id = $1 "
                 "and not exists (select from manifest_blobs mb join manifests m "
                 "on m.id = mb.manifest_id where mb.blob_id = $1 "
-                "and m.repository_id = l.repository_id))",
+                "and m.repository_id = l.repository_id)), "
+                "exists (select from blob_reviews where blob_id = $1)",
                 "int8" },
     [REMOVE] = { "collection_remove", "delete from blobs where id = $1", "int8" },
-    [DROP] = { "collection_drop", "delete from blob_reviews where blob_id = $1", "int8" },
     [PUT_OFF] = { "collection_put_off",
-                  "update blob_reviews set queued_at = now(), attempts = attempts + 1 "
-                  "where blob_id = $1",
-                  "int8" },
+                  "insert into blob_reviews (blob_id, registry_id) values ($1, $2)", "int8 uuid" },
+    /* Queued by this transaction's own unlinking. */
     [NEXT] = { "collection_next",
                "update blob_reviews set queued_at = now() - make_interval(secs => $2) "
-               "where blob_id = $1",
+               "where blob_id = $1 and xmin = pg_current_xact_id()::xid",
                "int8 float8" },
     [HOLD_REPOSITORY] = { "collection_hold_repository",
                           "select id from repositories where id = $1 for update skip locked",
@@ -94,6 +106,13 @@ static int run_on(struct pg_conn *conn, struct arena *a, int statement, int64_t 
     return PG_RUN(conn, a, &collection_statements[statement], ret, err, pg_int(id));
 }
 
+static int put_off(struct pg_conn *conn, struct arena *a, const struct store *s, int64_t id,
+                   struct error *err)
+{
+    return PG_RUN(conn, a, &collection_statements[PUT_OFF], NULL, err, pg_int(id),
+                  pg_text(s->registry_id));
+}
+
 /* 1: the blob and its digest are ours; 0: not now, or gone, which has been seen to. */
 static int hold(struct pg_conn *conn, struct arena *a, struct review_job *job, int64_t id,
                 struct digest *ret, struct error *err)
@@ -119,7 +138,7 @@ static int hold(struct pg_conn *conn, struct arena *a, struct review_job *job, i
     }
     if (is_ours)
         return 1;
-    return run_on(conn, a, is_there ? PUT_OFF : DROP, id, NULL, err);
+    return is_there ? put_off(conn, a, s, id, err) : 0;
 }
 
 /* Takes unused links away, and repositories that are empty then. */
@@ -162,6 +181,9 @@ static int review_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
         return 0;
     job->review->is_found = true;
     int64_t id = pg_get_int(r, 0, 0);
+    if (PG_RUN(conn, a, &collection_statements[TAKE], NULL, err, pg_int(id),
+               pg_text(arena_printf(a, "%lld", (long long)job->delay_s))) != 0)
+        return -1;
     int held = hold(conn, a, job, id, &digest, err);
     if (held != 1)
         return held;
@@ -169,16 +191,18 @@ static int review_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
         return -1;
     if (pg_get_bool(r, 0, 0))
         /* A link still young is looked at again; a use that ends later queues by itself. */
-        return run_on(conn, a, pg_get_bool(r, 0, 1) ? PUT_OFF : DROP, id, NULL, err);
+        return pg_get_bool(r, 0, 1) ? put_off(conn, a, s, id, err) : 0;
     /* Nobody may reach it when its file goes, also if this process dies then: so the links go in a
      * transaction of their own, and the next review, due at once, takes the rest. */
     if (job->review->repository_count > 0)
         return PG_RUN(conn, a, &collection_statements[NEXT], NULL, err, pg_int(id),
                       pg_text(arena_printf(a, "%lld", (long long)job->delay_s)));
+    if (pg_get_bool(r, 0, 2)) /* its last use ended a short while ago: a later review's business */
+        return 0;
     if (FAILPOINT("collect.before_remove"))
         return fail_errno(err, "collect a blob");
     if (s->blobs->driver->remove(s->blobs, &digest, err) != 0 ||
-        run_on(conn, a, REMOVE, id, NULL, err) != 0 || run_on(conn, a, DROP, id, NULL, err) != 0)
+        run_on(conn, a, REMOVE, id, NULL, err) != 0)
         return -1;
     job->review->is_removed = true;
     return FAILPOINT("collect.before_commit") ? fail_errno(err, "collect a blob") : 0;
@@ -192,7 +216,7 @@ int collection_review(const struct store *s, struct arena *a, int64_t delay_s, s
     int status = pg_transact(s->db, a, review_work, &job, err);
     guard_unlock(&job.guard);
     if (status != 0 || ret->is_removed)
-        usage_forget(s->usage);
+        usage_note_less(s->usage);
     if (status != 0)
         return -1;
     return ret->is_removed && FAILPOINT("collect.after_commit") ? fail_errno(err, "collect a blob")

@@ -3,8 +3,11 @@
  * codes of oci/errors.h, and leave the caches of this process to their caller.
  *
  * Locks are taken in one order: repository (for key share: it stays), blobs (for key share: the
- * collector keeps away), manifests, tags. A deletion takes the row itself for update first and
- * looks at its users in the next statement, so it sees whoever came before it. */
+ * collector keeps away), manifests, tags, the links between manifests, tombstones; several of a
+ * kind by key, in one statement. A deletion takes the row itself for update and looks at its users
+ * in the next statement, so it sees whoever came before it. Counters and the collector's queue are
+ * never waited for (migration 0008), and the collector waits for nobody: so there are no deadlocks.
+ */
 #ifndef PORTOLAN_STORE_CONTENT_H
 #define PORTOLAN_STORE_CONTENT_H
 
@@ -35,6 +38,10 @@ struct store {
  * E_DISALLOWED when it may not be written to. */
 MUST_CHECK int repository_hold(struct pg_conn *conn, struct arena *a, const struct store *s,
                                const char *name, int64_t *ret_id, struct error *err);
+/* Holds the row of one that is there until the transaction ends: 1, 0 when there is none. What
+ * deletes something of a repository begins with this. */
+MUST_CHECK int repository_keep(struct pg_conn *conn, struct arena *a, const struct store *s,
+                               const char *name, struct error *err);
 /* Sets when the repository last changed, to the second; never waits for another writer. */
 MUST_CHECK int repository_touch(struct pg_conn *conn, struct arena *a, int64_t id,
                                 struct error *err);
@@ -107,6 +114,7 @@ struct manifest_write {
     size_t child_count;
     const char *const *tags;
     size_t tag_count;
+    int64_t storage_limit; /* as blob_publish() has it, for the payload; 0: none */
 };
 
 /* E_MANIFEST_BLOB_UNKNOWN with one detail for each digest that is not there. */

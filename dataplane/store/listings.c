@@ -122,12 +122,11 @@ static int referrers_work(struct pg_conn *conn, struct arena *a, void *ctx, stru
     struct referrer_list *ret = job->referrers;
     struct pg_result *r = NULL;
 
-    const struct pg_arg args[] = { pg_text(job->s->registry_id),
-                                   pg_text(job->repository),
-                                   key_arg(a, job->subject),
-                                   job->last_digest ? key_arg(a, job->last_digest) : pg_null(),
-                                   pg_int(job->count + 1),
-                                   pg_text(job->artifact_type) };
+    const struct pg_arg args[] = {
+        pg_text(job->s->registry_id), pg_text(job->repository),
+        key_arg(a, job->subject),     job->last_digest ? key_arg(a, job->last_digest) : pg_null(),
+        pg_int(job->count + 1),       pg_text(job->artifact_type)
+    };
     bool is_typed = job->artifact_type != NULL;
     if (pg_run(conn, a, &listing_statements[is_typed ? REFERRERS_OF_TYPE : REFERRERS], args,
                is_typed ? 6 : 5, &r, err) != 0)

@@ -9,6 +9,7 @@
 #include "common/base/failpoint.h"
 #include "dataplane/oci/errors.h"
 #include "dataplane/store/key.h"
+#include "dataplane/store/usage.h"
 
 /* SQL stands in columns of its own. */
 /* clang-format off */
@@ -61,7 +62,7 @@ const struct pg_stmt manifest_statements[] = {
                  "config_media_type, architecture, os, annotations, subject, payload, image_size, "
                  "clock, origin) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
                  "on conflict (repository_id, digest) do update set clock = excluded.clock "
-                 "returning id",
+                 "returning id, xmax = '0'::xid",
                  "int8 bytea text text text text text jsonb bytea bytea int8 int8 text" },
     [ALIAS] = { "manifest_alias",
                 "insert into manifest_aliases (repository_id, digest, manifest_id) "
@@ -84,9 +85,11 @@ const struct pg_stmt manifest_statements[] = {
                    "updated_at = now(), clock = $4, origin = $5 where t.can_write",
                    "int8 int8 text[] int8 text" },
     [UNBURY] = { "manifest_unbury",
-                 "delete from tombstones where registry_id = $1 and ((kind = 'manifest' "
-                 "and key = $2) or (kind = 'tag' and key = any ($3)) "
-                 "or (kind = 'repository' and key = $4))",
+                 "delete from tombstones t using (select kind, key from tombstones "
+                 "where registry_id = $1 and ((kind = 'manifest' and key = $2) "
+                 "or (kind = 'tag' and key = any ($3)) or (kind = 'repository' and key = $4)) "
+                 "order by kind, key for update) d "
+                 "where t.registry_id = $1 and t.kind = d.kind and t.key = d.key",
                  "uuid text text[] text" },
     [LOCK] = { "manifest_lock",
                "select m.id, r.id, r.can_write and m.can_write and m.can_delete "
@@ -99,7 +102,12 @@ const struct pg_stmt manifest_statements[] = {
                   "order by name for update",
                   "int8" },
     [DROP_TAGS] = { "manifest_drop_tags", "delete from tags where manifest_id = $1", "int8" },
-    [DROP_PARENTS] = { "manifest_drop_parents", "delete from manifest_children where child_id = $1",
+    /* And the links to its children, which would go by cascade in an order of their own. */
+    [DROP_PARENTS] = { "manifest_drop_parents",
+                       "delete from manifest_children c using (select manifest_id, child_id "
+                       "from manifest_children where child_id = $1 or manifest_id = $1 "
+                       "order by manifest_id, child_id for update) l "
+                       "where c.manifest_id = l.manifest_id and c.child_id = l.child_id",
                        "int8" },
     [REMOVE] = { "manifest_remove", "delete from manifests where id = $1", "int8" },
     [BURY] = { "manifest_bury",
@@ -136,6 +144,7 @@ struct find_job {
 struct write_job {
     const struct store *s;
     const struct manifest_write *w;
+    struct usage_claim claim; /* of the payload's size */
 };
 
 /* Ids of held rows, as texts for an int8[] parameter. */
@@ -267,25 +276,31 @@ static int hold_references(struct pg_conn *conn, struct arena *a, const struct w
 }
 
 /* The manifest's row: the one of the same content, or a new one. */
-static int place_manifest(struct pg_conn *conn, struct arena *a, const struct write_job *job,
-                          int64_t repository, int64_t *ret_id, bool *ret_is_new, struct error *err)
+static int place_manifest(struct pg_conn *conn, struct arena *a, struct write_job *job,
+                          int64_t repository, int64_t *ret_id, struct error *err)
 {
     const struct manifest_write *w = job->w;
     struct pg_result *r = NULL;
+    bool is_new;
+
+    job->claim.is_used = false; /* of a run that is repeated */
 
     if (PG_RUN(conn, a, &manifest_statements[EXISTING], &r, err, pg_int(repository),
                key_arg(a, &w->digest), key_arg(a, &w->sha256)) != 0)
         return -1;
-    *ret_is_new = pg_rows(r) == 0;
-    if (*ret_is_new &&
-        PG_RUN(conn, a, &manifest_statements[INSERT], &r, err, pg_int(repository),
-               key_arg(a, &w->digest), pg_text(w->media_type), pg_text(w->artifact_type),
-               pg_text(w->config_media_type), pg_text(w->architecture), pg_text(w->os),
-               pg_text(w->annotations), w->subject ? key_arg(a, w->subject) : pg_null(),
-               pg_bytes(w->payload, w->payload_len), pg_int(w->image_size), pg_int(hybrid_clock()),
-               pg_text(job->s->region)) != 0)
+    is_new = pg_rows(r) == 0;
+    if (is_new && usage_claim(job->s, conn, a, &job->claim, (int64_t)w->payload_len,
+                              w->storage_limit, err) != 0)
+        return -1;
+    if (is_new && PG_RUN(conn, a, &manifest_statements[INSERT], &r, err, pg_int(repository),
+                         key_arg(a, &w->digest), pg_text(w->media_type), pg_text(w->artifact_type),
+                         pg_text(w->config_media_type), pg_text(w->architecture), pg_text(w->os),
+                         pg_text(w->annotations), w->subject ? key_arg(a, w->subject) : pg_null(),
+                         pg_bytes(w->payload, w->payload_len), pg_int(w->image_size),
+                         pg_int(hybrid_clock()), pg_text(job->s->region)) != 0)
         return -1;
     *ret_id = pg_get_int(r, 0, 0);
+    job->claim.is_used = is_new && pg_get_bool(r, 0, 1);
     if (digest_equal(&w->digest, &w->sha256))
         return 0;
     if (PG_RUN(conn, a, &manifest_statements[ALIAS], NULL, err, pg_int(repository),
@@ -333,14 +348,13 @@ static int unbury(struct pg_conn *conn, struct arena *a, const struct write_job 
 
 static int write_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
-    const struct write_job *job = ctx;
+    struct write_job *job = ctx;
     struct ids blobs = { 0 }, children = { 0 };
     int64_t repository = 0, id = 0;
-    bool is_new = false;
 
     if (repository_hold(conn, a, job->s, job->w->repository, &repository, err) != 0 ||
         hold_references(conn, a, job, repository, &blobs, &children, err) != 0 ||
-        place_manifest(conn, a, job, repository, &id, &is_new, err) != 0)
+        place_manifest(conn, a, job, repository, &id, err) != 0)
         return -1;
     if (FAILPOINT("manifest.after_row"))
         return fail_errno(err, "store a manifest");
@@ -363,7 +377,9 @@ int manifest_store(const struct store *s, struct arena *a, const struct manifest
 {
     struct write_job job = { .s = s, .w = w };
 
-    if (pg_transact(s->db, a, write_work, &job, err) != 0)
+    int status = pg_transact(s->db, a, write_work, &job, err);
+    usage_settle(s->usage, &job.claim, status == 0);
+    if (status != 0)
         return -1;
     return FAILPOINT("manifest.after_commit") ? fail_errno(err, "store a manifest") : 0;
 }
@@ -406,6 +422,9 @@ static int remove_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     char text[DIGEST_TEXT_MAX];
 
     job->status = 0;
+    int kept = repository_keep(conn, a, job->s, job->repository, err);
+    if (kept != 1)
+        return kept;
     if (PG_RUN(conn, a, &manifest_statements[LOCK], &r, err, pg_text(job->s->registry_id),
                pg_text(job->repository), key_arg(a, job->digest)) != 0)
         return -1;
@@ -435,7 +454,9 @@ int manifest_remove(const struct store *s, struct arena *a, const char *reposito
 {
     struct find_job job = { .s = s, .repository = repository, .digest = digest };
 
-    if (pg_transact(s->db, a, remove_work, &job, err) != 0)
+    int status = pg_transact(s->db, a, remove_work, &job, err);
+    usage_note_less(s->usage);
+    if (status != 0)
         return -1;
     if (FAILPOINT("manifest_remove.after_commit"))
         return fail_errno(err, "remove a manifest");
@@ -449,6 +470,9 @@ static int remove_tag_work(struct pg_conn *conn, struct arena *a, void *ctx, str
     const char *key = grave(a, job->repository, ':', job->tag);
 
     job->status = 0;
+    int kept = repository_keep(conn, a, job->s, job->repository, err);
+    if (kept != 1)
+        return kept;
     if (PG_RUN(conn, a, &manifest_statements[LOCK_TAG], &r, err, pg_text(job->s->registry_id),
                pg_text(job->repository), pg_text(job->tag)) != 0)
         return -1;

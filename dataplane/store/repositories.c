@@ -6,6 +6,7 @@
 #include "common/base/failpoint.h"
 #include "dataplane/oci/errors.h"
 #include "dataplane/store/key.h"
+#include "dataplane/store/usage.h"
 
 enum { MAKE, HOLD, TOUCH, LOCK, MANIFESTS, TAGS, LOCKED_CONTENT, REMOVE, BURY };
 
@@ -79,6 +80,17 @@ int repository_hold(struct pg_conn *conn, struct arena *a, const struct store *s
     return fail_cause(err, &E_UNAVAILABLE, "repository %s keeps being removed", name);
 }
 
+int repository_keep(struct pg_conn *conn, struct arena *a, const struct store *s, const char *name,
+                    struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &repository_statements[HOLD], &r, err, pg_text(s->registry_id),
+               pg_text(name)) != 0)
+        return -1;
+    return pg_rows(r) == 1;
+}
+
 int repository_touch(struct pg_conn *conn, struct arena *a, int64_t id, struct error *err)
 {
     return PG_RUN(conn, a, &repository_statements[TOUCH], NULL, err, pg_int(id));
@@ -143,7 +155,9 @@ int repository_remove(const struct store *s, struct arena *a, const char *name,
     struct removal_job job = { .s = s, .name = name, .removal = ret };
 
     *ret = (struct repository_removal){ 0 };
-    if (pg_transact(s->db, a, remove_work, &job, err) != 0)
+    int status = pg_transact(s->db, a, remove_work, &job, err);
+    usage_note_less(s->usage);
+    if (status != 0)
         return -1;
     if (FAILPOINT("repository_remove.after_commit"))
         return fail_errno(err, "remove a repository");

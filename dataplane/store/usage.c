@@ -23,6 +23,7 @@ struct usage {
     int64_t bytes;      /* counted and reserved */
     unsigned under_way; /* reservations not settled */
     bool is_known;
+    bool is_less; /* some of it may be gone since the count */
 };
 
 struct usage *usage_new(void)
@@ -55,50 +56,77 @@ static int sum(const struct store *s, struct pg_conn *conn, struct arena *a, int
     return 0;
 }
 
-/* The lock is held. */
-static int reserve(const struct store *s, struct pg_conn *conn, struct arena *a, int64_t size,
-                   int64_t limit, struct error *err)
+/* Counts unless the count is known. The lock is held. */
+static int know(const struct store *s, struct pg_conn *conn, struct arena *a, struct error *err)
 {
     struct usage *u = s->usage;
 
     /* Too much by the last count may be too little by a new one, which needs quiet. */
     while (!u->is_known && u->under_way > 0)
         (void)pthread_cond_wait(&u->settled, &u->lock);
-    if (!u->is_known) {
-        if (sum(s, conn, a, &u->bytes, err) != 0)
+    if (u->is_known)
+        return 0;
+    if (sum(s, conn, a, &u->bytes, err) != 0)
+        return -1;
+    u->is_known = true;
+    u->is_less = false;
+    return 0;
+}
+
+/* The lock is held. */
+static int reserve(const struct store *s, struct pg_conn *conn, struct arena *a, int64_t size,
+                   int64_t limit, struct error *err)
+{
+    struct usage *u = s->usage;
+
+    for (;;) {
+        if (know(s, conn, a, err) != 0)
             return -1;
-        u->is_known = true;
+        if (u->bytes <= limit && size <= limit - u->bytes)
+            break;
+        if (!u->is_less)
+            return fail(err, &E_STORAGE_FULL, "the storage limit of this registry is reached");
+        u->is_known = false;
     }
-    if (limit > 0 && (u->bytes > limit || size > limit - u->bytes))
-        return fail(err, &E_STORAGE_FULL, "the storage limit of this registry is reached");
     u->bytes += size;
     u->under_way++;
     return 0;
 }
 
-int usage_reserve(const struct store *s, struct pg_conn *conn, struct arena *a, int64_t size,
-                  int64_t limit, struct error *err)
+int usage_claim(const struct store *s, struct pg_conn *conn, struct arena *a,
+                struct usage_claim *claim, int64_t size, int64_t limit, struct error *err)
 {
-    (void)pthread_mutex_lock(&s->usage->lock);
-    int status = reserve(s, conn, a, size, limit, err);
-    (void)pthread_mutex_unlock(&s->usage->lock);
-    return status;
+    if (claim->is_made)
+        return 0;
+    if (limit > 0) {
+        (void)pthread_mutex_lock(&s->usage->lock);
+        int status = reserve(s, conn, a, size, limit, err);
+        (void)pthread_mutex_unlock(&s->usage->lock);
+        if (status != 0)
+            return -1;
+        claim->is_held = true;
+    }
+    claim->is_made = true;
+    return 0;
 }
 
-void usage_settle(struct usage *u, enum usage_end end)
+void usage_settle(struct usage *u, const struct usage_claim *claim, bool is_committed)
 {
+    if (!claim->is_made)
+        return;
     (void)pthread_mutex_lock(&u->lock);
-    u->under_way--;
-    if (end == USAGE_UNKNOWN)
+    u->under_way -= claim->is_held;
+    /* Added past the count where there is no limit: it must not be trusted when one comes. */
+    if (!claim->is_held || !claim->is_used || !is_committed)
         u->is_known = false;
     (void)pthread_cond_broadcast(&u->settled);
     (void)pthread_mutex_unlock(&u->lock);
 }
 
-void usage_forget(struct usage *u)
+void usage_note_less(struct usage *u)
 {
     (void)pthread_mutex_lock(&u->lock);
-    u->is_known = false;
+    u->is_less = true;
     (void)pthread_mutex_unlock(&u->lock);
 }
 

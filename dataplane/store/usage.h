@@ -21,13 +21,22 @@ struct store;
 struct usage;
 struct usage *usage_new(void);
 void usage_free(struct usage *u); /* NULL is accepted */
-/* Room for size bytes more; conn counts when that is needed. E_STORAGE_FULL past the limit. */
-MUST_CHECK int usage_reserve(const struct store *s, struct pg_conn *conn, struct arena *a,
-                             int64_t size, int64_t limit, struct error *err);
-enum usage_end { USAGE_KEPT, USAGE_UNKNOWN };
-void usage_settle(struct usage *u, enum usage_end end);
-/* Content is gone, or may be: the next reservation counts anew. */
-void usage_forget(struct usage *u);
+/* One transaction's room; starts as zeros. */
+struct usage_claim {
+    bool is_made; /* something was claimed, or added without a limit */
+    bool is_held; /* the size is reserved */
+    bool is_used; /* set by the owner: the last run of the transaction added the size */
+};
+/* Room for size bytes more; conn counts when that is needed. E_STORAGE_FULL past the limit (0:
+ * none). Does nothing when the claim is made already, by a run of the transaction that is repeated.
+ * Before any lock that others with a claim may need. */
+MUST_CHECK int usage_claim(const struct store *s, struct pg_conn *conn, struct arena *a,
+                           struct usage_claim *claim, int64_t size, int64_t limit,
+                           struct error *err);
+/* The transaction's end; one that failed may have happened all the same. */
+void usage_settle(struct usage *u, const struct usage_claim *claim, bool is_committed);
+/* Content is gone, or may be: before anything is refused, it is counted anew. */
+void usage_note_less(struct usage *u);
 /* What the database counts. */
 MUST_CHECK int usage_read(const struct store *s, struct arena *a, int64_t *ret_bytes,
                           struct error *err);
