@@ -170,9 +170,11 @@ MUST_CHECK int resource_tally_below(struct pg_pool *db, struct arena *a, const c
 MUST_CHECK int resource_name_taken(struct pg_pool *db, struct arena *a, const char *type_key,
                                    const char *global_name, struct error *err);
 /* Starts the delete of whatever is in a group and not Deleting yet, wakes the reconcile loops, and
- * tells how many rows are left. */
+ * tells how many rows are left. Rows of plain types (in lower case), whose delete is nobody's work,
+ * go at once, children first. */
 MUST_CHECK int resource_empty_group(struct pg_pool *db, struct arena *a,
                                     const char *subscription_id, const char *group_key,
+                                    const char *const *plain_types, size_t plain_count,
                                     int64_t *ret_left, struct error *err);
 /* Creates the secrets a resource lacks (each wrapped by the caller) and reads all the named ones
  * back, in one transaction: two copies agree on whichever was first. */

@@ -9,7 +9,7 @@
 
 #include "controlplane/store/statements.h"
 
-enum { INSERT, UPDATE, DELETE_ONE, DELETE_GROUP, DELETE_BELOW, REMOVE, TOUCH, NOTIFY };
+enum { INSERT, UPDATE, DELETE_ONE, DELETE_GROUP, DROP_PLAIN, DELETE_BELOW, REMOVE, TOUCH, NOTIFY };
 
 /* A settled row is observed again soon, an unsettled one at once: not_before is the only clock. A
  * new generation starts with a clean slate of attempts. */
@@ -42,6 +42,11 @@ const struct pg_stmt resources_write_statements[] = {
                        "where r.subscription_id = $1 and r.group_key = $2 and r.state = t.old "
                        "and r.type_key <> 'microsoft.resources/resourcegroups'",
                        "uuid text text[] text[]" },
+    [DROP_PLAIN] = { "resource_drop_plain",
+                     "delete from resources r where r.subscription_id = $1 and r.group_key = $2 "
+                     "and r.state = 'Deleting' and r.type_key = any ($3) "
+                     "and not exists (select 1 from resources c where c.parent_uid = r.uid)",
+                     "uuid text text[]" },
     [DELETE_BELOW] = { "resource_start_delete_below",
                        "update resources r set state = t.new, generation = generation + 1, " DUE
                        " from unnest($2::text[], $3::text[]) as t (old, new) "
@@ -190,6 +195,8 @@ int work_notify(struct pg_conn *conn, struct arena *a, struct error *err)
 struct emptying {
     const char *subscription_id;
     const char *group_key;
+    const char *const *plain_types;
+    size_t plain_count;
     int64_t left;
 };
 
@@ -201,13 +208,21 @@ static int empty_group(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     if (resource_start_delete_group(conn, a, e->subscription_id, e->group_key, &moved, err) ||
         (moved > 0 && work_notify(conn, a, err)))
         return -1;
+    if (PG_RUN(conn, a, &resources_write_statements[DROP_PLAIN], NULL, err,
+               pg_text(e->subscription_id), pg_text(e->group_key),
+               pg_texts(e->plain_types, e->plain_count)))
+        return wrap(err, "drop rows of a group");
     return resource_count_in_group(conn, a, e->subscription_id, e->group_key, &e->left, err);
 }
 
 int resource_empty_group(struct pg_pool *db, struct arena *a, const char *subscription_id,
-                         const char *group_key, int64_t *ret_left, struct error *err)
+                         const char *group_key, const char *const *plain_types,
+                         size_t plain_count, int64_t *ret_left, struct error *err)
 {
-    struct emptying e = { .subscription_id = subscription_id, .group_key = group_key };
+    struct emptying e = { .subscription_id = subscription_id,
+                          .group_key = group_key,
+                          .plain_types = plain_types,
+                          .plain_count = plain_count };
 
     if (pg_transact(db, a, empty_group, &e, err))
         return wrap(err, "empty a group");

@@ -293,15 +293,15 @@ static void test_group(void **state)
     struct error err;
     int64_t left = 0;
 
-    must(resource_empty_group(pool, f->a, SUB, "g1", &left, &err), &err);
+    must(resource_empty_group(pool, f->a, SUB, "g1", NULL, 0, &left, &err), &err);
     assert_int_equal(left, 1);
     assert_int_equal(look(f, one->uid)->state, STATE_DELETING);
     assert_int_equal(look(f, group->uid)->state, STATE_SUCCEEDED);
     assert_int_equal(look(f, other->uid)->state, STATE_CREATING);
-    must(resource_empty_group(pool, f->a, SUB, "g1", &left, &err), &err);
+    must(resource_empty_group(pool, f->a, SUB, "g1", NULL, 0, &left, &err), &err);
     assert_int_equal(look(f, one->uid)->generation, 2);
     must(resource_remove(f->conn, f->a, one->uid, &err), &err);
-    must(resource_empty_group(pool, f->a, SUB, "g1", &left, &err), &err);
+    must(resource_empty_group(pool, f->a, SUB, "g1", NULL, 0, &left, &err), &err);
     assert_int_equal(left, 0);
 }
 
