@@ -65,7 +65,7 @@ int extension_open(struct call *c, const char *action, bool is_lock, struct exte
 {
     char *path = arena_strdup(c->arena, c->req->path), *name;
     const char *full = arena_printf(c->arena, "%s/%s", AUTHORIZATION, action);
-    bool is_read = text_ends(action, "/read"), is_delete = text_ends(action, "/delete");
+    bool is_read = text_ends(action, "/read");
     size_t len = scope_len(path);
 
     *ret = (struct extension){ 0 };
@@ -77,7 +77,7 @@ int extension_open(struct call *c, const char *action, bool is_lock, struct exte
     if (read_scope(c, path, ret, err) ||
         access_check(c->control, c->arena, &c->caller, full, ret->scope, err))
         return -1;
-    return is_read || is_lock ? 0 : lock_guard(c, ret->key, is_delete, err);
+    return is_read || is_lock ? 0 : lock_guard(c, ret->key, full, err);
 }
 
 int extension_hold(struct pg_conn *conn, struct call *c, const struct extension *x,

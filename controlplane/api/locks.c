@@ -1,6 +1,6 @@
 /* Microsoft.Authorization/locks at any scope, and the guard that changes pass. A ReadOnly lock
  * stops every change at its scope and below, a CanNotDelete lock deletes only; deleting what holds
- * something locked is stopped as well. */
+ * something locked is stopped as well. What deployment stacks deny passes the same guard. */
 #include "controlplane/api/locks.h"
 
 #include <string.h>
@@ -14,11 +14,13 @@
 #include "controlplane/api/errors.h"
 #include "controlplane/api/extension.h"
 #include "controlplane/store/authorization.h"
+#include "controlplane/store/stacks.h"
 
 #define NAME_MAX_CHARS  260
 #define NOTES_MAX_BYTES 512
 
 static const struct error_code E_SCOPE_LOCKED = { "ScopeLocked", 409 };
+static const struct error_code E_DENIED = { "DenyAssignmentAuthorizationFailed", 403 };
 static const struct error_code E_LOCK_NOT_FOUND = { "LockNotFound", 404 };
 
 static const char *const versions[] = { "2020-05-01", "2017-04-01", "2016-09-01", "2015-01-01",
@@ -30,26 +32,50 @@ struct work {
     struct lock_row row;
     struct lock_row *rows;
     size_t count;
-    const char *scope;
-    bool is_delete;
+    const char *scope, *action;
+    struct stack_denial denial;
+    bool is_delete, is_denied;
     int found;
 };
 
 static int read_blocking(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct work *w = ctx;
+    bool has_denials = false;
+    int denied = 0;
 
     w->found = lock_row_blocking(conn, a, w->call->caller.tenant_id, w->at.key, w->is_delete,
-                                 &w->scope, err);
-    return w->found < 0 ? -1 : 0;
+                                 &w->scope, &has_denials, err);
+    if (w->found == 0 && has_denials)
+        denied = stack_denies(conn, a, &w->call->caller, w->action, w->at.key, w->is_delete,
+                              &w->denial, err);
+    w->is_denied = denied > 0;
+    return w->found < 0 || denied < 0 ? -1 : 0;
 }
 
-int lock_guard(struct call *c, const char *id, bool is_delete, struct error *err)
+static int fail_denied(const struct work *w, const char *id, struct error *err)
 {
-    struct work w = { .call = c, .at.key = text_lower(c->arena, id), .is_delete = is_delete };
+    const struct caller *caller = &w->call->caller;
+
+    return fail(err, &E_DENIED,
+                "The client '%.100s' with object id '%s' has permission to perform action '%s' on "
+                "scope '%.400s'; however, the access is denied because of the deny assignment "
+                "with name 'Deny assignment '%s' created by Deployment Stack '%.300s'.' at scope "
+                "'%.400s'.",
+                caller->name, caller->object_id, w->action, id, w->denial.stack_uid,
+                w->denial.stack_id, w->denial.scope);
+}
+
+int lock_guard(struct call *c, const char *id, const char *action, struct error *err)
+{
+    struct work w = { .call = c, .at.key = text_lower(c->arena, id), .action = action,
+                      .is_delete = text_ends(action, "/delete") };
+    bool is_delete = w.is_delete;
 
     if (pg_with(c->control->db, c->arena, read_blocking, &w, err))
         return -1;
+    if (w.is_denied)
+        return fail_denied(&w, id, err);
     if (!w.found)
         return 0;
     return fail(err, &E_SCOPE_LOCKED,

@@ -267,17 +267,15 @@ static bool changes(const struct call *c)
 
 static enum stage_result authorise(struct call *c, struct error *err)
 {
-    const char *scope = c->resource_id;
+    const char *scope = c->resource_id, *action = rbac_of(c);
 
     if (!scope)
         scope = c->id.group ? arm_id_group(c->arena, &c->id) : arm_id_subscription(c->arena, &c->id);
     if (c->verb->target == TARGET_COLLECTION)
-        return list_access(c, rbac_of(c), scope, err) ? STAGE_FAILED : STAGE_NEXT;
-    if (access_check(c->control, c->arena, &c->caller, rbac_of(c), scope, err))
+        return list_access(c, action, scope, err) ? STAGE_FAILED : STAGE_NEXT;
+    if (access_check(c->control, c->arena, &c->caller, action, scope, err))
         return STAGE_FAILED;
-    return changes(c) && lock_guard(c, scope, text_eq(c->verb->method, "DELETE"), err)
-               ? STAGE_FAILED
-               : STAGE_NEXT;
+    return changes(c) && lock_guard(c, scope, action, err) ? STAGE_FAILED : STAGE_NEXT;
 }
 
 static enum stage_result load(struct call *c, struct error *err)

@@ -27,6 +27,7 @@ static const struct {
     { "Microsoft.Resources", "subscriptions/providers" },
     { "Microsoft.Resources", "resources" },
     { "Microsoft.Resources", "deployments" },
+    { "Microsoft.Resources", "deploymentStacks" },
     { "Microsoft.ContainerRegistry", "operations" },
     { "Microsoft.ContainerRegistry", "locations" },
     { "Microsoft.ContainerRegistry", "locations/operationResults" },

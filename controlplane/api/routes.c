@@ -49,11 +49,24 @@
         ENDPOINT("GET", s ONE "/operationStatuses/{operation}", deployment_status),                \
         ENDPOINT("GET", s ONE "/operationResults/{operation}", deployment_answer)
 
+#define STACK_ALL "/providers/Microsoft.Resources/deploymentStacks"
+#define STACK STACK_ALL "/{stack}"
+#define STACKS(s)                                                                                  \
+    ENDPOINT("GET", s STACK_ALL, stack_list_all), BODY("PUT", s STACK, stack_put_one),             \
+        ENDPOINT("GET", s STACK, stack_show_one), ENDPOINT("DELETE", s STACK, stack_delete),       \
+        BODY("POST", s STACK "/validate", stack_validate),                                         \
+        ENDPOINT("POST", s STACK "/exportTemplate", stack_export),                                 \
+        ENDPOINT("GET", s STACK "/operationStatuses/{operation}", stack_status),                   \
+        ENDPOINT("GET", s STACK "/operationResults/{operation}", stack_result)
+
 const struct http_route arm_routes[] = {
     DEPLOYMENTS(GROUP),
     DEPLOYMENTS(SUB),
     DEPLOYMENTS("/providers/Microsoft.Management/managementGroups/{management}"),
     DEPLOYMENTS(""),
+    STACKS(GROUP),
+    STACKS(SUB),
+    STACKS("/providers/Microsoft.Management/managementGroups/{management}"),
     ENDPOINT("GET", GROUP "/deployments/{deployment}/operations", deployment_operation_list),
     ENDPOINT("GET", GROUP "/deployments/{deployment}/operations/{operation}",
              deployment_operation_show),

@@ -23,7 +23,7 @@
 
 #define RETRY_AFTER "1"
 
-static int read_body(struct call *c, struct json_object **ret, struct error *err)
+int request_body(struct call *c, struct json_object **ret, struct error *err)
 {
     struct json_object *body = NULL;
     struct error reason;
@@ -41,8 +41,7 @@ static int read_body(struct call *c, struct json_object **ret, struct error *err
     return 0;
 }
 
-/* The error that goes out, when it holds more than `err` can; then 0 is right to return. */
-static int reply_refusal(struct call *c, const struct submission *s, const struct error *err)
+int reply_refusal(struct call *c, const struct submission *s, const struct error *err)
 {
     struct json_object *body;
 
@@ -60,7 +59,7 @@ static int start(struct call *c, struct submission *s, struct error *err)
     struct json_object *request = NULL;
     struct place place;
 
-    if (place_of(c, &place, err) || read_body(c, &request, err))
+    if (place_of(c, &place, err) || request_body(c, &request, err))
         return -1;
     *app = (struct http_app){ .routes = arm_routes, .ctx = c->arm };
     *s = (struct submission){
@@ -165,7 +164,7 @@ static int run_hash(struct call *c, struct error *err)
 {
     struct json_object *body = NULL, *out = NULL;
 
-    if (read_body(c, &body, err) ||
+    if (request_body(c, &body, err) ||
         payload_hash(c->arena, c->req->body, c->req->body_len, &out, err))
         return -1;
     reply_json(c, 200, out);

@@ -1,4 +1,5 @@
-/* Microsoft.Resources/deployments: one endpoint per row of the API, at every scope. */
+/* Microsoft.Resources/deployments and deploymentStacks: one endpoint per row of the API, at every
+ * scope. */
 #ifndef PORTOLAN_DEPLOYMENTS_ENDPOINTS_H
 #define PORTOLAN_DEPLOYMENTS_ENDPOINTS_H
 
@@ -19,5 +20,14 @@ extern const struct endpoint deployment_operation_list;
 extern const struct endpoint deployment_operation_show;
 extern const struct endpoint deployment_hash;
 extern const struct endpoint group_export;
+
+extern const struct endpoint stack_put_one;
+extern const struct endpoint stack_validate;
+extern const struct endpoint stack_delete;
+extern const struct endpoint stack_show_one;
+extern const struct endpoint stack_export;
+extern const struct endpoint stack_status;
+extern const struct endpoint stack_result;
+extern const struct endpoint stack_list_all;
 
 #endif

@@ -20,6 +20,7 @@
 #include "controlplane/deployments/seal.h"
 #include "controlplane/deployments/show.h"
 #include "controlplane/store/deployments.h"
+#include "controlplane/store/stacks.h"
 
 #define RETRY_AFTER "1"
 #define PAGE_MAX 100
@@ -148,7 +149,7 @@ static int run_delete(struct call *c, struct error *err)
 
     if (place_of(c, &place, err) ||
         access_check(c->control, c->arena, &c->caller, RIGHT("delete"), place.id, err) ||
-        lock_guard(c, place.id, true, err))
+        lock_guard(c, place.id, RIGHT("delete"), err))
         return -1;
     x.key = place.key;
     if (pg_transact(c->control->db, c->arena, remove_row, &x, err))
@@ -179,7 +180,9 @@ static int cancel_rows(struct pg_conn *conn, struct arena *a, void *ctx, struct 
 {
     struct cancel *x = ctx;
 
-    return deployment_cancel(conn, a, x->uid, x->error, &x->count, err);
+    if (deployment_cancel(conn, a, x->uid, x->error, &x->count, err))
+        return -1;
+    return stack_cancel(conn, a, x->uid, x->error, err);
 }
 
 static int run_cancel(struct call *c, struct error *err)

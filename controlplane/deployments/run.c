@@ -14,6 +14,7 @@
 #include "controlplane/deployments/failure.h"
 #include "controlplane/deployments/run_internal.h"
 #include "controlplane/deployments/seal.h"
+#include "controlplane/deployments/stack.h"
 #include "controlplane/deployments/submission.h"
 
 #define DELAY_MIN_MS 5
@@ -39,6 +40,7 @@ struct run *run_new(struct control *control, const struct http_app *app, struct 
             .app_id = json_text(who, "appId"),
             .name = json_text(who, "name"),
             .kind = json_text(who, "kind"),
+            .stack_uid = row->stack_uid,
         },
         .address = json_text(who, "address"),
         .secrets = { .arena = arena },
@@ -78,18 +80,10 @@ static int read_history(struct pg_conn *conn, struct arena *a, void *ctx, struct
     return deployment_operations(conn, a, h->deployment_uid, &h->ops, &h->count, err);
 }
 
-static struct run_node *find_node(struct run *r, const char *key)
-{
-    for (size_t i = 0; i < r->node_count; i++)
-        if (text_eq(r->nodes[i].key, key))
-            return &r->nodes[i];
-    return NULL;
-}
-
 /* What a run before this one had got done. */
 static void take_up(struct run *r, const struct deployment_operation *op)
 {
-    struct run_node *n = find_node(r, op->node_key);
+    struct run_node *n = run_find_node(r, op->node_key);
 
     if (!n && text_starts(op->node_key, DELETE_PREFIX) && json_text(op->target, "id")) {
         struct run_node gone = {
@@ -97,6 +91,7 @@ static void take_up(struct run *r, const struct deployment_operation *op)
             .id = json_text(op->target, "id"),
             .type = json_text(op->target, "resourceType"),
             .name = json_text(op->target, "resourceName"),
+            .api_version = json_text(op->target, "apiVersion"),
         };
 
         run_add_node(r, &gone);
@@ -250,6 +245,12 @@ static bool has_failed(const struct run *r)
     return false;
 }
 
+/* Whether something may have to go once all is there. */
+static bool cleans(const struct run *r)
+{
+    return run_has_stack(r) || text_eq(r->row->mode, "Complete");
+}
+
 static int step(struct run *r, struct arena *a, int *ret_changed, struct error *err)
 {
     if (r->phase == PHASE_OPEN && open_run(r, err))
@@ -261,10 +262,12 @@ static int step(struct run *r, struct arena *a, int *ret_changed, struct error *
         return -1;
     if (r->is_lost || is_live(r))
         return 0;
-    if (r->phase == PHASE_DEPLOY && !has_failed(r) && text_eq(r->row->mode, "Complete")) {
+    if (r->phase == PHASE_DEPLOY && !has_failed(r) && cleans(r)) {
+        if (run_has_stack(r) ? stack_leftovers(r, err) : run_leftovers(r, err))
+            return -1;
         r->phase = PHASE_CLEAN;
         *ret_changed = 1;
-        return run_leftovers(r, err);
+        return 0;
     }
     return run_finish(r, err);
 }

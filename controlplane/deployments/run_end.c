@@ -14,11 +14,14 @@
 #include "controlplane/deployments/failure.h"
 #include "controlplane/deployments/rerun.h"
 #include "controlplane/deployments/runtime.h"
+#include "controlplane/deployments/stack.h"
+#include "controlplane/store/stacks.h"
 
 #define DEPLOYMENT_TYPE "Microsoft.Resources/deployments"
 
 struct finish {
     struct run *run;
+    struct stack *stack; /* NULL: none */
     struct deployment row;
     struct deployment_operation op;
     int done;
@@ -34,12 +37,17 @@ static int write_end(struct pg_conn *conn, struct arena *a, void *ctx, struct er
             return -1;
     }
     f->done = deployment_finish(conn, a, f->run->owner, &f->row, err);
+    if (f->done > 0 && f->stack && stack_end(conn, a, f->stack, err))
+        return -1;
     return f->done < 0 ? -1 : 0;
 }
 
 static int end(struct run *r, struct finish *f, struct error *err)
 {
     f->run = r;
+    if (run_has_stack(r) &&
+        stack_outcome(r, f->row.state, f->row.outputs, f->row.error, &f->stack, err))
+        return -1;
     if (pg_transact(r->control->db, r->arena, write_end, f, err))
         return -1;
     r->is_lost = true; /* there is nothing more to do for this claim */
@@ -158,7 +166,8 @@ int run_leftovers(struct run *r, struct error *err)
             (above && strncmp(row->key, above, len) == 0 && row->key[len] == '/'))
             continue; /* what is below one that goes, goes with it */
         above = row->key;
-        run_add_node(r, &n);
+        if (!run_find_node(r, n.key)) /* a run before this one may have begun it */
+            run_add_node(r, &n);
     }
     return 0;
 }

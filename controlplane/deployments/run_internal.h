@@ -26,6 +26,7 @@ struct run_node {
     const struct plan_node *plan; /* NULL: something to delete */
     const char *key;              /* in the database */
     const char *id, *type, *name;
+    const char *api_version; /* of something to delete; NULL: the type's newest */
     enum node_state state;
     const char *awaits;
     int tries;
@@ -60,6 +61,7 @@ MUST_CHECK int node_start(struct run *r, struct run_node *n, struct error *err);
 MUST_CHECK int node_over(struct run *r, struct run_node *n, const struct deployment_wait *wait,
                          struct error *err);
 void run_add_node(struct run *r, const struct run_node *n);
+struct run_node *run_find_node(struct run *r, const char *key);
 
 /* run_end.c */
 /* Adds nodes for what Complete mode deletes. */

@@ -56,6 +56,8 @@ static struct json_object *target_json(struct arena *a, const struct run_node *n
     json_set_text(out, "resourceName", n->name);
     if (n->plan && n->plan->symbol)
         json_set_text(out, "symbolicName", n->plan->symbol);
+    if (n->api_version)
+        json_set_text(out, "apiVersion", n->api_version);
     return out;
 }
 
@@ -243,6 +245,7 @@ static int start_nested(struct run *r, struct arena *a, struct run_node *n,
         .peer_text = r->address,
         .request = body,
         .parent_uid = r->row->uid,
+        .stack_uid = r->row->stack_uid,
         .parent_link = json_text(r->payload, "link"),
     };
 
@@ -264,6 +267,13 @@ static int start_nested(struct run *r, struct arena *a, struct run_node *n,
 
 /* ---------------------------------------------------------------------------------------------- */
 
+static const char *version_of(const struct run_node *n)
+{
+    if (n->plan)
+        return n->plan->api_version;
+    return n->api_version ? n->api_version : arm_type_find(n->type).newest_version;
+}
+
 static int send_node(struct run *r, struct arena *a, struct run_node *n, struct json_object *body,
                 struct error *err)
 {
@@ -275,7 +285,7 @@ static int send_node(struct run *r, struct arena *a, struct run_node *n, struct 
         .peer_text = r->address,
         .method = n->plan ? "PUT" : "DELETE",
         .path = n->id,
-        .api_version = n->plan ? n->plan->api_version : arm_type_find(n->type).newest_version,
+        .api_version = version_of(n),
         .body = body,
     };
     const char *state;
@@ -341,4 +351,12 @@ void run_add_node(struct run *r, const struct run_node *n)
         r->node_cap = cap;
     }
     r->nodes[r->node_count++] = *n;
+}
+
+struct run_node *run_find_node(struct run *r, const char *key)
+{
+    for (size_t i = 0; i < r->node_count; i++)
+        if (text_eq(r->nodes[i].key, key))
+            return &r->nodes[i];
+    return NULL;
 }

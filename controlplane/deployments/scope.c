@@ -17,17 +17,24 @@
 
 bool scope_split(struct arena *a, const char *path, char **ret_scope, char **ret_name)
 {
-    static const char segment[] = "/providers/Microsoft.Resources/deployments";
+    return scope_split_at(a, path, "deployments", ret_scope, ret_name);
+}
+
+bool scope_split_at(struct arena *a, const char *path, const char *type, char **ret_scope,
+                    char **ret_name)
+{
+    const char *segment = arena_printf(a, "/providers/Microsoft.Resources/%s", type);
+    size_t len = strlen(segment);
     const char *at = NULL;
 
     for (const char *p = path; (p = strcasestr(p, segment)) != NULL; p++) {
-        if (p[sizeof(segment) - 1] == '/' || p[sizeof(segment) - 1] == '\0')
+        if (p[len] == '/' || p[len] == '\0')
             at = p;
     }
     if (!at)
         return false;
     *ret_scope = arena_strndup(a, path, (size_t)(at - path));
-    at += sizeof(segment) - 1;
+    at += len;
     *ret_name = at[0] && at[1] ? arena_strndup(a, at + 1, strcspn(at + 1, "/")) : NULL;
     return true;
 }

@@ -34,6 +34,9 @@ struct deploy_scope {
 /* Splits the path of a deployment, or of something below one, at its last DEPLOYMENTS_PATH: the
  * scope's text and the deployment's name (NULL when the path has none). */
 bool scope_split(struct arena *a, const char *path, char **ret_scope, char **ret_name);
+/* The same for another type of Microsoft.Resources, "deploymentStacks". */
+bool scope_split_at(struct arena *a, const char *path, const char *type, char **ret_scope,
+                    char **ret_name);
 /* Looks the scope up. The refusals are those of any request on it. */
 MUST_CHECK int scope_load(struct control *control, struct arena *a, const char *tenant_id,
                           const char *id, struct deploy_scope *ret, struct error *err);

@@ -362,6 +362,8 @@ static int accept_row(struct pg_conn *conn, struct arena *a, void *ctx, struct e
                         "location '%s'.",
                         x->row.location, x->row.name, x->was->location);
     }
+    if (x->s->beside && x->s->beside(conn, a, x->s->beside_ctx, &x->row, err))
+        return -1;
     x->found = deployment_put(conn, a, &x->row, &x->is_replaced, &x->active, err);
     return x->found < 0 ? -1 : 0;
 }
@@ -408,6 +410,7 @@ int submission_accept(struct submission *s, struct deployment **ret, bool *ret_r
         .subscription_id = s->scope.subscription_id,
         .group_uid = s->scope.group_uid,
         .parent_uid = s->parent_uid,
+        .stack_uid = s->stack_uid,
         .operation_id = arena_strdup(s->arena, operation),
         .correlation_id = s->correlation_id,
         .caller = caller_json(s),

@@ -18,6 +18,7 @@ struct deployment;
 struct error;
 struct http_app;
 struct json_object;
+struct pg_conn;
 struct plan;
 struct template_context;
 
@@ -32,6 +33,11 @@ struct submission {
     const char *scope_id, *name;
     const struct json_object *request; /* {location, tags, properties} */
     const char *parent_uid;            /* of a nested one */
+    const char *stack_uid;             /* of the stack it belongs to; NULL: none */
+    /* What is written in the transaction that accepts it, before its own row; may be NULL. */
+    int (*beside)(struct pg_conn *conn, struct arena *a, void *ctx, const struct deployment *row,
+                  struct error *err);
+    void *beside_ctx;
     const char *parent_link;           /* what relativePath is relative to; NULL: nothing */
     const char *shown_template;        /* what export shows; NULL: the template itself */
     const struct json_object *inherited_secrets; /* texts to mask; NULL: none */

@@ -23,6 +23,9 @@ struct caller {
     const char *app_id; /* NULL for users */
     const char *name;   /* display name or appid, for systemData and the activity log */
     const char *kind;   /* "Application", "User", "ManagedIdentity": systemData's createdByType */
+    /* The deployment stack in whose name the caller works: what that one denies others, it may. NULL
+     * for all requests from outside. */
+    const char *stack_uid;
 };
 
 /* The codes of a failed sign-in, as ARM names them. */

@@ -122,10 +122,12 @@ const struct pg_stmt authorization_statements[] = {
                     " order by scope_key, name_key limit " LIST_MAX,
                     "uuid text bool" },
     [LOCK_BLOCKING] = { "lock_blocking",
-                        "select scope from locks where tenant_id = $1"
+                        "select (select scope from locks where tenant_id = $1"
                         " and (level = 'ReadOnly' or $3)"
                         " and (" ABOVE("$2") " or ($3 and " BELOW("$2") "))"
-                        " order by scope_key, name_key limit 1",
+                        " order by scope_key, name_key limit 1),"
+                        " exists (select 1 from deployment_stacks"
+                        " where tenant_id = $1 and deny_mode <> 'none')",
                         "uuid text bool" },
     { 0 },
 };
@@ -375,14 +377,13 @@ int lock_row_list(struct pg_conn *conn, struct arena *a, const char *tenant_id,
 
 int lock_row_blocking(struct pg_conn *conn, struct arena *a, const char *tenant_id,
                       const char *scope_key, bool is_delete, const char **ret_scope,
-                      struct error *err)
+                      bool *ret_denials, struct error *err)
 {
     struct pg_result *r = NULL;
     if (PG_RUN(conn, a, &authorization_statements[LOCK_BLOCKING], &r, err, pg_text(tenant_id),
                pg_text(scope_key), pg_bool(is_delete)))
         return wrap(err, "look for locks");
-    if (pg_rows(r) == 0)
-        return 0;
     *ret_scope = pg_get_text(r, 0, 0);
-    return 1;
+    *ret_denials = pg_get_bool(r, 0, 1);
+    return *ret_scope != NULL;
 }

@@ -103,9 +103,9 @@ MUST_CHECK int lock_row_list(struct pg_conn *conn, struct arena *a, const char *
                              const char *scope_key, bool is_below, struct lock_row **ret,
                              size_t *ret_count, struct error *err);
 /* The scope whose lock stands in the way of a change: at or above scope_key, of a delete also below
- * it. 1/0/-1. */
+ * it. *ret_denials: some deployment stack denies something (store/stacks.h). 1/0/-1. */
 MUST_CHECK int lock_row_blocking(struct pg_conn *conn, struct arena *a, const char *tenant_id,
                                  const char *scope_key, bool is_delete, const char **ret_scope,
-                                 struct error *err);
+                                 bool *ret_denials, struct error *err);
 
 #endif

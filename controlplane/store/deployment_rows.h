@@ -16,7 +16,7 @@ struct pg_result;
     "d.uid, d.key, d.id, d.name, d.scope_key, d.tenant_id, d.subscription_id, d.group_uid, "       \
     "d.parent_uid, d.operation_id, d.correlation_id, d.caller, d.location, d.mode, d.state, "      \
     "d.tags, d.shown, d.template, d.sealed, d.outputs, d.resources, d.error, d.accepted_at, "      \
-    "d.ended_at"
+    "d.ended_at, d.stack_uid"
 
 MUST_CHECK int deployment_from_row(const struct pg_result *r, size_t row, struct arena *a,
                                    struct deployment *ret, struct error *err);

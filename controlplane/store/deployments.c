@@ -39,10 +39,11 @@ const struct pg_stmt deployment_statements[] = {
     [PUT] = { "deployment_put",
               "insert into deployments (uid, key, id, name, scope_key, tenant_id, "
               "subscription_id, group_uid, parent_uid, operation_id, correlation_id, caller, "
-              "location, mode, state, tags, shown, template, sealed) values ($1, $2, $3, $4, $5, "
-              "$6, $7, $8, $9, $10, $11, $12, $13, $14, 'Accepted', $15, $16, $17, $18)",
+              "location, mode, state, tags, shown, template, sealed, stack_uid) values ($1, $2, "
+              "$3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'Accepted', $15, $16, $17, "
+              "$18, $19)",
               "uuid text text text text uuid uuid uuid uuid uuid text jsonb text text jsonb jsonb "
-              "text text" },
+              "text text uuid" },
     [CANCEL] = { "deployment_cancel",
                  "with recursive below as (select uid from deployments where uid = $1 "
                  "union select d.uid from deployments d join below b on d.parent_uid = b.uid), "
@@ -102,6 +103,7 @@ int deployment_from_row(const struct pg_result *r, size_t row, struct arena *a,
         .sealed = pg_get_text(r, row, 18),
         .accepted_us = pg_get_time_us(r, row, 22),
         .ended_us = pg_is_null(r, row, 23) ? 0 : pg_get_time_us(r, row, 23),
+        .stack_uid = pg_get_text(r, row, 24),
     };
     if (read_json(r, row, 11, a, &ret->caller, err) || read_json(r, row, 15, a, &ret->tags, err) ||
         read_json(r, row, 16, a, &ret->shown, err) ||
@@ -201,7 +203,8 @@ int deployment_put(struct pg_conn *conn, struct arena *a, const struct deploymen
                pg_text(d->subscription_id), pg_text(d->group_uid), pg_text(d->parent_uid),
                pg_text(d->operation_id), pg_text(d->correlation_id), json_arg(a, d->caller),
                pg_text(d->location), pg_text(d->mode), json_arg(a, d->tags),
-               json_arg(a, d->shown), pg_text(d->template_sealed), pg_text(d->sealed)))
+               json_arg(a, d->shown), pg_text(d->template_sealed), pg_text(d->sealed),
+               pg_text(d->stack_uid)))
         return wrap(err, "put deployment");
     if (PG_RUN0(conn, a, &deployment_statements[NOTIFY], NULL, err))
         return wrap(err, "notify");

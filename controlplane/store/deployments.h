@@ -27,6 +27,7 @@ struct deployment {
     const char *subscription_id; /* NULL above subscriptions */
     const char *group_uid;       /* NULL outside groups */
     const char *parent_uid;      /* NULL unless nested */
+    const char *stack_uid;       /* NULL unless it carries out a stack, or is nested in one */
     const char *operation_id, *correlation_id;
     struct json_object *caller;  /* {tenantId, objectId, appId, name, kind} */
     const char *location;

@@ -18,6 +18,7 @@ extern const struct pg_stmt placement_statements[];
 extern const struct pg_stmt region_statements[];
 extern const struct pg_stmt deployment_statements[];
 extern const struct pg_stmt deployment_run_statements[];
+extern const struct pg_stmt stack_statements[];
 extern const struct pg_stmt authorization_statements[];
 extern const struct pg_stmt directory_statements[];
 extern const struct pg_stmt credential_statements[];

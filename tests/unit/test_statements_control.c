@@ -35,6 +35,7 @@ static const struct {
     { "identity", identity_statements },
     { "deployments", deployment_statements },
     { "deployment_runs", deployment_run_statements },
+    { "stacks", stack_statements },
     { "authorization", authorization_statements },
     { "directory", directory_statements },
     { "credentials", credential_statements },
