@@ -12,6 +12,7 @@
 #include "common/http/server.h"
 #include "common/proc/proc.h"
 #include "controlplane/api/arm.h"
+#include "controlplane/api/dump.h"
 #include "controlplane/control.h"
 #include "controlplane/deployments/worker.h"
 #include "controlplane/identity/identity.h"
@@ -31,7 +32,7 @@ static const char usage[] =
     "\n"
     "  portolan-controlplane init [settings]     make databases, regions, first service principal\n"
     "  portolan-controlplane serve [settings]    run\n"
-    "  portolan-controlplane --dump types|routes|fsm\n"
+    "  portolan-controlplane --dump types|routes|operations|states|openapi\n"
     "  portolan-controlplane --help | --version\n"
     "\n"
     "Settings are flags, PORTOLAN_… environment variables, or lines of the file --config names:\n";

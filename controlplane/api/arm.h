@@ -3,10 +3,6 @@
 #ifndef PORTOLAN_API_ARM_H
 #define PORTOLAN_API_ARM_H
 
-#include <stdio.h>
-
-#include "common/base/cleanup.h"
-
 struct control;
 struct http_app;
 
@@ -14,8 +10,5 @@ struct http_app;
  * stopped. */
 void arm_app(struct control *control, struct http_app *ret);
 void arm_app_done(struct http_app *app);
-
-/* Prints what the tables say: "types", "routes" or "fsm", as Markdown. -1 for anything else. */
-MUST_CHECK int dump(const char *what, FILE *out);
 
 #endif

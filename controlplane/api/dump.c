@@ -1,5 +1,5 @@
 /* The tables as Markdown, for docs/generated: what the code does is what the pages say. */
-#include "controlplane/api/arm.h"
+#include "controlplane/api/dump.h"
 
 #include <string.h>
 
@@ -13,9 +13,14 @@
 #include "controlplane/types/all.h"
 
 static const char *const kind_names[FIELD_KIND_MAX] = {
-    [FIELD_TEXT] = "text",      [FIELD_BOOL] = "boolean", [FIELD_INT] = "integer",
-    [FIELD_TIME] = "time",      [FIELD_TEXT_LIST] = "list of texts",
-    [FIELD_TEXT_MAP] = "map of texts", [FIELD_LIST] = "list", [FIELD_JSON] = "any",
+    [FIELD_TEXT] = "text",
+    [FIELD_BOOL] = "boolean",
+    [FIELD_INT] = "integer",
+    [FIELD_TIME] = "time",
+    [FIELD_TEXT_LIST] = "list of texts",
+    [FIELD_TEXT_MAP] = "map of texts",
+    [FIELD_LIST] = "list",
+    [FIELD_JSON] = "any",
 };
 
 static const char *mutability(const struct field *f)
@@ -38,13 +43,11 @@ static void dump_values(const struct field *f, FILE *out)
 static void dump_fields(const struct field *table, const char *prefix, FILE *out)
 {
     for (const struct field *f = table; f->path; f++) {
-        (void)fprintf(out, "| `%s%s` | %s | %s%s | %s%s%s | ", prefix, f->path,
-                      kind_names[f->kind], mutability(f),
-                      f->flags & FIELD_REQUIRED ? ", required" : "", f->def ? "`" : "",
-                      f->def ? f->def : "", f->def ? "`" : "");
+        (void)fprintf(out, "| `%s%s` | %s | %s%s | %s%s%s | ", prefix, f->path, kind_names[f->kind],
+                      mutability(f), f->flags & FIELD_REQUIRED ? ", required" : "",
+                      f->def ? "`" : "", f->def ? f->def : "", f->def ? "`" : "");
         dump_values(f, out);
-        (void)fprintf(out, " | %s | %s |\n", sku_text((enum sku)f->gate),
-                      f->since ? f->since : "");
+        (void)fprintf(out, " | %s | %s |\n", sku_text((enum sku)f->gate), f->since ? f->since : "");
         if (f->of) {
             char below[512];
 
@@ -71,7 +74,8 @@ static void dump_type(const struct resource_type *t, FILE *out)
         (void)fprintf(out, "\n");
     }
     if (t->actions) {
-        (void)fprintf(out, "\n| action | method | permission | what it does |\n|---|---|---|---|\n");
+        (void)fprintf(out,
+                      "\n| action | method | permission | what it does |\n|---|---|---|---|\n");
         for (const struct action *x = t->actions; x->name; x++)
             (void)fprintf(out, "| %s | %s | `%s` | %s |\n", x->name, x->method, x->rbac,
                           x->description);
@@ -108,7 +112,40 @@ static void dump_routes(FILE *out)
                       v->rbac ? v->rbac : "the action's");
 }
 
-static void dump_fsm(FILE *out)
+static void dump_operation(const struct resource_type *t, const char *tail, bool is_data,
+                           const char *does, FILE *out)
+{
+    (void)fprintf(out, "| `%s/%s` | %s | %s |\n", t->rbac ? t->rbac : t->name, tail,
+                  is_data ? "data" : "management", does);
+}
+
+static bool is_elsewhere(const char *rbac)
+{
+    const char *dot = strchr(rbac, '.');
+
+    return dot && dot < strchr(rbac, '/');
+}
+
+static void dump_operations(FILE *out)
+{
+    (void)fprintf(out, "# Operations that roles permit\n\n| operation | plane | what it permits |\n"
+                       "|---|---|---|\n");
+    for (const struct resource_type *const *t = all_types; *t; t++) {
+        dump_operation(*t, "read", false, "Reads and lists.", out);
+        if (((*t)->refuses & REFUSES_WRITES) != REFUSES_WRITES)
+            dump_operation(*t, "write", false, "Creates and changes.", out);
+        if (!((*t)->refuses & REFUSES_DELETE))
+            dump_operation(*t, "delete", false, "Deletes.", out);
+        for (const struct action *x = (*t)->actions; x && x->name; x++) {
+            if (!is_elsewhere(x->rbac))
+                dump_operation(*t, x->rbac, false, x->description, out);
+        }
+        for (const struct rbac_row *r = (*t)->data_plane; r && r->name; r++)
+            dump_operation(*t, r->name, r->is_data, r->description, out);
+    }
+}
+
+static void dump_states(FILE *out)
 {
     (void)fprintf(out, "# States of a resource\n\n```mermaid\nstateDiagram-v2\n    [*] --> %s\n",
                   state_name(state_table[0].from));
@@ -128,7 +165,11 @@ int dump(const char *what, FILE *out)
     static const struct {
         const char *name;
         void (*run)(FILE *out);
-    } dumps[] = { { "types", dump_types }, { "routes", dump_routes }, { "fsm", dump_fsm } };
+    } dumps[] = { { "types", dump_types },
+                  { "routes", dump_routes },
+                  { "operations", dump_operations },
+                  { "states", dump_states },
+                  { "openapi", dump_openapi } };
 
     for (size_t i = 0; i < ARRAY_LEN(dumps); i++) {
         if (text_eq(what, dumps[i].name)) {

@@ -36,7 +36,7 @@ enum state_event {
 };
 
 /* The transition table: {from, event, to, comment}; anything else is refused. Also printed as a
- * Mermaid diagram by `portolan-controlplane --dump fsm`. */
+ * Mermaid diagram by `portolan-controlplane --dump states`. */
 struct state_row {
     enum resource_state from;
     enum state_event event;
