@@ -31,6 +31,8 @@ struct control_settings {
     char *login_edge_listen; /* login host: listener behind the edge */
     char *graph_listen;     /* graph host: plain listener, or NULL */
     char *graph_edge_listen; /* graph host: listener behind the edge */
+    char *vault_listen;      /* vault hosts: plain listener, or NULL */
+    char *vault_edge_listen; /* vault hosts: listener behind the edge */
     int64_t password_grant; /* 1: clients may send people's passwords to the token endpoint */
     char *federation_allow; /* address ranges of OIDC issuers beside public ones; spaces between */
     char *federation_ca_file; /* what their certificates are checked by; NULL: the system's */

@@ -1,5 +1,5 @@
 /* portolan-controlplane: `init` makes the databases ready, `serve` runs the management API, the
- * login and graph hosts and the reconcile loop, `--dump` prints what the tables say. */
+ * login, graph and vault hosts and the reconcile loop, `--dump` prints what the tables say. */
 #include <poll.h>
 #include <unistd.h>
 
@@ -16,6 +16,7 @@
 #include "controlplane/control.h"
 #include "controlplane/deployments/worker.h"
 #include "controlplane/identity/identity.h"
+#include "controlplane/keyvault/keyvault.h"
 #include "controlplane/reconcile/loop.h"
 
 #define EVENT_THREADS 2
@@ -38,8 +39,8 @@ static const char usage[] =
     "Settings are flags, PORTOLAN_… environment variables, or lines of the file --config names:\n";
 
 struct servers {
-    struct http_app arm, login, graph;
-    struct http_server *management, *identity, *directory;
+    struct http_app arm, login, graph, vault;
+    struct http_server *management, *identity, *directory, *vaults;
 };
 
 static int complain(const struct error *err)
@@ -122,7 +123,7 @@ static int load_edge_secret(struct arena *a, const struct control_settings *s, c
 {
     *ret = NULL;
     if (!listener(s->edge_listen) && !listener(s->login_edge_listen) &&
-        !listener(s->graph_edge_listen))
+        !listener(s->graph_edge_listen) && !listener(s->vault_edge_listen))
         return 0;
     if (file_read(a, s->edge_secret_file, SECRET_FILE_MAX, ret, NULL, err))
         return wrap(err, "edge secret");
@@ -163,6 +164,10 @@ static int start_servers(struct control *control, struct arena *a, struct server
     config.edge_listen = listener(s->graph_edge_listen);
     if (http_server_start(&config, &servers->graph, &servers->directory, err))
         return wrap(err, "graph server");
+    config.listen = listener(s->vault_listen);
+    config.edge_listen = listener(s->vault_edge_listen);
+    if (http_server_start(&config, &servers->vault, &servers->vaults, err))
+        return wrap(err, "vault server");
     return 0;
 }
 
@@ -174,6 +179,8 @@ static void stop_servers(struct servers *servers)
         http_server_stop(servers->identity, HTTP_GRACE_MS);
     if (servers->directory)
         http_server_stop(servers->directory, HTTP_GRACE_MS);
+    if (servers->vaults)
+        http_server_stop(servers->vaults, HTTP_GRACE_MS);
 }
 
 /* 0 after a clean stop, -1 when it could not start. */
@@ -187,6 +194,7 @@ static int serve(struct control *control, struct arena *a, int stop_fd, struct e
     arm_app(control, &servers.arm);
     identity_app(control, &servers.login);
     graph_app(control, &servers.graph);
+    keyvault_app(control, &servers.vault);
     if (start_servers(control, a, &servers, err) || reconcile_start(control, &loop, err) ||
         deployer_start(control, &servers.arm, &deployer, err)) {
         rc = -1;

@@ -43,6 +43,9 @@ static const struct setting rows[] = {
     TEXT("graph-listen", graph_listen, NULL, "Graph host: plain listener; none."),
     TEXT("graph-edge-listen", graph_edge_listen, NULL,
          "Graph host: listener behind the edge; run/graph.sock."),
+    TEXT("vault-listen", vault_listen, NULL, "Vault hosts: plain listener; none."),
+    TEXT("vault-edge-listen", vault_edge_listen, NULL,
+         "Vault hosts: listener behind the edge; run/vault.sock."),
     NUMBER("password-grant", password_grant, "1", 0, 1,
            "1: the token endpoint takes people's names and passwords (az login -u -p)."),
     TEXT("federation-allow", federation_allow, NULL,
@@ -159,6 +162,8 @@ static void complete_addresses(struct arena *a, struct control_settings *s)
         s->login_edge_listen = arena_printf(a, "unix:%s/run/login.sock", s->state);
     if (!s->graph_edge_listen)
         s->graph_edge_listen = arena_printf(a, "unix:%s/run/graph.sock", s->state);
+    if (!s->vault_edge_listen)
+        s->vault_edge_listen = arena_printf(a, "unix:%s/run/vault.sock", s->state);
 }
 
 int control_settings_load(struct arena *a, int argc, char **argv, int first,

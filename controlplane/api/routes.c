@@ -11,12 +11,14 @@
 #include "controlplane/api/providers.h"
 #include "controlplane/api/role_assignments.h"
 #include "controlplane/api/subscriptions.h"
+#include "controlplane/api/vaults.h"
 #include "controlplane/deployments/endpoints.h"
 
 #define SUB "/subscriptions/{subscription}"
 #define GROUP SUB "/resourceGroups/{group}"
 #define ENDPOINT(m, p, e)                                                                          \
     { .method = m, .pattern = p, .run = endpoint_run, .plane = &(e), .is_nocase = true }
+#define VAULTS "/providers/Microsoft.KeyVault/"
 /* An extension resource at any scope, and at the tenant. */
 #define AUTH "/providers/Microsoft.Authorization/"
 #define EXTENSION(m, t, e) ENDPOINT(m, "/{scope*}" AUTH t, e), ENDPOINT(m, AUTH t, e)
@@ -90,6 +92,11 @@ const struct http_route arm_routes[] = {
     ENDPOINT("GET", SUB "/providers/{provider}/locations/{location}/operationResults/{operation}",
              operation_result),
     ENDPOINT("GET", SUB "/{resource*}/operationStatuses/{operation}", operation_status),
+    ENDPOINT("GET", SUB VAULTS "deletedVaults", deleted_vaults_list),
+    ENDPOINT("GET", SUB VAULTS "locations/{location}/deletedVaults/{vault}", deleted_vault_show),
+    ENDPOINT("POST", SUB VAULTS "locations/{location}/deletedVaults/{vault}/purge",
+             deleted_vault_remove),
+    BODY("PUT", GROUP VAULTS "vaults/{vault}/accessPolicies/{kind}", vault_policies_put),
     EXTENSION("GET", "roleDefinitions", role_definitions_list),
     EXTENSION("GET", "roleDefinitions/{name}", role_definition_show),
     EXTENSION_BODY("PUT", "roleDefinitions/{name}", role_definition_put),

@@ -208,19 +208,27 @@ static bool condition_holds(const struct condition *condition, const char *actio
     return names.count > 0 && text_eq(names.items[0], "*");
 }
 
-bool access_view_allows(const struct principal_view *view, const char *action,
-                        const char *scope_key)
+typedef bool allows_fn(const struct role *role, const char *action);
+
+static bool some_role_allows(const struct principal_view *view, allows_fn *allows,
+                             const char *action, const char *scope_key)
 {
     if (!view->exists || !view->principal.is_enabled)
         return false;
     for (size_t i = 0; i < view->assignment_count; i++) {
         const struct assignment_row *row = &view->assignments[i];
         struct role role;
-        if (role_of(row, &role) && applies_at(view, row, scope_key) && role_allows(&role, action) &&
+        if (role_of(row, &role) && applies_at(view, row, scope_key) && allows(&role, action) &&
             (!row->condition || condition_holds(view->conditions[i], action)))
             return true;
     }
     return false;
+}
+
+bool access_view_allows(const struct principal_view *view, const char *action,
+                        const char *scope_key)
+{
+    return some_role_allows(view, role_allows, action, scope_key);
 }
 
 static bool is_same_tenant(const struct principal_view *view, const struct caller *caller)
@@ -228,20 +236,32 @@ static bool is_same_tenant(const struct principal_view *view, const struct calle
     return view->exists && text_eq_nocase(view->principal.tenant_id, caller->tenant_id);
 }
 
-int access_check(struct control *control, struct arena *a, const struct caller *caller,
-                 const char *action, const char *scope, struct error *err)
+static int check(struct control *control, struct arena *a, const struct caller *caller,
+                 allows_fn *allows, const char *action, const char *scope, struct error *err)
 {
     const struct principal_view *view = NULL;
     if (access_view(control, a, caller->object_id, &view, err) != 0)
         return -1;
     if (is_same_tenant(view, caller) &&
-        access_view_allows(view, action, access_scope_key(a, scope)))
+        some_role_allows(view, allows, action, access_scope_key(a, scope)))
         return 0;
     return fail(err, &E_AUTHORIZATION_FAILED,
                 "The client '%s' with object id '%s' does not have authorization to perform action "
                 "'%s' over scope '%s' or the scope is invalid. If access was recently granted, "
                 "please refresh your credentials.",
                 caller->app_id ? caller->app_id : caller->name, caller->object_id, action, scope);
+}
+
+int access_check(struct control *control, struct arena *a, const struct caller *caller,
+                 const char *action, const char *scope, struct error *err)
+{
+    return check(control, a, caller, role_allows, action, scope, err);
+}
+
+int access_check_data(struct control *control, struct arena *a, const struct caller *caller,
+                      const char *action, const char *scope, struct error *err)
+{
+    return check(control, a, caller, role_allows_data, action, scope, err);
 }
 
 int access_any(struct control *control, struct arena *a, const struct caller *caller,

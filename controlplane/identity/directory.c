@@ -96,6 +96,7 @@ const char *const *directory_audience_names(struct arena *a, const struct contro
         break;
     case AUDIENCE_VAULT:
         names[0] = arena_printf(a, "https://vault.%s", control->settings->domain);
+        names[1] = arena_printf(a, "%s:%lld", names[0], (long long)control->settings->port);
         break;
     case AUDIENCE_MAX:
         break;

@@ -53,6 +53,10 @@ MUST_CHECK int identity_authenticate(struct control *control, struct http_reques
  * above allows action ("Microsoft.ContainerRegistry/registries/read"). scope is an ARM id. */
 MUST_CHECK int access_check(struct control *control, struct arena *a, const struct caller *caller,
                             const char *action, const char *scope, struct error *err);
+/* The same for data actions, which only dataActions of roles allow. */
+MUST_CHECK int access_check_data(struct control *control, struct arena *a,
+                                 const struct caller *caller, const char *action,
+                                 const char *scope, struct error *err);
 /* 1 when any assignment lets the caller see something at or below scope, 0 when not. */
 MUST_CHECK int access_any(struct control *control, struct arena *a, const struct caller *caller,
                           const char *scope, struct error *err);

@@ -18,6 +18,7 @@
 #include "controlplane/reconcile/watch.h"
 #include "controlplane/store/leases.h"
 #include "controlplane/store/operations.h"
+#include "controlplane/store/vaults.h"
 
 #define SLEEP_MAX_MS 5000
 #define RETRY_MS 1000 /* after the database failed */
@@ -225,7 +226,9 @@ static int prune(struct pg_conn *conn, struct arena *a, void *ctx, struct error 
     int is_ours = lease_chore(conn, a, "operation_prune", err);
 
     (void)ctx;
-    return is_ours > 0 ? operation_prune(conn, a, err) : is_ours;
+    if (is_ours <= 0)
+        return is_ours;
+    return operation_prune(conn, a, err) || vaults_prune(conn, a, err) ? -1 : 0;
 }
 
 /* Failures here are logged and tried again at the next round: the work is never urgent. */

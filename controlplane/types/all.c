@@ -17,6 +17,7 @@
 #include "controlplane/types/scope_map.h"
 #include "controlplane/types/token.h"
 #include "controlplane/types/user_assigned_identity.h"
+#include "controlplane/types/vault.h"
 
 const struct resource_type *const all_types[] = {
     &resource_group_type,
@@ -38,6 +39,7 @@ const struct resource_type *const all_types[] = {
     &token_type,
     &webhook_type,
     &user_assigned_identity_type,
+    &vault_type,
     NULL,
 };
 

@@ -184,7 +184,8 @@ def test_two_control_planes_share_the_work(hurt, tmp_path):
     command = [f"{hurt.state}/bin/portolan-controlplane", "serve", "--config", f"{hurt.state}/config",
                "--edge-listen", f"unix:{hurt.state}/run/management-2.sock",
                "--login-edge-listen", f"unix:{hurt.state}/run/login-2.sock",
-               "--graph-edge-listen", f"unix:{hurt.state}/run/graph-2.sock"]
+               "--graph-edge-listen", f"unix:{hurt.state}/run/graph-2.sock",
+               "--vault-edge-listen", f"unix:{hurt.state}/run/vault-2.sock"]
     owner = os.stat(f"{hurt.state}/run").st_uid
     if os.geteuid() == 0 and owner != 0:
         command = ["setpriv", f"--reuid={owner}", f"--regid={owner}", "--clear-groups"] + command

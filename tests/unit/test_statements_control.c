@@ -39,6 +39,7 @@ static const struct {
     { "authorization", authorization_statements },
     { "directory", directory_statements },
     { "credentials", credential_statements },
+    { "vaults", vault_statements },
 };
 
 static struct test_postgres *server;

@@ -1,0 +1,82 @@
+/* The vault hosts' routes. Clients write the newest version as an empty segment at the end. */
+#include "controlplane/keyvault/keyvault.h"
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+
+#include "controlplane/keyvault/call.h"
+
+static const struct error_code E_NO_ROUTE = { "NotFound", 404 };
+static const struct error_code E_METHOD = { "MethodNotAllowed", 405 };
+
+#define PLAIN(m, p, e)                                                                             \
+    { .method = m, .pattern = p, .body = HTTP_BODY_NONE, .run = vault_serve, .plane = &(e),        \
+      .is_nocase = true },                                                                         \
+    { .method = m, .pattern = p "/", .body = HTTP_BODY_NONE, .run = vault_serve, .plane = &(e),    \
+      .is_nocase = true }
+#define BODY(m, p, e)                                                                              \
+    { .method = m, .pattern = p, .body = HTTP_BODY_BUFFER, .max_body = VAULT_BODY_MAX_BYTES,       \
+      .run = vault_serve, .plane = &(e), .is_nocase = true },                                      \
+    { .method = m, .pattern = p "/", .body = HTTP_BODY_BUFFER, .max_body = VAULT_BODY_MAX_BYTES,   \
+      .run = vault_serve, .plane = &(e), .is_nocase = true }
+
+#define S "/secrets"
+#define DS "/deletedsecrets"
+
+static const struct http_route routes[] = {
+    PLAIN("GET", S, secret_list),
+    BODY("PUT", S "/{name}", secret_set),
+    PLAIN("GET", S "/{name}", secret_get),
+    PLAIN("GET", S "/{name}/versions", secret_versions),
+    PLAIN("GET", S "/{name}/{version}", secret_get),
+    BODY("PATCH", S "/{name}", secret_change),
+    BODY("PATCH", S "/{name}/{version}", secret_change),
+    PLAIN("DELETE", S "/{name}", secret_delete),
+    PLAIN("GET", DS, secret_deleted_list),
+    PLAIN("GET", DS "/{name}", secret_deleted),
+    PLAIN("POST", DS "/{name}/recover", secret_recover),
+    PLAIN("DELETE", DS "/{name}", secret_purge),
+    { 0 },
+};
+
+/* A body is not read before it is known who sends it. */
+static void admit(struct http_request *req)
+{
+    if (!http_header(req, "Authorization"))
+        vault_refuse(req);
+}
+
+static void missing(struct http_request *req, bool is_method_wrong)
+{
+    struct error err;
+
+    (void)fail(&err, is_method_wrong ? &E_METHOD : &E_NO_ROUTE,
+               "There is nothing at the path of the request.");
+    vault_reply_error(req, &err);
+}
+
+static void done(struct http_request *req)
+{
+    struct log_line l;
+
+    log_start(&l, LOG_INFO, "vault.request");
+    log_text(&l, "id", req->id);
+    log_text(&l, "host", req->host);
+    log_text(&l, "method", req->method);
+    log_text(&l, "path", req->path);
+    log_int(&l, "status", req->status);
+    log_text(&l, "client", req->peer_text);
+    log_int(&l, "us", clock_mono_us() - req->started_us);
+    log_end(&l);
+}
+
+void keyvault_app(struct control *control, struct http_app *ret)
+{
+    *ret = (struct http_app){ .routes = routes,
+                              .admit = admit,
+                              .missing = missing,
+                              .fault = vault_reply_error,
+                              .done = done,
+                              .ctx = control };
+}
