@@ -37,3 +37,12 @@ def test_demo(instance):
     for part in ("operation: Succeeded", "byte for byte the same", "→ 401", "UNAUTHORIZED"):
         assert part in done.stdout, part
     assert instance.env["AZURE_CLIENT_SECRET"] not in done.stdout + done.stderr
+
+
+def test_code_shown_is_the_code_there_is():
+    """docs/adding-a-type.md quotes files: every piece stands in its file as it is shown."""
+    text = open(os.path.join(ROOT, "docs", "adding-a-type.md")).read()
+    pieces = re.findall(r"From `([^`]+)`:\n\n```c\n(.*?)```", text, re.S)
+    assert len(pieces) == text.count("```c\n") >= 6
+    for path, piece in pieces:
+        assert piece in open(os.path.join(ROOT, path)).read(), (path, piece)
