@@ -32,6 +32,8 @@ static int derive(struct call *c, struct json_object **ret, struct error *err)
     for (size_t i = 0; i < json_count(list); i++) {
         struct json_object *item = json_item(list, i);
 
+        if (json_text(item, "id"))
+            continue;
         json_set_text(item, "id", arena_printf(c->arena, "%s/%s/%s", c->parent->id, last,
                                                json_text(item, "name")));
         json_set_text(item, "type", c->type->name);

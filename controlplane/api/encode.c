@@ -6,6 +6,7 @@
 #include "common/json/fields.h"
 #include "common/json/json.h"
 
+#include "controlplane/api/etag.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/type.h"
 
@@ -35,6 +36,8 @@ struct json_object *resource_encode(struct arena *a, struct control *control,
 
     if (r->status)
         json_merge_patch(shown, r->status);
+    if (r->projected)
+        json_merge_patch(shown, r->projected);
     fields_default(type->fields, shown);
     json_put_at(shown, "properties.provisioningState", json_new_text(state_name(r->state)));
     if (type->show)
@@ -52,5 +55,7 @@ struct json_object *resource_encode(struct arena *a, struct control *control,
     if (!type->hides_system_data && r->system_data)
         json_set(out, "systemData", json_get(r->system_data));
     copy_rows(type, api_version, shown, out, false);
+    if (type->has_etag)
+        json_set_text(out, "etag", etag_of(a, out));
     return out;
 }

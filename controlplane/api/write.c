@@ -15,6 +15,7 @@
 #include "controlplane/api/body.h"
 #include "controlplane/api/encode.h"
 #include "controlplane/api/errors.h"
+#include "controlplane/api/etag.h"
 #include "controlplane/api/lro.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/store/operations.h"
@@ -92,6 +93,15 @@ static int decide_location(struct call *c, const char *asked, bool is_required, 
     *ret = c->was ? c->was->location : NULL;
     if (!c->type->is_tracked)
         return 0;
+    if (c->type->is_global) {
+        *ret = "global";
+        if (asked && asked[0] && !text_eq_nocase(asked, "global"))
+            return fail_at(err, &E_LOCATION_NOT_AVAILABLE, "location",
+                           "The provided location '%.60s' is not available for resource type "
+                           "'%s'. List of available regions for the resource type is 'global'.",
+                           asked, c->type->name);
+        return 0;
+    }
     if (!asked || !asked[0]) {
         if (!is_required)
             return 0;
@@ -178,7 +188,8 @@ static enum stage_result decode_write(struct call *c, bool is_patch, struct erro
     if (!c->was && c->type->is_made_elsewhere)
         return fail(err, &E_RESOURCE_NOT_FOUND, "The resource %s could not be found.",
                     c->id.names[c->id.depth - 1]);
-    if (!c->was && type_name_check(c->type, c->id.names[c->id.depth - 1], err))
+    if ((!c->was && type_name_check(c->type, c->id.names[c->id.depth - 1], err)) ||
+        etag_check(c, err))
         return STAGE_FAILED;
     if (body_read(c->arena, c->type, c->api_version, c->req->body, c->req->body_len, &body, err) ||
         decide_location(c, body.location, !is_patch, &location, err) ||
@@ -250,7 +261,9 @@ static int hold_above(struct pg_conn *conn, struct write *w, struct error *err)
                     above->name);
     if (!c->type->parent)
         return 0;
-    found = resource_share(conn, c->arena, c->parent->key, &above, err);
+    found = c->type->moves_parent
+                ? resource_by_key(conn, c->arena, c->parent->key, true, &above, err)
+                : resource_share(conn, c->arena, c->parent->key, &above, err);
     if (found < 0)
         return -1;
     if (found == 0 || !text_eq(above->uid, c->parent->uid))
@@ -288,6 +301,7 @@ static int admit(struct pg_conn *conn, struct call *c, enum change change,
         .arena = c->arena,
         .control = c->control,
         .change = change,
+        .caller = &c->caller,
         .was = c->was,
         .resource = resource,
         .parent = c->parent,
@@ -295,6 +309,14 @@ static int admit(struct pg_conn *conn, struct call *c, enum change change,
     };
 
     return c->type->admit ? c->type->admit(&admission, err) : 0;
+}
+
+/* As the transaction leaves it. */
+static int read_back(struct pg_conn *conn, struct call *c, struct error *err)
+{
+    if (!c->type->is_projected)
+        return 0;
+    return resource_by_uid(conn, c->arena, c->row->uid, false, &c->row, err) < 0 ? -1 : 0;
 }
 
 static int put_row(struct pg_conn *conn, struct write *w, struct error *err)
@@ -391,7 +413,7 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     /* The same wish again for what failed is worth another try. */
     if (c->is_unchanged && (now->state == STATE_FAILED || now->state == STATE_CANCELED))
         c->is_unchanged = false;
-    if (put_row(conn, w, err))
+    if (put_row(conn, w, err) || read_back(conn, c, err))
         return -1;
     c->row->state = !w->has_work ? STATE_SUCCEEDED : c->was ? STATE_UPDATING : STATE_CREATING;
     if (c->is_unchanged)
@@ -517,6 +539,8 @@ static int delete_row(struct pg_conn *conn, struct arena *a, void *ctx, struct e
 
 enum stage_result commit_delete(struct call *c, struct error *err)
 {
+    if (etag_check(c, err))
+        return STAGE_FAILED;
     if (!c->was) {
         /* Of groups clients expect to hear that there is none. */
         if (c->id.is_group)

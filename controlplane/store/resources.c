@@ -64,7 +64,7 @@ const struct pg_stmt resources_statements[] = {
 };
 
 /* The JSON columns, in the order of resource.unparsed. */
-static const size_t json_columns[] = { 10, 11, 12, 13, 18 };
+static const size_t json_columns[] = { 10, 11, 12, 13, 18, 23 };
 
 static int read_json(const char *text, struct arena *a, struct json_object **ret,
                      struct error *err)
@@ -83,7 +83,7 @@ static int read_json(const char *text, struct arena *a, struct json_object **ret
 int resource_parse(struct arena *a, struct resource *r, struct error *err)
 {
     struct json_object **members[] = { &r->tags, &r->body, &r->status, &r->system_data,
-                                       &r->last_error };
+                                       &r->last_error, &r->projected };
     struct error reason;
 
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {

@@ -75,11 +75,12 @@ struct resource {
     int64_t observed_generation;
     int64_t attempts;
     struct json_object *last_error; /* NULL */
+    struct json_object *projected;  /* members that follow from other rows; read only */
     const char *created_at; /* RFC 3339 */
     const char *updated_at;
     const char *revision; /* another one whenever the row is written, leases included */
     bool is_system; /* made by the service: not the callers' to change */
-    const char *unparsed[5]; /* between resource_peek and resource_parse: the JSON columns */
+    const char *unparsed[6]; /* between resource_peek and resource_parse: the JSON columns */
 };
 
 /* Look-ups: 1 found, 0 absent, -1 failed. `lock` takes the row FOR UPDATE (inside a transaction). */

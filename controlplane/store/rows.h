@@ -16,7 +16,7 @@ struct resource;
     "r.uid, r.key, r.id, r.type_key, r.name, r.subscription_id, r.group_key, r.parent_uid, "       \
     "r.location, r.global_name, r.tags, r.body, r.status, r.system_data, r.state, r.generation, "  \
     "r.observed_generation, r.attempts, r.last_error, r.created_at, r.updated_at, r.xmin::text, "  \
-    "r.is_system"
+    "r.is_system, r.projected"
 
 MUST_CHECK int resource_from_row(const struct pg_result *r, size_t row, struct arena *a,
                                  struct resource *ret, struct error *err);

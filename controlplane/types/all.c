@@ -12,6 +12,7 @@
 
 #include "controlplane/api/errors.h"
 #include "controlplane/types/children.h"
+#include "controlplane/types/network.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/resource_group.h"
 #include "controlplane/types/scope_map.h"
@@ -40,6 +41,23 @@ const struct resource_type *const all_types[] = {
     &webhook_type,
     &user_assigned_identity_type,
     &vault_type,
+    &virtual_network_type,
+    &subnet_type,
+    &virtual_network_peering_type,
+    &private_endpoint_type,
+    &private_dns_zone_group_type,
+    &network_interface_type,
+    &private_dns_zone_type,
+    &private_dns_link_type,
+    &private_dns_all_type,
+    &private_dns_a_type,
+    &private_dns_aaaa_type,
+    &private_dns_cname_type,
+    &private_dns_mx_type,
+    &private_dns_ptr_type,
+    &private_dns_soa_type,
+    &private_dns_srv_type,
+    &private_dns_txt_type,
     NULL,
 };
 

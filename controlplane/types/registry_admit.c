@@ -13,6 +13,7 @@
 #include "controlplane/provision/usage.h"
 #include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
+#include "controlplane/types/private_endpoint.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/scope_map.h"
 #include "controlplane/types/shared.h"
@@ -122,17 +123,26 @@ static enum sku sku_of(const struct resource *registry)
     return registry_type.sku(&decoded);
 }
 
+static bool is_data_endpoint(const struct resource *registry)
+{
+    return json_bool(registry->body, "properties.dataEndpointEnabled", false);
+}
+
 int registry_admit(const struct admission *ad, struct error *err)
 {
     enum sku was, now;
 
     if (ad->change == CHANGE_CREATE)
-        return scope_maps_seed(ad, err);
+        return registry_check_subnets(ad, err) || scope_maps_seed(ad, err) ? -1 : 0;
     if (ad->change != CHANGE_UPDATE)
         return 0;
     was = sku_of(ad->was);
     now = sku_of(ad->resource);
     if (now < was && check_downgrade(ad, was, now, err))
         return -1;
-    return check_conflicts(ad, err);
+    if (check_conflicts(ad, err) || registry_check_subnets(ad, err))
+        return -1;
+    if (is_data_endpoint(ad->was) == is_data_endpoint(ad->resource))
+        return 0;
+    return endpoints_settle(ad, ad->resource, NULL, err);
 }

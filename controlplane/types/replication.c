@@ -12,6 +12,7 @@
 #include "controlplane/provision/replication_status.h"
 #include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
+#include "controlplane/types/private_endpoint.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/rows.h"
 #include "controlplane/types/shared.h"
@@ -79,11 +80,25 @@ static int add_home(const struct admission *ad, struct error *err)
     return resource_insert_absent(ad->conn, a, &row, true, err) < 0 ? -1 : 0;
 }
 
+/* Private endpoints have no address for a region that the registry leaves. */
+static int leave_endpoints(const struct admission *ad, struct error *err)
+{
+    struct resource *registry = NULL;
+    int found = resource_by_uid(ad->conn, ad->arena, ad->resource->parent_uid, true, &registry,
+                                err);
+
+    if (found <= 0)
+        return found;
+    return endpoints_settle(ad, registry, ad->resource->location, err);
+}
+
 static int replication_admit(const struct admission *ad, struct error *err)
 {
     const char *home = NULL;
     int found;
 
+    if (ad->change == CHANGE_DELETE)
+        return leave_endpoints(ad, err);
     if (ad->change != CHANGE_CREATE)
         return 0;
     if (text_eq(json_text(ad->parent->body, "properties.policies.softDeletePolicy.status"),
@@ -95,7 +110,9 @@ static int replication_admit(const struct admission *ad, struct error *err)
     found = resource_child_at(ad->conn, ad->arena, ad->parent->uid, ad->resource->type_key,
                               ad->parent->location, "00000000-0000-0000-0000-000000000000", &home,
                               err);
-    return found ? (found < 0 ? -1 : 0) : add_home(ad, err);
+    if (found < 0 || (!found && add_home(ad, err)))
+        return -1;
+    return endpoints_settle(ad, ad->parent, NULL, err);
 }
 
 static const struct step steps[] = {
@@ -115,6 +132,7 @@ const struct resource_type replication_type = {
     .is_tracked = true,
     .lro = LRO_PUT | LRO_PATCH | LRO_DELETE,
     .gate = SKU_PREMIUM,
+    .moves_parent = true,
     .api_versions = geo_versions,
     .size = 1,
     .fields = fields,

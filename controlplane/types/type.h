@@ -110,6 +110,7 @@ struct admission {
     struct arena *arena;
     struct control *control;
     enum change change;
+    const struct caller *caller;
     const struct resource *was;      /* NULL on create */
     const struct resource *resource; /* as it will be; of a delete: as it is */
     const struct resource *parent;   /* NULL at the top, and of a delete */
@@ -132,6 +133,10 @@ struct resource_type {
     size_t name_min, name_max;
     const char *pattern_text; /* what the pattern means, for the error */
     bool is_tracked;     /* has location and tags */
+    bool is_global;      /* its location is "global" */
+    bool has_etag;       /* shows one, and If-Match and If-None-Match hold for it */
+    bool is_projected;   /* its writes change what it shows beyond its body: shown as read back */
+    bool moves_parent;   /* what the parent shows follows from it: writes take turns */
     bool is_name_global; /* one installation-wide name space (DNS) */
     bool hides_system_data; /* systemData is recorded, never shown */
     bool is_made_elsewhere; /* a PUT changes what is there and makes nothing */
@@ -164,7 +169,7 @@ struct resource_type {
     /* Rules that need other rows, and what changes with this one. May be NULL. */
     int (*admit)(const struct admission *admission, struct error *err);
     /* Of resources that follow from their parent and are no rows: adds one object with name and
-     * properties for each to `list`. run->resource and run->decoded are the parent. The type is only
+     * properties for each to `list`, or a whole one with an id of its own. run->resource and run->decoded are the parent. The type is only
      * read. */
     int (*derive)(struct action_run *run, struct json_object *list, struct error *err);
     /* What an update changes at once, after its commit and before its answer, so that it holds even if

@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from support.instance import eventually, make_image
+from support.networks import Networks
 
-SUBNET = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/a"
 
 
 def code(reply):
@@ -87,15 +87,26 @@ def test_limits_and_tiers(instance, premium, group):
             assert reply.status_code == 400, (sku, properties, reply.text)
 
 
-def test_subnet_rules_in_both_spellings(instance, premium):
+@pytest.fixture
+def subnet(instance, group):
+    """The id of a subnet that registries can admit."""
+    net = Networks(instance, group)
+    net.network("vn")
+    net.put("virtualNetworks/vn/subnets/clients", {
+        "addressPrefix": "10.0.1.0/24",
+        "serviceEndpoints": [{"service": "Microsoft.ContainerRegistry"}]}, location=None)
+    return net.subnet_id("vn", "clients")
+
+
+def test_subnet_rules_in_both_spellings(instance, premium, subnet):
     for api, member in (("2019-05-01", "id"),
                         ("2026-03-01-preview", "virtualNetworkSubnetResourceId")):
-        body = {"properties": rules(action="Allow", subnets=[{"action": "Allow", member: SUBNET}])}
+        body = {"properties": rules(action="Allow", subnets=[{"action": "Allow", member: subnet}])}
         reply = instance.arm("PATCH", premium.id, body, api=api)
         assert reply.status_code in (200, 201), reply.text
         instance.finish(reply)
         shown = instance.arm("GET", premium.id, api=api).json()["properties"]
-        assert shown["networkRuleSet"]["virtualNetworkRules"][0][member] == SUBNET
+        assert shown["networkRuleSet"]["virtualNetworkRules"][0][member] == subnet
         bad = {"properties": rules(subnets=[{"action": "Allow", member: "/not/a/subnet"}])}
         assert instance.arm("PATCH", premium.id, bad, api=api).status_code == 400
 
@@ -118,12 +129,12 @@ def verdict(registry, **question):
     return reply.json()
 
 
-def test_which_rule_decided(instance, premium):
+def test_which_rule_decided(instance, premium, subnet):
     allowed = {"access": "Allowed", "decidedBy": "defaultAction"}
     denied = {"access": "Denied", "decidedBy": "defaultAction"}
     assert verdict(premium, ipAddress="203.0.113.1") == allowed
     change(premium, **rules("10.0.0.0/8", "10.1.0.0/16",
-                            subnets=[{"action": "Allow", "id": SUBNET}]))
+                            subnets=[{"action": "Allow", "id": subnet}]))
     assert verdict(premium, ipAddress="203.0.113.1") == denied
     assert verdict(premium, ipAddress="10.1.2.3") == {
         "access": "Allowed", "decidedBy": "ipRule", "rule": "10.1.0.0/16"}

@@ -40,6 +40,7 @@ static const struct {
     { "directory", directory_statements },
     { "credentials", credential_statements },
     { "vaults", vault_statements },
+    { "network", network_statements },
 };
 
 static struct test_postgres *server;
