@@ -14,6 +14,7 @@
 #include "dataplane/auth/bearer.h"
 #include "dataplane/oci/upload.h"
 #include "dataplane/rules/collect.h"
+#include "dataplane/rules/suspects.h"
 #include "dataplane/rules/upkeep.h"
 #include "dataplane/store/cache.h"
 #include "dataplane/store/snapshot.h"
@@ -33,7 +34,7 @@ struct housekeeper {
     _Atomic int64_t request_ms; /* of the latest request */
     _Atomic int64_t collect_ms; /* when collection is due; NEVER: nothing known to collect */
     _Atomic bool is_asleep, is_stopping;
-    int64_t sweep_ms;  /* when idle uploads are looked for */
+    int64_t sweep_ms; /* when idle uploads are looked for */
     struct upkeep *upkeep;
     int64_t upkeep_ms; /* when it wants to be called */
     int64_t worked_ms; /* last use of the database by a duty */
@@ -81,6 +82,17 @@ static void look_after(struct housekeeper *h, int64_t now)
         return;
     h->upkeep_ms = upkeep_step(h->upkeep, now);
     h->worked_ms = clock_mono_ms();
+}
+
+/* A request has just been here, so this is never slept through. */
+static void examine(struct housekeeper *h)
+{
+    struct digest digest;
+
+    while (suspects_take(h->plane->suspects, &digest)) {
+        upkeep_examine(h->upkeep, &digest);
+        h->worked_ms = clock_mono_ms();
+    }
 }
 
 static void sweep(struct housekeeper *h, int64_t now)
@@ -142,6 +154,7 @@ static void *housekeep(void *arg)
         collect(h, now);
         sweep(h, now);
         look_after(h, now);
+        examine(h);
         int64_t busy = seen > h->worked_ms ? seen : h->worked_ms;
         if (now - busy < QUIET_MS) {
             h->is_tidy = false;
@@ -175,6 +188,7 @@ static struct upkeep *new_upkeep(const struct data_plane *plane)
                                     .walk_interval_ms = settings->walk_interval_s * 1000,
                                     .scrub_interval_ms = settings->scrub_interval_s * 1000,
                                     .scrub_rate = settings->scrub_rate,
+                                    .aside_s = settings->aside_keep_s,
                                     .tombstone_s = settings->tombstone_keep_s };
 
     return upkeep_new(&config);

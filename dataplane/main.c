@@ -64,6 +64,8 @@ static const struct setting settings_table[] = {
            "Seconds between verifications of all stored content; 0: never."),
     NUMBER("scrub-rate", scrub_rate, "8388608", 65536, INT64_C(1) << 40,
            "Bytes a second read for that."),
+    NUMBER("aside-keep", aside_keep_s, "2592000", 0, 31536000,
+           "Seconds that content found damaged is kept for inspection."),
     NUMBER("tombstone-keep", tombstone_keep_s, "2592000", 0, 31536000,
            "Seconds that deletions are remembered."),
     { .name = "encryption",

@@ -10,6 +10,7 @@
 #include "common/crypto/secret.h"
 #include "dataplane/auth/bearer.h"
 #include "dataplane/oci/upload.h"
+#include "dataplane/rules/suspects.h"
 #include "dataplane/store/cache.h"
 #include "dataplane/store/snapshot.h"
 #include "dataplane/store/usage.h"
@@ -103,6 +104,7 @@ int plane_open(struct data_plane *plane, const struct data_settings *settings, i
                                    .region = settings->region };
     plane->cache = content_cache_new((size_t)settings->cache_bytes);
     plane->bearers = bearer_cache_new();
+    plane->suspects = suspects_new();
     plane->uploads = uploads_new(plane->blobs);
     plane->housekeeper = housekeeper_start(plane);
     return 0;
@@ -113,6 +115,7 @@ void plane_close(struct data_plane *plane)
     housekeeper_stop(plane->housekeeper);
     uploads_free(plane->uploads);
     bearer_cache_free(plane->bearers);
+    suspects_free(plane->suspects);
     content_cache_free(plane->cache);
     if (plane->blobs)
         plane->blobs->driver->close(plane->blobs);

@@ -18,6 +18,7 @@ struct http_app;
 struct housekeeper;
 struct pg_pool;
 struct snapshots;
+struct suspects;
 struct uploads;
 
 /* One row per setting stands in dataplane/main.c. */
@@ -39,7 +40,7 @@ struct data_settings {
     int64_t collect_delay_s; /* before unused content is removed */
     int64_t walk_delay_s, walk_interval_s;
     int64_t scrub_interval_s, scrub_rate;
-    int64_t tombstone_keep_s;
+    int64_t tombstone_keep_s, aside_keep_s;
     bool encryption;
 };
 
@@ -51,6 +52,7 @@ struct data_plane {
     struct store store;
     struct content_cache *cache;
     struct bearer_cache *bearers;
+    struct suspects *suspects;
     struct uploads *uploads;
     struct housekeeper *housekeeper;
 };

@@ -19,9 +19,9 @@ struct arena;
 struct error;
 
 #define BLOB_SALT_BYTES 24
-#define BLOB_LATER (-2) /* what read_now says instead of waiting */
+#define BLOB_LATER      (-2) /* what read_now says instead of waiting */
 #define BLOB_PARTS      256
-#define BLOB_LATER (-2) /* what read_now says instead of waiting */
+#define BLOB_LATER      (-2) /* what read_now says instead of waiting */
 
 struct blob_config {
     const char *root;        /* of this registry's tree */
@@ -83,6 +83,9 @@ struct blob_driver {
                 size_t *ret_count, struct error *err);
     /* Takes damaged content away from readers and keeps it for inspection; absent is success. */
     int (*set_aside)(struct blob_store *store, const struct digest *digest, struct error *err);
+    /* Ends what was set aside more than keep_s ago; adds their number. */
+    int (*sweep_aside)(struct blob_store *store, int64_t keep_s, int64_t *ret_removed,
+                       struct error *err);
 };
 
 /* Every store begins with this. */

@@ -546,6 +546,34 @@ static int directory_set_aside(struct blob_store *base, const struct digest *dig
     return 0;
 }
 
+/* Being renamed is the last that happened to such a file: its ctime says when. */
+static int directory_sweep_aside(struct blob_store *base, int64_t keep_s, int64_t *ret_removed,
+                                 struct error *err)
+{
+    char path[PATH_MAX];
+    const struct dirent *entry;
+    struct timespec now;
+    struct stat st;
+
+    (void)snprintf(path, sizeof(path), "%s/aside", store_of(base)->root);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    _cleanup_(closedirp) DIR *dir = opendir(path);
+    if (!dir)
+        return errno == ENOENT ? 0 : fail_errno(err, "open the folder of damaged blobs");
+    while ((entry = readdir(dir))) {
+        if (entry->d_name[0] == '.' ||
+            fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+            now.tv_sec - st.st_ctim.tv_sec < keep_s)
+            continue;
+        if (unlinkat(dirfd(dir), entry->d_name, 0) != 0 && errno != ENOENT)
+            return fail_errno(err, "remove a damaged blob");
+        (*ret_removed)++;
+        if (FAILPOINT("walk.after_aside"))
+            return fail_errno(err, "remove a damaged blob");
+    }
+    return 0;
+}
+
 const struct blob_driver blob_directory_driver = {
     .name = "directory",
     .open = directory_open,
@@ -567,4 +595,5 @@ const struct blob_driver blob_directory_driver = {
     .sweep = directory_sweep,
     .list = directory_list,
     .set_aside = directory_set_aside,
+    .sweep_aside = directory_sweep_aside,
 };

@@ -1,5 +1,6 @@
 /* A row per file that is being read, and a memfd in those that two readers met at. The memory of a
- * row lives as long as its readers, so what is held never exceeds BYTES_MAX, however slow they are. */
+ * row lives as long as its readers, so what is held never exceeds BYTES_MAX, however slow they are.
+ */
 #include "dataplane/blobs/hot.h"
 
 #include <errno.h>

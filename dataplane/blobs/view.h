@@ -14,8 +14,8 @@ struct opener;
 
 struct view {
     int fd;
-    uint64_t size;         /* of the plain content */
-    struct opener *opener; /* NULL: plain */
+    uint64_t size;              /* of the plain content */
+    struct opener *opener;      /* NULL: plain */
     struct chunk_cache *chunks; /* NULL: none */
     uint8_t salt[BLOB_SALT_BYTES];
     uint8_t *own; /* without a cache: the chunk last opened for a read that did not cover it */

@@ -11,13 +11,16 @@
 #include "dataplane/oci/content.h"
 #include "dataplane/oci/reply.h"
 #include "dataplane/plane.h"
+#include "dataplane/rules/suspects.h"
 
 #define BLOB_TYPE "application/octet-stream"
 
 struct open_blob {
     const struct blob_driver *driver;
     struct blob_reader *reader;
-    uint64_t offset; /* of the range */
+    struct suspects *suspects;
+    struct digest digest; /* what the store knows it by */
+    uint64_t offset;      /* of the range */
 };
 
 enum http_verdict oci_root(struct http_request *req)
@@ -70,16 +73,23 @@ static ssize_t source_read(void *ctx, uint64_t offset, void *buf, size_t cap, st
 {
     struct open_blob *open = ctx;
 
-    return open->driver->read(open->reader, open->offset + offset, buf, cap, err);
+    ssize_t n = open->driver->read(open->reader, open->offset + offset, buf, cap, err);
+
+    if (n < 0)
+        suspects_note(open->suspects, &open->digest);
+    return n;
 }
 
-static ssize_t source_read_now(void *ctx, uint64_t offset, void *buf, size_t cap,
-                               struct error *err)
+static ssize_t source_read_now(void *ctx, uint64_t offset, void *buf, size_t cap, struct error *err)
 {
     struct open_blob *open = ctx;
     ssize_t n = open->driver->read_now(open->reader, open->offset + offset, buf, cap, err);
 
-    return n == BLOB_LATER ? HTTP_SOURCE_LATER : n;
+    if (n == BLOB_LATER)
+        return HTTP_SOURCE_LATER;
+    if (n < 0)
+        suspects_note(open->suspects, &open->digest);
+    return n;
 }
 
 static void source_close(void *ctx)
@@ -95,7 +105,8 @@ static const struct http_source blob_source = { .read = source_read,
                                                 .close = source_close };
 
 static void reply_content(struct http_request *req, const struct blob_driver *driver,
-                          struct blob_reader *reader, int status, uint64_t offset, uint64_t len)
+                          struct blob_reader *reader, const struct digest *digest, int status,
+                          uint64_t offset, uint64_t len)
 {
     int fd = driver->plain_fd(reader);
 
@@ -103,7 +114,11 @@ static void reply_content(struct http_request *req, const struct blob_driver *dr
     struct open_blob *open = calloc(1, sizeof(*open));
     if (!open)
         abort();
-    *open = (struct open_blob){ .driver = driver, .reader = reader, .offset = offset };
+    *open = (struct open_blob){ .driver = driver,
+                                .reader = reader,
+                                .suspects = call_of(req)->plane->suspects,
+                                .digest = *digest,
+                                .offset = offset };
     if (fd >= 0) {
         http_reply_fd_held(req, status, BLOB_TYPE, fd, offset, len, source_close, open);
         return;
@@ -151,13 +166,16 @@ static void send_blob(struct http_request *req, const struct blob_ref *ref)
     else if (status < 0) /* a push elsewhere may have healed it since it was looked up */
         content_cache_forget_one(call_of(req)->plane->cache, req->params[0], req->params[1]);
     if (status != 1) {
+        if (err.code != &E_BLOB_UNKNOWN)
+            suspects_note(call_of(req)->plane->suspects, &ref->digest);
         reply_error(req, &err);
         return;
     }
     if (verdict == RANGE_PART)
         http_reply_headerf(req, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, offset,
                            offset + len - 1, ref->size);
-    reply_content(req, store->driver, reader, verdict == RANGE_PART ? 206 : 200, offset, len);
+    reply_content(req, store->driver, reader, &ref->digest, verdict == RANGE_PART ? 206 : 200,
+                  offset, len);
 }
 
 void oci_blob_get(struct http_request *req)

@@ -23,6 +23,7 @@ struct upkeep {
     unsigned part; /* of the walk */
     int64_t walk_ms, scrub_ms;
     int64_t orphans; /* of this walk */
+    int64_t aside;   /* files removed by it */
     struct scrub_state scrub;
     bool is_scrubbing;
 };
@@ -72,13 +73,15 @@ static int walk(struct upkeep *u, struct arena *a, int64_t now_ms, struct error 
     u->walk_ms = now_ms + PAUSE_MS;
     if (u->part < BLOB_PARTS)
         return 0;
-    if (upkeep_tombstones(s, a, u->config.tombstone_s, &ended, err) != 0)
+    if (s->blobs->driver->sweep_aside(s->blobs, u->config.aside_s, &u->aside, err) != 0 ||
+        upkeep_tombstones(s, a, u->config.tombstone_s, &ended, err) != 0)
         return -1;
     say("tombstones_ended", "count", ended);
     if (ended > 0) /* there may be more */
         return 0;
     say("orphans_removed", "count", u->orphans);
-    u->orphans = 0;
+    say("aside_removed", "count", u->aside);
+    u->orphans = u->aside = 0;
     u->part = 0;
     u->walk_ms = now_ms + u->config.walk_interval_ms;
     return 0;
@@ -105,6 +108,21 @@ static int verify(struct upkeep *u, struct arena *a, const struct scrub_item *it
     digest_text(&item->ref.digest, text);
     log_note(LOG_ERROR, "blob_damaged", "%s is set aside; pushing it again heals it", text);
     return 0;
+}
+
+/* Its last reader may have met something that has passed since, or been healed: only what fails
+ * again, twice, is set aside. */
+void upkeep_examine(struct upkeep *u, const struct digest *digest)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new();
+    struct scrub_item item;
+    struct error err = { 0 };
+    int status = scrub_find(u->config.store, a, digest, &item, &err);
+
+    if (status == 1)
+        status = verify(u, a, &item, &err);
+    if (status < 0)
+        log_failure(LOG_WARN, "examine", &err);
 }
 
 static int64_t due_ms(const struct upkeep *u, int64_t now_ms)

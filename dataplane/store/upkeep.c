@@ -16,7 +16,9 @@
 
 /* SQL stands in columns of its own. */
 /* clang-format off */
-enum { UNNAMED, TRY_DIGEST, IS_NAMED, TOMBSTONES, STATE, NEXT, SAVE, HOLD, MARK, LINKS };
+enum {
+    UNNAMED, TRY_DIGEST, IS_NAMED, TOMBSTONES, STATE, NEXT, ONE, SAVE, HOLD, MARK, LINKS
+};
 
 const struct pg_stmt upkeep_statements[] = {
     [UNNAMED] = { "upkeep_unnamed",
@@ -43,6 +45,10 @@ const struct pg_stmt upkeep_statements[] = {
                "select id, digest, size, salt from blobs where registry_id = $1 and id > $2 "
                "and quarantined_at is null order by id limit 32",
                "uuid int8" },
+    [ONE] = { "scrub_one",
+              "select id, digest, size, salt from blobs where registry_id = $1 and digest = $2 "
+              "and quarantined_at is null",
+              "uuid bytea" },
     [SAVE] = { "scrub_save",
                "insert into registry_upkeep as u (registry_id, scrub_after, scrubbed_at) "
                "values ($1, $2, case when $3 then now() else '-infinity' end) "
@@ -79,6 +85,7 @@ struct names_job {
 
 struct simple_job {
     const struct store *s;
+    const struct digest *digest;
     int64_t number;
     bool flag;
     struct pg_result *result;
@@ -239,6 +246,19 @@ static int next_work(struct pg_conn *conn, struct arena *a, void *ctx, struct er
                   pg_text(job->s->registry_id), pg_int(job->number));
 }
 
+static void read_item(const struct pg_result *r, size_t row, struct scrub_item *ret)
+{
+    size_t len = 0;
+    const void *salt = pg_get_bytes(r, row, 3, &len);
+
+    *ret = (struct scrub_item){ .id = pg_get_int(r, row, 0) };
+    key_read(r, row, 1, &ret->ref.digest);
+    ret->ref.size = (uint64_t)pg_get_int(r, row, 2);
+    ret->ref.is_sealed = salt != NULL;
+    if (salt && len == BLOB_SALT_BYTES)
+        memcpy(ret->ref.salt, salt, BLOB_SALT_BYTES);
+}
+
 int scrub_next(const struct store *s, struct arena *a, int64_t after, struct scrub_item **ret,
                size_t *ret_count, struct error *err)
 {
@@ -248,18 +268,30 @@ int scrub_next(const struct store *s, struct arena *a, int64_t after, struct scr
         return -1;
     *ret_count = pg_rows(job.result);
     *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
-    for (size_t i = 0; i < *ret_count; i++) {
-        struct scrub_item *item = &(*ret)[i];
-        size_t len = 0;
-        item->id = pg_get_int(job.result, i, 0);
-        key_read(job.result, i, 1, &item->ref.digest);
-        item->ref.size = (uint64_t)pg_get_int(job.result, i, 2);
-        const void *salt = pg_get_bytes(job.result, i, 3, &len);
-        item->ref.is_sealed = salt != NULL;
-        if (salt && len == BLOB_SALT_BYTES)
-            memcpy(item->ref.salt, salt, BLOB_SALT_BYTES);
-    }
+    for (size_t i = 0; i < *ret_count; i++)
+        read_item(job.result, i, &(*ret)[i]);
     return 0;
+}
+
+static int one_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct simple_job *job = ctx;
+
+    return PG_RUN(conn, a, &upkeep_statements[ONE], &job->result, err, pg_text(job->s->registry_id),
+                  key_arg(a, job->digest));
+}
+
+int scrub_find(const struct store *s, struct arena *a, const struct digest *digest,
+               struct scrub_item *ret, struct error *err)
+{
+    struct simple_job job = { .s = s, .digest = digest };
+
+    if (pg_with(s->db, a, one_work, &job, err) != 0)
+        return -1;
+    if (pg_rows(job.result) == 0)
+        return 0;
+    read_item(job.result, 0, ret);
+    return 1;
 }
 
 static int save_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)

@@ -35,6 +35,9 @@ MUST_CHECK int scrub_load(const struct store *s, struct arena *a, struct scrub_s
 /* Blobs after id, in order; the count is 0 at the end. */
 MUST_CHECK int scrub_next(const struct store *s, struct arena *a, int64_t after,
                           struct scrub_item **ret, size_t *ret_count, struct error *err);
+/* The one of that digest, unless it is set aside already: 1 or 0. */
+MUST_CHECK int scrub_find(const struct store *s, struct arena *a, const struct digest *digest,
+                          struct scrub_item *ret, struct error *err);
 MUST_CHECK int scrub_save(const struct store *s, struct arena *a, int64_t after, bool is_end,
                           struct error *err);
 /* Looks again with the blob held, and sets it aside if it is damaged indeed: 1; 0 when it is not,

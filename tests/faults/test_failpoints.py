@@ -191,7 +191,8 @@ def start(plane, armed=None):
     short had not come to use."""
     plane.environment = {"PORTOLAN_FAILPOINTS": armed} if armed else {}
     soon = armed and armed.startswith(COLLECTING)
-    plane.options = ["--walk-delay", "0", "--collect-delay", "2" if soon else "3600"]
+    plane.options = ["--walk-delay", "0", "--collect-delay", "2" if soon else "3600",
+                     "--aside-keep", "0" if armed and armed.startswith("walk.") else "3600"]
     plane.start()
 
 
@@ -257,6 +258,9 @@ def background(plane, point, seed):
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, orphan), "wb") as f:
             f.write(b"nobody names this")
+        os.makedirs(os.path.join(plane.blobs, "aside"), exist_ok=True)
+        with open(os.path.join(plane.blobs, "aside", f"{orphan}.old"), "wb") as f:
+            f.write(b"found damaged long ago")
     else:
         history.damaged = damaged
         with open(path, "r+b") as f:

@@ -103,27 +103,37 @@ def test_full_disk(small_disk):
     assert plane.call("GET", f"/v2/full/disk/blobs/{sha256(data)}").content == data
 
 
+def new_folder(plane):
+    """Content whose digest begins as that of nothing stored yet."""
+    while True:
+        data = os.urandom(300000)
+        if not os.path.exists(os.path.dirname(content_file(plane, sha256(data)))):
+            return data
+
+
+# The file, the folder of folders when a folder is new, the folder.
+@pytest.mark.parametrize("which", [1, 2, 3])
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
-def test_fsync_fails(plane):
+def test_fsync_fails(plane, which):
     """The upload whose fsync failed fails and its file is dropped; no fsync of it is tried again,
     because a second one may succeed without the bytes being there."""
     plane.start()
     plane.push_image("bad/disk", "before", b"before")
     trace = plane.path("trace")
     tracer = subprocess.Popen(["strace", "-f", "-q", "-e", "trace=fsync", "-e",
-                               "inject=fsync:error=EIO:when=1", "-o", trace, "-p",
+                               f"inject=fsync:error=EIO:when={which}", "-o", trace, "-p",
                                str(plane.process.pid)], stderr=subprocess.PIPE)
     try:
         eventually(lambda: "TracerPid:\t0" not in open(f"/proc/{plane.process.pid}/status").read())
         time.sleep(0.3)  # threads are attached one by one
-        data = os.urandom(300000)
+        data = new_folder(plane)
         refused = try_push(plane, "bad/disk", data)
         assert refused.status_code == 500, refused.text
         assert plane.call("HEAD", f"/v2/bad/disk/blobs/{sha256(data)}").status_code == 404
         assert not os.listdir(os.path.join(plane.blobs, "tmp"))
         with open(trace) as lines:
             syncs = [line for line in lines if "fsync(" in line]
-        assert len(syncs) == 1 and "EIO" in syncs[0], syncs
+        assert len(syncs) == which and "EIO" in syncs[-1], syncs
     finally:
         tracer.terminate()
         tracer.wait()
@@ -235,6 +245,71 @@ def flip(path, at):
         f.write(bytes([byte[0] ^ 4]))
 
 
+def read_all(plane, url):
+    """What a reader gets, broken off or not."""
+    got = b""
+    try:
+        with plane.call("GET", url, stream=True) as reply:
+            if reply.status_code == 200:
+                for piece in reply.iter_content(8192):
+                    got += piece
+            return reply.status_code, got
+    except requests.RequestException:
+        return 0, got
+
+
+DAMAGES = {"flipped": lambda path: flip(path, 150000),
+           "cut": lambda path: os.truncate(path, 100000),
+           "emptied": lambda path: os.truncate(path, 0),
+           "lost": os.unlink}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_reader_finds_damage(plane, damage):
+    """What cannot be given to a reader as it is is unknown to the next one, for every repository,
+    without waiting for the scrubber; a push heals it."""
+    plane.options += ["--scrub-interval", "0"]
+    plane.start()
+    data = os.urandom(300000)
+    digest = sha256(data)
+    for repository in ("rot/read", "rot/also"):
+        plane.push_blob(repository, data)
+        assert plane.call("GET", f"/v2/{repository}/blobs/{digest}").content == data
+    plane.stop()  # nothing of it is known from before
+    DAMAGES[damage](content_file(plane, digest))
+    plane.start()
+    status, got = read_all(plane, f"/v2/rot/read/blobs/{digest}")
+    assert got != data and data.startswith(got) and status in (0, 200, 500)
+    for repository in ("rot/read", "rot/also"):
+        eventually(lambda r=repository: plane.call(
+            "HEAD", f"/v2/{r}/blobs/{digest}").status_code == 404)
+    aside = os.path.join(plane.blobs, "aside")
+    assert bool(os.path.isdir(aside) and os.listdir(aside)) == (damage != "lost")
+    plane.push_blob("rot/also", data)
+    for repository in ("rot/read", "rot/also"):
+        assert plane.call("GET", f"/v2/{repository}/blobs/{digest}").content == data
+
+
+def test_what_was_set_aside_ends(plane):
+    plane.options += ["--scrub-interval", "1", "--walk-interval", "1", "--aside-keep", "3600"]
+    plane.start()
+    data = os.urandom(5000)
+    plane.push_blob("rot/kept", data)
+    flip(content_file(plane, sha256(data)), 1000)
+    aside = os.path.join(plane.blobs, "aside")
+    eventually(lambda: os.path.isdir(aside) and os.listdir(aside))
+    plane.stop()
+    plane.start()
+    time.sleep(1.5)  # a walk has passed, and left it
+    assert os.listdir(aside)
+    plane.stop()
+    plane.options += ["--aside-keep", "0"]
+    plane.start()
+    eventually(lambda: not os.listdir(aside))
+    plane.push_blob("rot/kept", data)
+    assert plane.call("GET", f"/v2/rot/kept/blobs/{sha256(data)}").content == data
+
+
 @pytest.mark.parametrize("encryption", ["true", "false"])
 def test_scrubber_finds_a_flipped_bit(plane, encryption):
     plane.options += ["--scrub-interval", "1", "--scrub-rate", "4194304",
@@ -331,32 +406,33 @@ def test_moved_chunks_never_yield_wrong_bytes(plane):
     """Files swapped, cut, reordered, spliced and repeated: a reader gets an error or a broken
     connection, never other bytes."""
     plane.start()
-    chunk, header = 65536 + 16, None
+    chunk = 65536 + 16
     a, b = os.urandom(3 * 65536 + 1000), os.urandom(3 * 65536 + 1000)
     for blob in (a, b):
         plane.push_blob("moved/chunks", blob)
     path_a, path_b = content_file(plane, sha256(a)), content_file(plane, sha256(b))
-    with open(path_a, "rb") as f:
-        one = f.read()
     with open(path_b, "rb") as f:
         two = f.read()
-    header = len(one) - (3 * chunk + 1000 + 16)
+    header = len(two) - (3 * chunk + 1000 + 16)
     first, second = slice(header, header + chunk), slice(header + chunk, header + 2 * chunk)
+    rest = slice(header + 2 * chunk, None)
     changes = {
-        "swapped": two,
-        "cut": one[:-1],
-        "cut by a chunk": one[:header + 2 * chunk],
-        "reordered": one[:header] + one[second] + one[first] + one[header + 2 * chunk:],
-        "spliced": one[:header] + one[first] + two[second] + one[header + 2 * chunk:],
-        "spliced header": two[:header] + one[header:],
-        "repeated": one[:header] + one[first] + one[first] + one[header + 2 * chunk:],
-        "longer": one + one[first],
-        "empty": b"",
+        "swapped": lambda one: two,
+        "cut": lambda one: one[:-1],
+        "cut by a chunk": lambda one: one[:rest.start],
+        "reordered": lambda one: one[:header] + one[second] + one[first] + one[rest],
+        "spliced": lambda one: one[:header] + one[first] + two[second] + one[rest],
+        "spliced header": lambda one: two[:header] + one[header:],
+        "repeated": lambda one: one[:header] + one[first] + one[first] + one[rest],
+        "longer": lambda one: one + one[first],
+        "empty": lambda one: b"",
     }
     url = f"/v2/moved/chunks/blobs/{sha256(a)}"
-    for what, content in changes.items():
+    for what, change in changes.items():
+        with open(path_a, "rb") as f:
+            one = f.read()
         with open(path_a, "wb") as f:
-            f.write(content)
+            f.write(change(one))
         for headers, right in (({}, a), ({"Range": "bytes=70000-150000"}, a[70000:150001])):
             got = b""
             try:
@@ -366,8 +442,8 @@ def test_moved_chunks_never_yield_wrong_bytes(plane):
                             got += piece
             except requests.RequestException:
                 pass
-            assert got != right or what == "longer", what
+            assert got != right, what
             assert right.startswith(got), f"{what}: wrong bytes"
-    with open(path_a, "wb") as f:
-        f.write(one)
-    assert plane.call("GET", url).content == a
+        eventually(lambda: plane.call("HEAD", url).status_code == 404)
+        plane.push_blob("moved/chunks", a)
+        assert plane.call("GET", url).content == a
