@@ -160,6 +160,29 @@ static void test_life(const struct blob_driver *driver, bool is_sealing)
     tear_down(&f);
 }
 
+static void test_aside(const struct blob_driver *driver, bool is_sealing)
+{
+    struct fixture f;
+    struct error err = { 0 };
+    int64_t removed = 0;
+    set_up(&f, driver, is_sealing);
+
+    assert_int_equal(driver->sweep_aside(f.store, 0, &removed, &err), 0);
+    assert_int_equal(removed, 0);
+    struct blob_ref ref = put(&f, "hello", 5, 5);
+    assert_int_equal(driver->set_aside(f.store, &ref.digest, &err), 0);
+    assert_int_equal(driver->set_aside(f.store, &ref.digest, &err), 0);
+    assert_int_equal(driver->exists(f.store, &ref.digest, &err), 0);
+    assert_int_equal(driver->sweep_aside(f.store, 3600, &removed, &err), 0);
+    assert_int_equal(removed, 0);
+    /* What is aside is in nobody's way. */
+    ref = put(&f, "hello", 5, 5);
+    assert_int_equal(driver->sweep_aside(f.store, 0, &removed, &err), 0);
+    assert_int_equal(removed, 1);
+    check_range(&f, &ref, (const uint8_t *)"hello", 0, 5, 5);
+    tear_down(&f);
+}
+
 static void test_sha512(const struct blob_driver *driver, bool is_sealing)
 {
     struct fixture f;
@@ -425,6 +448,7 @@ static void test_every_driver(void **state)
         for (int is_sealing = 0; is_sealing <= 1; is_sealing++) {
             test_round_trip(blob_drivers[i], is_sealing);
             test_life(blob_drivers[i], is_sealing);
+            test_aside(blob_drivers[i], is_sealing);
             test_sha512(blob_drivers[i], is_sealing);
             test_temporary_files(blob_drivers[i], is_sealing);
         }
