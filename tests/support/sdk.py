@@ -69,7 +69,8 @@ def need_go():
 
 
 def go_environment():
-    return {**os.environ, "GOFLAGS": "-mod=mod", "CGO_ENABLED": "0"}
+    """With cgo, so that programs resolve names as the system does (names below localhost)."""
+    return {**os.environ, "GOFLAGS": "-mod=mod", "CGO_ENABLED": "1"}
 
 
 def go_program(module, name=None):
@@ -78,7 +79,7 @@ def go_program(module, name=None):
 
     def install(folder):
         run(["go", "install", module], env={**go_environment(), "GOBIN": folder})
-    folder = installed("go", [module], install)
+    folder = installed("gobin", [module], install)
     return os.path.join(folder, name or module.split("@")[0].rsplit("/", 1)[-1])
 
 
@@ -94,11 +95,11 @@ def go_test_program(source, *modules):
         run(["go", "mod", "init", "portolan.test/client"], cwd=folder, env=go_environment())
         run(["go", "get", *modules], cwd=folder, env=go_environment())
         run(["go", "build", "-o", "client", "."], cwd=folder, env=go_environment())
-    return os.path.join(installed("gotest", [text, *modules], install), "client")
+    return os.path.join(installed("gomain", [text, *modules], install), "client")
 
 
 def environment(instance, **more):
     """What a client library of any language reads: the instance's identity, and its authority."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("AZURE_")}
     return {**kept, **instance.env, "REQUESTS_CA_BUNDLE": instance.ca, "SSL_CERT_FILE": instance.ca,
-            "NODE_EXTRA_CA_CERTS": instance.ca, **more}
+            "NODE_EXTRA_CA_CERTS": instance.ca, "GODEBUG": "netdns=cgo", **more}

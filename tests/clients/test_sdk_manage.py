@@ -1,0 +1,45 @@
+"""The published management libraries, unmodified: create, update, list, poll and delete each type."""
+
+import os
+import subprocess
+import uuid
+
+from support import sdk
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PYTHON = ("azure-identity==1.27.0", "azure-mgmt-containerregistry==15.0.0",
+          "azure-mgmt-resource==26.0.0")
+
+
+def names():
+    return f"g{uuid.uuid4().hex[:8]}", f"r{uuid.uuid4().hex[:12]}"
+
+
+def drive(instance, command, **more):
+    done = subprocess.run(command, text=True, capture_output=True, timeout=300,
+                          env=sdk.environment(instance, **more))
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+    assert done.stdout.splitlines()[-1] == "group delete", done.stdout
+
+
+def test_python(instance):
+    drive(instance, [sdk.python(*PYTHON), os.path.join(HERE, "sdk", "manage.py"), *names()])
+
+
+NODE = ("@azure/identity@4.14.1", "@azure/arm-containerregistry@12.0.0", "@azure/arm-resources@8.0.0")
+
+
+def test_javascript(instance):
+    packages = sdk.node(*NODE)
+    drive(instance, ["node", os.path.join(HERE, "sdk", "manage.mjs"), packages, *names()])
+
+
+MODULES = "github.com/Azure/azure-sdk-for-go/sdk"
+GO = (f"{MODULES}/azcore@v1.24.0", f"{MODULES}/azidentity@v1.15.0",
+      f"{MODULES}/resourcemanager/containerregistry/armcontainerregistry@v1.2.0",
+      f"{MODULES}/resourcemanager/resources/armresources@v1.2.0")
+
+
+def test_go(instance):
+    program = sdk.go_test_program(os.path.join(HERE, "sdk", "manage.go"), *GO)
+    drive(instance, [program, *names()])
