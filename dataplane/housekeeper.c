@@ -16,6 +16,7 @@
 #include "dataplane/rules/collect.h"
 #include "dataplane/rules/suspects.h"
 #include "dataplane/rules/upkeep.h"
+#include "dataplane/store/accounts.h"
 #include "dataplane/store/cache.h"
 #include "dataplane/store/snapshot.h"
 
@@ -108,6 +109,7 @@ static void tidy(struct housekeeper *h)
     if (h->is_tidy)
         return;
     bearer_cache_clear(h->plane->bearers);
+    accounts_trim(h->plane->accounts);
     content_cache_trim(h->plane->cache, IDLE_CACHE);
     pg_pool_tidy(h->plane->db);
     (void)malloc_trim(0);

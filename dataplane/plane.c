@@ -8,9 +8,11 @@
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/crypto/secret.h"
+#include "common/network/throttle.h"
 #include "dataplane/auth/bearer.h"
 #include "dataplane/oci/upload.h"
 #include "dataplane/rules/suspects.h"
+#include "dataplane/store/accounts.h"
 #include "dataplane/store/cache.h"
 #include "dataplane/store/snapshot.h"
 #include "dataplane/store/usage.h"
@@ -24,6 +26,7 @@ static int open_projection(struct data_plane *plane, struct error *err)
 {
     const struct data_settings *settings = plane->settings;
     struct snapshots_config config = { .db = plane->db,
+                                       .accounts = plane->accounts,
                                        .registry_id = settings->registry_id,
                                        .grace_ms = settings->grace_s * 1000 };
     int status = service_key_load(settings->service_key_file, false, &config.service_key, err);
@@ -90,6 +93,8 @@ int plane_open(struct data_plane *plane, const struct data_settings *settings, i
 
     *plane = (struct data_plane){ .settings = settings };
     plane->db = pg_pool_new(&pool);
+    plane->accounts = accounts_new(plane->db, settings->registry_id);
+    plane->throttle = throttle_new();
     if (open_projection(plane, err) != 0)
         return -1;
     int status = wait_for_projection(plane, stop_fd, err);
@@ -121,6 +126,8 @@ void plane_close(struct data_plane *plane)
         plane->blobs->driver->close(plane->blobs);
     usage_free(plane->store.usage);
     snapshots_free(plane->snapshots);
+    accounts_free(plane->accounts);
+    throttle_free(plane->throttle);
     if (plane->db)
         pg_pool_free(plane->db);
     *plane = (struct data_plane){ 0 };

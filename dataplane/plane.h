@@ -9,6 +9,7 @@
 #include "common/base/cleanup.h"
 #include "dataplane/store/content.h"
 
+struct accounts;
 struct arena;
 struct bearer_cache;
 struct blob_store;
@@ -19,6 +20,7 @@ struct housekeeper;
 struct pg_pool;
 struct snapshots;
 struct suspects;
+struct throttle;
 struct uploads;
 
 /* One row per setting stands in dataplane/main.c. */
@@ -47,6 +49,8 @@ struct data_settings {
 struct data_plane {
     const struct data_settings *settings;
     struct pg_pool *db;
+    struct accounts *accounts;
+    struct throttle *throttle; /* of wrong passwords */
     struct snapshots *snapshots;
     struct blob_store *blobs;
     struct store store;

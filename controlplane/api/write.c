@@ -436,9 +436,10 @@ static bool is_still_ours(struct step_run *run)
     return true;
 }
 
-static void hasten(struct call *c)
+static void hasten(struct call *c, int (*work)(struct step_run *run, struct error *err),
+                   const struct resource *now)
 {
-    struct resource row = *c->row;
+    struct resource row = *now;
     struct step_run run = { .arena = c->arena,
                             .control = c->control,
                             .resource = &row,
@@ -447,7 +448,7 @@ static void hasten(struct call *c)
     struct error err;
 
     row.generation = c->was->generation + 1;
-    if (c->type->hasten(&run, &err))
+    if (work(&run, &err))
         log_failure(LOG_WARN, "hasten", &err);
 }
 
@@ -462,7 +463,7 @@ enum stage_result commit_write(struct call *c, struct error *err)
             return STAGE_AGAIN;
         /* What was never made yet has nothing to hurry. */
         if (c->type->hasten && c->was && c->was->observed_generation > 0 && !c->is_unchanged)
-            hasten(c);
+            hasten(c, c->type->hasten, c->row);
         return STAGE_NEXT;
     }
     if (err->code != &E_CONFLICT)
@@ -548,7 +549,11 @@ enum stage_result commit_delete(struct call *c, struct error *err)
         c->is_gone = true;
         return STAGE_NEXT;
     }
-    return pg_transact(c->control->db, c->arena, delete_row, c, err) ? STAGE_FAILED : STAGE_NEXT;
+    if (pg_transact(c->control->db, c->arena, delete_row, c, err))
+        return STAGE_FAILED;
+    if (c->type->revoke && !c->is_gone)
+        hasten(c, c->type->revoke, c->was);
+    return STAGE_NEXT;
 }
 
 enum stage_result encode_delete(struct call *c, struct error *err)

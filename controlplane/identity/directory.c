@@ -8,12 +8,12 @@
 #include "common/crypto/digest.h"
 #include "common/crypto/secret.h"
 #include "common/crypto/token.h"
+#include "common/network/throttle.h"
 #include "common/pg/pg.h"
 
 #include "controlplane/control.h"
 #include "controlplane/identity/identity.h"
 #include "controlplane/identity/signing_keys.h"
-#include "controlplane/identity/throttle.h"
 #include "controlplane/store/directory.h"
 #include "controlplane/store/identity.h"
 

@@ -10,11 +10,11 @@
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/secret.h"
+#include "common/network/throttle.h"
 #include "common/pg/pg.h"
 
 #include "controlplane/control.h"
 #include "controlplane/identity/directory.h"
-#include "controlplane/identity/throttle.h"
 #include "controlplane/store/directory.h"
 
 #define PASSWORD_MAX 1024

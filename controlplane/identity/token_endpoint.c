@@ -12,13 +12,13 @@
 #include "common/crypto/token.h"
 #include "common/http/server.h"
 #include "common/json/json.h"
+#include "common/network/throttle.h"
 
 #include "controlplane/control.h"
 #include "controlplane/identity/assertion.h"
 #include "controlplane/identity/directory.h"
 #include "controlplane/identity/openid_paths.h"
 #include "controlplane/identity/signing_keys.h"
-#include "controlplane/identity/throttle.h"
 #include "controlplane/store/identity.h"
 
 static const struct login_error unsupported_grant = { "unsupported_grant_type", 70003, 400 };

@@ -5,6 +5,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
+#include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/secret.h"
@@ -14,13 +15,16 @@
 #include "controlplane/identity/directory.h"
 #include "controlplane/identity/identity.h"
 #include "controlplane/provision/grants.h"
+#include "controlplane/provision/publish_tokens.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/store/leases.h"
 #include "controlplane/store/published.h"
+#include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/tiers.h"
 
+#define AT_ONCE_MAX 64 /* registries that a request publishes itself; the loops do the rest */
 #define REGISTRY_TYPE_KEY "microsoft.containerregistry/registries"
 
 enum { SECRET_PASSWORD, SECRET_PASSWORD2, SECRET_SIGNING_KEY, SECRET_DATA_KEY, SECRET_COUNT };
@@ -333,6 +337,8 @@ static int write_projection(struct pg_conn *conn, struct arena *a, void *ctx, st
         return -1;
     if (published_keys_replace(conn, a, p->keys, p->key_count, &keys, err))
         return wrap(err, "directory keys");
+    if (publish_scope_maps(conn, a, p->run->control, p->row.id, err))
+        return wrap(err, "scope maps");
     if (!is_new && (row || admin || grants || keys > 0))
         return published_bump(conn, a, p->row.id, err);
     return 0;
@@ -360,19 +366,65 @@ int publish_registry(struct step_run *run, const struct region *region, struct e
     return pg_transact(region->db, run->arena, write_projection, &p, err);
 }
 
+struct changed_scope {
+    const char *key;
+    struct resource *registries;
+    size_t count;
+};
+
+/* What is due is the truth; what is published before the answer only shortens the wait, and holds if
+ * this control plane dies right then. */
 static int wake(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
+    struct changed_scope *s = ctx;
     int64_t count;
 
-    return lease_wake(conn, a, REGISTRY_TYPE_KEY, ctx, &count, err);
+    if (lease_wake(conn, a, REGISTRY_TYPE_KEY, s->key, &count, err))
+        return -1;
+    return resource_at_or_below(conn, a, REGISTRY_TYPE_KEY, s->key, AT_ONCE_MAX, &s->registries,
+                                &s->count, err);
+}
+
+/* Nobody claims the registry for this: a newer generation wins wherever two publish. */
+static bool is_still_ours(struct step_run *run)
+{
+    (void)run;
+    return true;
+}
+
+static int publish_at_once(struct control *control, struct arena *a, struct resource *r,
+                           struct error *err)
+{
+    struct registry *decoded = ARENA_NEW(a, struct registry);
+    const struct region *region = region_find(control->regions, r->location);
+    struct step_run run = { .arena = a,
+                            .control = control,
+                            .resource = r,
+                            .decoded = decoded,
+                            .still_ours = is_still_ours };
+
+    fields_default(registry_type.fields, r->body);
+    if (!region)
+        return 0;
+    if (fields_decode(a, registry_type.fields, r->body, decoded, err))
+        return wrap(err, "stored body of %s", r->uid);
+    return publish_registry(&run, region, err);
 }
 
 int publish_grants_changed(struct control *control, struct arena *a, const char *scope,
                            struct error *err)
 {
     char *key = text_lower(a, scope);
+    struct changed_scope s = { .key = key };
+    struct error failure;
 
     for (size_t n = strlen(key); n > 0 && key[n - 1] == '/'; n--)
         key[n - 1] = '\0';
-    return pg_transact(control->db, a, wake, key, err);
+    if (pg_transact(control->db, a, wake, &s, err))
+        return -1;
+    for (size_t i = 0; i < s.count; i++) {
+        if (publish_at_once(control, a, &s.registries[i], &failure))
+            log_failure(LOG_WARN, "publish-grants", &failure);
+    }
+    return 0;
 }

@@ -1,6 +1,6 @@
-/* Publishers of one registry take turns by the lock on its published row, and each reads the
- * control database after it has that lock: whoever writes last has read at least what those before it had,
- * so an older state never replaces a newer one. */
+/* Publishers of one token take turns, and each reads the control database after its turn has come:
+ * whoever writes last has read at least what those before it had, so an older state never replaces a
+ * newer one. Scope maps need no turns: they carry the generation they were made from. */
 #include "controlplane/provision/publish_tokens.h"
 
 #include <string.h>
@@ -18,6 +18,7 @@
 #include "controlplane/provision/region.h"
 #include "controlplane/store/published.h"
 #include "controlplane/store/published_tokens.h"
+#include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/token.h"
@@ -28,6 +29,7 @@ struct publishing {
     const struct region *region;
     struct published_password passwords[TOKEN_PASSWORDS];
     size_t count;
+    struct resource *map; /* NULL: none */
     int is_done;
 };
 
@@ -108,8 +110,7 @@ struct json_object *permissions_of_actions(struct arena *a, const struct json_ob
 /* What is wanted ------------------------------------------------------------------------------- */
 
 static int read_password(struct pg_conn *conn, struct arena *a, struct publishing *p,
-                         const struct json_object *entry, struct json_object *permissions,
-                         struct error *err)
+                         const struct json_object *entry, struct error *err)
 {
     const char *name = json_text(entry, "name");
     const char *expiry = json_text(entry, "expiry");
@@ -128,7 +129,7 @@ static int read_password(struct pg_conn *conn, struct arena *a, struct publishin
         /* The admin user has names of its own. */
         .name = arena_printf(a, "token/%s", name),
         .hash = arena_strndup(a, (const char *)hash, len),
-        .permissions = permissions,
+        .scope_map_id = p->map ? p->map->uid : NULL,
     };
     if (expiry && !clock_parse(expiry, &out->expires_us))
         return fail_cause(err, &E_INTERNAL, "expiry of %s of token %s", name, p->token->uid);
@@ -141,59 +142,189 @@ static int read_password(struct pg_conn *conn, struct arena *a, struct publishin
 static int read_wanted(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct publishing *p = ctx;
-    struct resource *token = NULL, *map = NULL;
+    struct resource *token = NULL;
     const struct json_object *list;
-    struct json_object *permissions;
     const char *map_id;
     int found = resource_by_uid(conn, a, p->token->uid, false, &token, err);
 
     p->count = 0;
+    p->map = NULL;
     if (found <= 0 || token->state == STATE_DELETING ||
         text_eq(json_text(token->body, "properties.status"), "disabled"))
         return found < 0 ? -1 : 0;
     map_id = json_text(token->body, "properties.scopeMapId");
-    found = map_id ? resource_by_key(conn, a, text_lower(a, map_id), false, &map, err) : 0;
-    if (found < 0)
+    if (map_id && resource_by_key(conn, a, text_lower(a, map_id), false, &p->map, err) < 0)
         return -1;
-    permissions =
-        permissions_of_actions(a, found ? json_at(map->body, "properties.actions") : NULL);
     list = json_at(token->body, "properties.credentials.passwords");
     for (size_t i = 0; i < json_count(list) && p->count < TOKEN_PASSWORDS; i++) {
-        if (read_password(conn, a, p, json_item(list, i), permissions, err))
+        if (read_password(conn, a, p, json_item(list, i), err))
             return -1;
     }
     return 0;
 }
 
+/* One row by its uid. */
+struct reading {
+    const char *uid;
+    struct resource *row;
+    bool found;
+};
+
+static int read_one(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct reading *r = ctx;
+    int found = resource_by_uid(conn, a, r->uid, false, &r->row, err);
+
+    r->found = found > 0;
+    return found < 0 ? -1 : 0;
+}
+
+/* What is published, and which of it the control database has newer or not at all. */
+struct outdated {
+    const char **uids;
+    int64_t *generations;
+    size_t count;
+    const char **found;
+    size_t found_count;
+};
+
+static int find_outdated(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct outdated *o = ctx;
+
+    return resource_outdated(conn, a, o->uids, o->generations, o->count, &o->found,
+                             &o->found_count, err);
+}
+
 /* Writing -------------------------------------------------------------------------------------- */
+
+static int put_map(struct pg_conn *conn, struct arena *a, const struct resource *map,
+                   struct error *err)
+{
+    const struct published_map row = { map->uid, map->generation };
+
+    return published_map_put(
+        conn, a, map->parent_uid, &row,
+        permissions_of_actions(a, json_at(map->body, "properties.actions")), err);
+}
+
+/* Most tokens come to a map that is there. */
+static int ensure_map(struct pg_conn *conn, struct arena *a, const struct resource *map,
+                      struct error *err)
+{
+    struct published_map *now;
+    size_t count;
+
+    if (published_maps(conn, a, map->parent_uid, map->uid, &now, &count, err))
+        return -1;
+    if (count > 0 && now[0].resource_generation >= map->generation)
+        return 0;
+    return put_map(conn, a, map, err);
+}
 
 static int sync_token(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct publishing *p = ctx;
-    struct published_registry registry;
-    int changed;
+    int map = 0, changed;
 
-    p->is_done = published_lock(conn, a, p->token->parent_uid, &registry, err);
+    p->is_done = published_hold(conn, a, p->token->parent_uid, err);
     if (p->is_done <= 0)
         return p->is_done;
-    if (pg_with(p->control->db, a, read_wanted, p, err))
+    if (published_turn(conn, a, p->token->uid, err) ||
+        pg_with(p->control->db, a, read_wanted, p, err))
         return wrap(err, "read token %s", p->token->uid);
+    if (p->map && p->count > 0)
+        map = ensure_map(conn, a, p->map, err);
+    if (map < 0)
+        return -1;
     changed = published_token_sync(conn, a, p->token->parent_uid, p->token->name, p->passwords,
                                    p->count, err);
+    if (changed < 0 || (changed == 0 && map == 0))
+        return changed;
+    return published_accounts_bump(conn, a, p->token->parent_uid, err);
+}
+
+static int sync_map(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct publishing *p = ctx;
+    struct published_map *now;
+    size_t count;
+    int changed;
+
+    p->is_done = published_hold(conn, a, p->map->parent_uid, err);
+    if (p->is_done <= 0)
+        return p->is_done;
+    if (published_maps(conn, a, p->map->parent_uid, p->map->uid, &now, &count, err))
+        return -1;
+    changed = count > 0 ? put_map(conn, a, p->map, err) : 0;
     if (changed <= 0)
         return changed;
-    return published_bump(conn, a, p->token->parent_uid, err);
+    return published_accounts_bump(conn, a, p->map->parent_uid, err);
+}
+
+static int refresh_map(struct pg_conn *conn, struct arena *a, struct control *control,
+                       const char *registry_uid, const struct published_map *published,
+                       struct error *err)
+{
+    struct reading reading = { .uid = published->id };
+
+    if (pg_with(control->db, a, read_one, &reading, err))
+        return wrap(err, "read scope map %s", published->id);
+    if (!reading.found || reading.row->state == STATE_DELETING)
+        return published_map_remove(conn, a, registry_uid, published->id, err);
+    return put_map(conn, a, reading.row, err) < 0 ? -1 : 0;
+}
+
+int publish_scope_maps(struct pg_conn *conn, struct arena *a, struct control *control,
+                       const char *registry_uid, struct error *err)
+{
+    struct published_map *now;
+    struct outdated outdated = { 0 };
+    size_t count;
+
+    if (published_maps(conn, a, registry_uid, NULL, &now, &count, err))
+        return -1;
+    if (count == 0)
+        return 0;
+    outdated.uids = arena_array(a, count, sizeof(char *));
+    outdated.generations = arena_array(a, count, sizeof(int64_t));
+    for (size_t i = 0; i < count; i++) {
+        outdated.uids[i] = now[i].id;
+        outdated.generations[i] = now[i].resource_generation;
+    }
+    outdated.count = count;
+    if (pg_with(control->db, a, find_outdated, &outdated, err))
+        return wrap(err, "compare scope maps");
+    for (size_t i = 0; i < outdated.found_count; i++) {
+        const struct published_map one = { outdated.found[i], 0 };
+        if (refresh_map(conn, a, control, registry_uid, &one, err))
+            return -1;
+    }
+    return outdated.found_count > 0 ? published_accounts_bump(conn, a, registry_uid, err) : 0;
 }
 
 static int find_region(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct publishing *p = ctx;
+    const struct resource *child = p->token ? p->token : p->map;
     struct resource *registry = NULL;
-    int found = resource_by_uid(conn, a, p->token->parent_uid, false, &registry, err);
+    int found = resource_by_uid(conn, a, child->parent_uid, false, &registry, err);
 
     if (found > 0)
         p->region = region_find(p->control->regions, registry->location);
     return found < 0 ? -1 : 0;
+}
+
+static int run(struct publishing *p, struct arena *a, pg_work *sync, const char *uid,
+               struct error *err)
+{
+    if (pg_with(p->control->db, a, find_region, p, err))
+        return wrap(err, "region of %s", uid);
+    if (!p->region)
+        return 0;
+    if (pg_transact(p->region->db, a, sync, p, err))
+        return wrap(err, "publish %s", uid);
+    return p->is_done;
 }
 
 int publish_token(struct control *control, struct arena *a, const struct resource *token,
@@ -201,11 +332,14 @@ int publish_token(struct control *control, struct arena *a, const struct resourc
 {
     struct publishing p = { .control = control, .token = token };
 
-    if (pg_with(control->db, a, find_region, &p, err))
-        return wrap(err, "region of token %s", token->uid);
-    if (!p.region)
-        return 0;
-    if (pg_transact(p.region->db, a, sync_token, &p, err))
-        return wrap(err, "publish token %s", token->uid);
-    return p.is_done;
+    return run(&p, a, sync_token, token->uid, err);
+}
+
+int publish_scope_map(struct control *control, struct arena *a, const struct resource *map,
+                      struct error *err)
+{
+    struct resource row = *map;
+    struct publishing p = { .control = control, .map = &row };
+
+    return run(&p, a, sync_map, map->uid, err);
 }

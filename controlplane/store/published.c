@@ -38,6 +38,7 @@ enum {
     S_DROP_TOMBSTONES,
     S_DROP_GRANTS,
     S_DROP_CREDENTIALS,
+    S_DROP_SCOPE_MAPS,
     S_DROP_REGISTRY,
     S_COUNT,
 };
@@ -143,6 +144,8 @@ const struct pg_stmt published_statements[] = {
     [S_DROP_GRANTS] = { "published_drop_grants", DROP("grants", OF_REGISTRY), "uuid int8" },
     [S_DROP_CREDENTIALS] = { "published_drop_credentials", DROP("credentials", OF_REGISTRY),
                              "uuid int8" },
+    [S_DROP_SCOPE_MAPS] = { "published_drop_scope_maps", DROP("scope_maps", OF_REGISTRY),
+                            "uuid int8" },
     [S_DROP_REGISTRY] = { "published_drop_registry",
                           "delete from registries where id = $1 and $2::int8 > 0", "uuid int8" },
     [S_COUNT] = { 0 },

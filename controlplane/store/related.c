@@ -1,12 +1,15 @@
 /* Counters, links and single edits: see the header. */
 #include "controlplane/store/related.h"
 
+#include <inttypes.h>
+
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/json/json.h"
 #include "common/pg/pg.h"
 
 #include "controlplane/store/resources.h"
+#include "controlplane/store/rows.h"
 #include "controlplane/store/statements.h"
 
 enum {
@@ -16,7 +19,8 @@ enum {
     UNLINK,
     LINK,
     LINK_USER,
-    LINKS_TOUCH,
+    OUTDATED,
+    AT_OR_BELOW,
     CHILD_AT,
     KEY_TAKEN,
     EDIT,
@@ -44,11 +48,17 @@ const struct pg_stmt related_statements[] = {
                     "select r.name from resource_links l join resources r on r.uid = l.from_uid "
                     "where l.to_uid = $1 and r.state <> 'Deleting' order by r.key limit 1",
                     "uuid" },
-    [LINKS_TOUCH] = { "resource_links_touch",
-                      "update resources r set generation = generation + 1, not_before = now(), "
-                      "attempts = 0, step = null, updated_at = now() from resource_links l "
-                      "where l.to_uid = $1 and r.uid = l.from_uid and r.state <> 'Deleting'",
-                      "uuid" },
+    [OUTDATED] = { "resource_outdated",
+                   "select u.uid::text from unnest($1, $2) as u (uid, generation) "
+                   "left join resources r on r.uid = u.uid "
+                   "where r.uid is null or r.state = 'Deleting' or r.generation > u.generation::int8",
+                   "uuid[] text[]" },
+    [AT_OR_BELOW] = { "resource_at_or_below",
+                      "select " RESOURCE_COLUMNS " from resources r where r.type_key = $1 "
+                      "and ($2 = '' or r.key = $2 or starts_with(r.key, $2 || '/')) "
+                      "and r.observed_generation > 0 and r.state <> 'Deleting' "
+                      "order by r.key limit $3",
+                      "text text int8" },
     [CHILD_AT] = { "resource_child_at",
                    "select name from resources where parent_uid = $1 and type_key = $2 "
                    "and location = $3 and uid <> $4 order by key limit 1",
@@ -142,13 +152,41 @@ int resource_link_user(struct pg_conn *conn, struct arena *a, const char *uid,
     return read_name(r, ret_name);
 }
 
-int resource_links_touch(struct pg_conn *conn, struct arena *a, const char *uid, struct error *err)
+int resource_outdated(struct pg_conn *conn, struct arena *a, const char *const *uids,
+                      const int64_t *generations, size_t count, const char ***ret,
+                      size_t *ret_count, struct error *err)
+{
+    const char **numbers = arena_array(a, count + 1, sizeof(*numbers));
+    struct pg_result *r = NULL;
+
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = arena_printf(a, "%" PRId64, generations[i]);
+    if (PG_RUN(conn, a, &related_statements[OUTDATED], &r, err, pg_texts(uids, count),
+               pg_texts(numbers, count)))
+        return wrap(err, "look for outdated resources");
+    *ret_count = pg_rows(r);
+    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
+    for (size_t i = 0; i < *ret_count; i++)
+        (*ret)[i] = pg_get_text(r, i, 0);
+    return 0;
+}
+
+int resource_at_or_below(struct pg_conn *conn, struct arena *a, const char *type_key,
+                         const char *scope_key, int64_t limit, struct resource **ret,
+                         size_t *ret_count, struct error *err)
 {
     struct pg_result *r = NULL;
 
-    if (PG_RUN(conn, a, &related_statements[LINKS_TOUCH], &r, err, pg_text(uid)))
-        return wrap(err, "touch linked resources");
-    return pg_affected(r) > 0 ? work_notify(conn, a, err) : 0;
+    if (PG_RUN(conn, a, &related_statements[AT_OR_BELOW], &r, err, pg_text(type_key),
+               pg_text(scope_key), pg_int(limit)))
+        return wrap(err, "list resources below a scope");
+    *ret_count = pg_rows(r);
+    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
+    for (size_t i = 0; i < *ret_count; i++) {
+        if (resource_from_row(r, i, a, &(*ret)[i], err))
+            return -1;
+    }
+    return 0;
 }
 
 int resource_child_at(struct pg_conn *conn, struct arena *a, const char *parent_uid,

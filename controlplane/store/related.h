@@ -37,9 +37,14 @@ MUST_CHECK int resource_links_replace(struct pg_conn *conn, struct arena *a, con
 /* 1 with the name of a row that names this one and is not being deleted, 0 when there is none. */
 MUST_CHECK int resource_link_user(struct pg_conn *conn, struct arena *a, const char *uid,
                                   const char **ret_name, struct error *err);
-/* resource_touch() of every row that names this one, and the wake-up of the reconcile loops. */
-MUST_CHECK int resource_links_touch(struct pg_conn *conn, struct arena *a, const char *uid,
-                                    struct error *err);
+/* Of these uids, those that are gone, go, or have a newer generation than the one beside them. */
+MUST_CHECK int resource_outdated(struct pg_conn *conn, struct arena *a, const char *const *uids,
+                                 const int64_t *generations, size_t count, const char ***ret,
+                                 size_t *ret_count, struct error *err);
+/* Made at least once and not being deleted, of a type, at or below a scope ("": everywhere). */
+MUST_CHECK int resource_at_or_below(struct pg_conn *conn, struct arena *a, const char *type_key,
+                                    const char *scope_key, int64_t limit, struct resource **ret,
+                                    size_t *ret_count, struct error *err);
 /* 1 with the name of a child of the type at the location, other than except_uid. */
 MUST_CHECK int resource_child_at(struct pg_conn *conn, struct arena *a, const char *parent_uid,
                                  const char *type_key, const char *location,

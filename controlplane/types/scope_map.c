@@ -11,7 +11,8 @@
 #include "common/json/json.h"
 
 #include "controlplane/api/errors.h"
-#include "controlplane/store/related.h"
+#include "controlplane/provision/publish_tokens.h"
+#include "controlplane/store/leases.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/rows.h"
@@ -83,11 +84,21 @@ static int scope_map_validate(struct arena *a, const void *was, const void *now_
     return 0;
 }
 
+/* The registry's next pass publishes the map wherever the request itself could not. */
 static int scope_map_admit(const struct admission *admission, struct error *err)
 {
+    struct arena *a = admission->arena;
+    int64_t count;
+
     if (admission->change != CHANGE_UPDATE)
         return 0;
-    return resource_links_touch(admission->conn, admission->arena, admission->resource->uid, err);
+    return lease_wake(admission->conn, a, type_key(a, &registry_type), admission->parent->key,
+                      &count, err);
+}
+
+static int scope_map_hasten(struct step_run *run, struct error *err)
+{
+    return publish_scope_map(run->control, run->arena, run->resource, err) < 0 ? -1 : 0;
 }
 
 static struct json_object *system_body(struct arena *a, size_t i)
@@ -145,6 +156,7 @@ const struct resource_type scope_map_type = {
     .fields = fields,
     .validate = scope_map_validate,
     .admit = scope_map_admit,
+    .hasten = scope_map_hasten,
     .show = scope_map_show,
     .quota = TIER_SCOPE_MAPS,
 };

@@ -179,6 +179,11 @@ static enum verdict withdraw(struct step_run *run, struct error *err)
                                                                            : VERDICT_DONE;
 }
 
+static int token_hasten(struct step_run *run, struct error *err)
+{
+    return publish_token(run->control, run->arena, run->resource, err) < 0 ? -1 : 0;
+}
+
 static const struct step steps[] = {
     { .name = "publish", .ensure = publish, .undo = withdraw },
     { 0 },
@@ -202,6 +207,8 @@ const struct resource_type token_type = {
     .drift_ms = TOKEN_DRIFT_MS,
     .stamp = token_stamp,
     .admit = token_admit,
+    .hasten = token_hasten,
+    .revoke = token_hasten,
     .show = show_created,
     .quota = TIER_TOKENS,
 };

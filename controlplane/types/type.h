@@ -175,6 +175,8 @@ struct resource_type {
     /* What an update changes at once, after its commit and before its answer, so that it holds even if
      * this control plane dies right then. At best: the steps do it again. May be NULL. */
     int (*hasten)(struct step_run *run, struct error *err);
+    /* The same for a delete: what must be taken away at once. run->decoded is NULL. */
+    int (*revoke)(struct step_run *run, struct error *err);
     /* The SKU of the decoded struct, for gates; NULL: SKU_NONE (children: the parent's). */
     enum sku (*sku)(const void *decoded);
     /* Last touch on what a GET shows (computed read-only members such as loginServer); `shown` is

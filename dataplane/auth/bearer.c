@@ -11,6 +11,7 @@
 #include "common/base/error.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/token.h"
+#include "dataplane/store/accounts.h"
 #include "dataplane/store/snapshot.h"
 
 #define BUCKETS      256u
@@ -94,6 +95,12 @@ static bool is_same(const struct entry *e, uint64_t hash, const char *token, siz
     return e && e->hash == hash && e->len == len && secret_equal(e->token, token, len);
 }
 
+static bool is_good(const struct bearer *b, const struct snapshot *snapshot)
+{
+    return b->snapshot->serial == snapshot->serial && b->facts.expires_s > clock_wall_s() &&
+           (!b->account || account_is_current(b->account));
+}
+
 struct bearer *bearer_find(struct bearer_cache *cache, const struct snapshot *snapshot,
                            const char *token)
 {
@@ -107,8 +114,7 @@ struct bearer *bearer_find(struct bearer_cache *cache, const struct snapshot *sn
         if (is_same(bucket[i], hash, token, len))
             found = bucket[i];
     }
-    if (found && (found->bearer.snapshot->serial != snapshot->serial ||
-                  found->bearer.facts.expires_s <= clock_wall_s()))
+    if (found && !is_good(&found->bearer, snapshot))
         found = NULL;
     if (found)
         atomic_fetch_add(&found->refs, 1);
@@ -137,7 +143,22 @@ static void remember(struct bearer_cache *cache, struct entry *e)
         bearer_unref(&old->bearer);
 }
 
-int bearer_check(struct bearer_cache *cache, struct snapshot *snapshot, const char *registry_id,
+static int allow(struct entry *e, const struct authority *who, struct error *err)
+{
+    struct permissions now;
+
+    if (identity_permissions(who, e->arena, &e->bearer.facts.identity, &now, err) != 0)
+        return -1;
+    if (!now.scopes)
+        return fail(err, &E_UNAUTHENTICATED, "The identity has no access any more.");
+    e->bearer.allowed = now.scopes;
+    e->bearer.account = now.account;
+    if (now.until_s < e->bearer.facts.expires_s)
+        e->bearer.facts.expires_s = now.until_s;
+    return 0;
+}
+
+int bearer_check(struct bearer_cache *cache, const struct authority *who, const char *registry_id,
                  const char *token, struct bearer **ret, struct error *err)
 {
     struct entry *e = calloc(1, sizeof(*e));
@@ -145,23 +166,13 @@ int bearer_check(struct bearer_cache *cache, struct snapshot *snapshot, const ch
         abort();
     atomic_init(&e->refs, 1);
     e->arena = arena_new();
-    e->bearer.snapshot = snapshot_ref(snapshot);
+    e->bearer.snapshot = snapshot_ref(who->snapshot);
     e->len = strnlen(token, TOKEN_MAX_BYTES);
     e->token = arena_strndup(e->arena, token, e->len);
     e->hash = hash_of(cache->seed, e->token, e->len);
-    int status =
-        identity_token_read(snapshot, e->arena, registry_id, token, 0, &e->bearer.facts, err);
-    if (status == 0 && e->bearer.facts.kind != TOKEN_ACCESS)
-        status = fail(err, &E_UNAUTHENTICATED, "The token is not an access token.");
-    if (status == 0) {
-        e->bearer.allowed = identity_permissions(snapshot, &e->bearer.facts.identity);
-        if (!e->bearer.allowed)
-            status = fail(err, &E_UNAUTHENTICATED, "The identity has no access any more.");
-        int64_t until_s = identity_until_s(snapshot, &e->bearer.facts.identity);
-        if (until_s < e->bearer.facts.expires_s)
-            e->bearer.facts.expires_s = until_s;
-    }
-    if (status != 0) {
+    if (identity_token_read(who->snapshot, e->arena, registry_id, token, 0, &e->bearer.facts,
+                            err) != 0 ||
+        allow(e, who, err) != 0) {
         bearer_unref(&e->bearer);
         return -1;
     }

@@ -1,6 +1,6 @@
-/* Access tokens seen before. A token that was checked once is known by its text until it expires or
- * the snapshot it was checked against is replaced; then a check costs a hash and a comparison.
- * Thread-safe, bounded; entries are counted, so one may be used while it is dropped. */
+/* The registry's own tokens seen before. One that was checked is known by its text until it expires,
+ * the snapshot it was checked against is replaced, or its account changes; until then a check costs a
+ * hash and a comparison. Thread-safe, bounded; entries are counted, so one may be used while it is dropped. */
 #ifndef PORTOLAN_AUTH_BEARER_H
 #define PORTOLAN_AUTH_BEARER_H
 
@@ -13,7 +13,8 @@ struct snapshot;
 
 struct bearer {
     struct token_facts facts;
-    const struct scopes *allowed; /* the identity's permissions in the snapshot it was checked in */
+    const struct scopes *allowed; /* the identity's permissions when it was checked */
+    const struct account *account; /* whose they are; NULL: the snapshot's */
     struct snapshot *snapshot;
 };
 
@@ -23,8 +24,9 @@ void bearer_cache_free(struct bearer_cache *cache);
 /* NULL when the token is not known under this snapshot. The caller releases it. */
 struct bearer *bearer_find(struct bearer_cache *cache, const struct snapshot *snapshot,
                            const char *token);
-/* Checks the token in full and remembers it. E_UNAUTHENTICATED, E_TOKEN_EXPIRED. */
-MUST_CHECK int bearer_check(struct bearer_cache *cache, struct snapshot *snapshot,
+/* Checks the token in full, whatever its kind, and remembers it. E_UNAUTHENTICATED, E_TOKEN_EXPIRED;
+ * E_UNAVAILABLE when the database has to be asked and cannot be, or not by this authority. */
+MUST_CHECK int bearer_check(struct bearer_cache *cache, const struct authority *who,
                             const char *registry_id, const char *token, struct bearer **ret,
                             struct error *err);
 void bearer_unref(struct bearer *bearer); /* NULL is accepted */

@@ -10,6 +10,7 @@
 #include "common/base/text.h"
 #include "common/crypto/token.h"
 #include "common/json/json.h"
+#include "common/network/throttle.h"
 #include "dataplane/auth/bearer.h"
 #include "dataplane/auth/firewall.h"
 #include "dataplane/auth/gate.h"
@@ -111,6 +112,61 @@ bool gate_basic(struct http_request *req, const char **ret_user, const char **re
     return true;
 }
 
+struct authority gate_authority(const struct call *call, bool is_quick)
+{
+    return (struct authority){ .snapshot = call->snapshot,
+                               .accounts = call->plane->accounts,
+                               .is_quick = is_quick };
+}
+
+static void refuse_guessing(struct http_request *req, int64_t retry_ms)
+{
+    call_of(req)->rule = "throttle";
+    reply_later(req, &E_TOO_MANY, "too many wrong passwords for this name; try again later",
+                (retry_ms + 999) / 1000);
+}
+
+int gate_sign_in(struct http_request *req, const char *user, const char *password)
+{
+    struct call *call = call_of(req);
+    struct authority who = gate_authority(call, false);
+    struct throttle *throttle = call->plane->throttle;
+    struct error err = { 0 };
+    int64_t retry_ms = 0, now_ms = clock_mono_ms();
+
+    if (user[0] == '\0') /* nobody's name: nothing is guessed */
+        return 0;
+    if (!throttle_allows(throttle, user, &req->peer, now_ms, &retry_ms)) {
+        refuse_guessing(req, retry_ms);
+        return -1;
+    }
+    int signed_in = identity_sign_in(&who, req->arena, user, password, &call->identity, &err);
+    if (signed_in < 0)
+        reply_error(req, &err);
+    if (signed_in == 0)
+        throttle_note(throttle, user, &req->peer, now_ms);
+    return signed_in;
+}
+
+/* What the call's identity may do now. 1 something, 0 nothing at all, -1 when it has replied, or, on
+ * an event thread, when a worker has to ask. */
+static int find_allowed(struct http_request *req, bool is_quick)
+{
+    struct call *call = call_of(req);
+    struct authority who = gate_authority(call, is_quick);
+    struct permissions now;
+    struct error err = { 0 };
+
+    if (identity_permissions(&who, req->arena, &call->identity, &now, &err) == 0) {
+        call->allowed = now.scopes;
+        return now.scopes != NULL;
+    }
+    call->is_pending = is_quick;
+    if (!is_quick)
+        reply_error(req, &err);
+    return -1;
+}
+
 static void use_bearer(struct call *call, struct bearer *bearer)
 {
     call->bearer = bearer;
@@ -120,8 +176,8 @@ static void use_bearer(struct call *call, struct bearer *bearer)
 }
 
 /* A token that was good while the upload went on (long uploads outlive tokens). Whether the session
- * is this identity's is checked when it is held. */
-static bool use_expired(struct http_request *req, const char *token)
+ * is this identity's is checked when it is held. 1, 0, or -1 as find_allowed() says. */
+static int use_expired(struct http_request *req, const char *token, bool is_quick)
 {
     struct call *call = call_of(req);
     struct token_facts *facts = ARENA_NEW(req->arena, struct token_facts);
@@ -130,7 +186,7 @@ static bool use_expired(struct http_request *req, const char *token)
 
     if (!req->params[1] ||
         !upload_times(call->plane->uploads, req->params[1], req->params[0], &times[0], &times[1]))
-        return false;
+        return 0;
     for (size_t i = 0; i < ARRAY_LEN(times); i++) {
         if (identity_token_read(call->snapshot, req->arena, call->plane->settings->registry_id,
                                 token, times[i], facts, &ignored) != 0 ||
@@ -138,43 +194,47 @@ static bool use_expired(struct http_request *req, const char *token)
             continue;
         call->identity = facts->identity;
         call->granted = &facts->access;
-        call->allowed = identity_permissions(call->snapshot, &facts->identity);
-        return call->allowed != NULL;
+        return find_allowed(req, is_quick);
     }
-    return false;
+    return 0;
 }
 
-static bool sign_in_bearer(struct http_request *req, const char *token)
+static bool sign_in_bearer(struct http_request *req, const char *token, bool is_quick)
 {
     struct call *call = call_of(req);
+    struct authority who = gate_authority(call, is_quick);
     struct bearer *bearer = NULL;
     struct error err = { 0 };
+    int expired = 0;
 
-    if (bearer_check(call->plane->bearers, call->snapshot, call->plane->settings->registry_id,
-                     token, &bearer, &err) == 0) {
+    if (bearer_check(call->plane->bearers, &who, call->plane->settings->registry_id, token,
+                     &bearer, &err) == 0) {
         use_bearer(call, bearer);
-        return true;
+        if (bearer->facts.kind == TOKEN_ACCESS)
+            return true;
+    } else if (err.code == &E_UNAVAILABLE) {
+        call->is_pending = is_quick;
+        if (!is_quick)
+            reply_error(req, &err);
+        return false;
+    } else if (err.code == &E_TOKEN_EXPIRED && route_of(req)->access == ACCESS_SESSION) {
+        expired = use_expired(req, token, is_quick);
     }
-    if (err.code == &E_TOKEN_EXPIRED && route_of(req)->access == ACCESS_SESSION &&
-        use_expired(req, token))
-        return true;
-    refuse(req, "token", "invalid_token");
-    return false;
+    if (expired == 0)
+        refuse(req, "token", "invalid_token");
+    return expired == 1;
 }
 
 static bool sign_in_basic(struct http_request *req)
 {
-    struct call *call = call_of(req);
     const char *user = NULL, *password = NULL;
+    int known = gate_basic(req, &user, &password) ? gate_sign_in(req, user, password) : 0;
 
-    if (gate_basic(req, &user, &password) &&
-        identity_sign_in(call->snapshot, req->arena, user, password, &call->identity) == 1) {
-        call->allowed = identity_permissions(call->snapshot, &call->identity);
-        if (call->allowed)
-            return true;
-    }
-    refuse(req, "password", NULL);
-    return false;
+    if (known == 1)
+        known = find_allowed(req, false);
+    if (known == 0)
+        refuse(req, "password", NULL);
+    return known == 1;
 }
 
 static const char *bearer_text(const struct http_request *req)
@@ -222,7 +282,7 @@ static bool authorise(struct http_request *req)
 }
 
 /* The link's identity may have lost its rights since; then the link is worth nothing. */
-static bool check_link(struct http_request *req)
+static bool check_link(struct http_request *req, bool is_quick)
 {
     struct call *call = call_of(req);
 
@@ -230,7 +290,8 @@ static bool check_link(struct http_request *req)
         deny_link(req, "link", "the link is not valid, or not any more");
         return false;
     }
-    call->allowed = identity_permissions(call->snapshot, &call->identity);
+    if (find_allowed(req, is_quick) < 0)
+        return false;
     if (call_may(call, req->params[0], route_of(req)->actions))
         return true;
     deny_link(req, "permission", "requested access to the resource is denied");
@@ -246,18 +307,18 @@ static bool check_host(struct http_request *req)
     return false;
 }
 
-/* On a worker: everything. False when it has replied. */
-static bool check(struct http_request *req)
+/* Everything. False when it has replied, or, on an event thread, left it to a worker. */
+static bool check(struct http_request *req, bool is_quick)
 {
     const char *token = bearer_text(req);
 
     if (route_of(req)->access == ACCESS_LINK)
-        return check_link(req);
+        return check_link(req, is_quick);
     if (!http_header(req, "Authorization")) {
         refuse(req, "anonymous", NULL);
         return false;
     }
-    if (token ? !sign_in_bearer(req, token) : !sign_in_basic(req))
+    if (token ? !sign_in_bearer(req, token, is_quick) : !sign_in_basic(req))
         return false;
     return authorise(req);
 }
@@ -270,19 +331,20 @@ static void check_quickly(struct http_request *req)
     struct bearer *bearer = NULL;
 
     if (route_of(req)->access == ACCESS_LINK) {
-        (void)check_link(req);
+        (void)check_link(req, true);
         return;
     }
     bearer = token ? bearer_find(call->plane->bearers, call->snapshot, token) : NULL;
 
-    if (bearer) {
+    if (bearer && bearer->facts.kind == TOKEN_ACCESS) {
         use_bearer(call, bearer);
         (void)authorise(req);
         return;
     }
+    bearer_unref(bearer);
     /* A body that is collected whole is not collected for strangers. */
     if (token && req->route->body == HTTP_BODY_BUFFER) {
-        (void)check(req);
+        (void)check(req, true);
         return;
     }
     call->is_pending = true;
@@ -363,7 +425,7 @@ static bool settle(struct http_request *req)
     }
     if (!firewall_admits(req) || !check_host(req))
         return false;
-    return route_of(req)->access == ACCESS_OPEN || check(req);
+    return route_of(req)->access == ACCESS_OPEN || check(req, false);
 }
 
 enum http_verdict gate_fast(struct http_request *req)

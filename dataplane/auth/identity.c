@@ -9,6 +9,7 @@
 #include "common/crypto/secret.h"
 #include "common/crypto/token.h"
 #include "common/json/json.h"
+#include "dataplane/store/accounts.h"
 #include "dataplane/store/snapshot.h"
 
 #define TOKEN_ISSUER   "Azure Container Registry"
@@ -35,85 +36,101 @@ bool identity_equal(const struct identity *x, const struct identity *y)
     return x->kind == y->kind && text_eq(x->name, y->name);
 }
 
-static bool is_current(const struct snapshot *s, const struct credential *c)
+static bool is_current(const struct snapshot *s, const struct password *p)
 {
-    if (c->is_admin && !s->is_admin_enabled)
+    if (p->is_admin && !s->is_admin_enabled)
         return false;
-    return c->expires_us == 0 || c->expires_us > clock_wall_us();
+    return p->expires_us == 0 || p->expires_us > clock_wall_us();
+}
+
+/* The account, held by the arena. 1 found, 0 not, -1 when it could not be asked for. */
+static int find_account(const struct authority *who, struct arena *a, const char *name,
+                        bool is_memory_enough, struct account **ret, struct error *err)
+{
+    int found = 1;
+
+    *ret = is_memory_enough ? accounts_find(who->accounts, name) : NULL;
+    if (!*ret && who->is_quick)
+        return fail(err, &E_UNAVAILABLE, "the database has to be asked");
+    if (!*ret)
+        found = accounts_look_up(who->accounts, name, ret, err);
+    if (found == 1)
+        arena_defer(a, account_unref, *ret);
+    return found;
 }
 
 /* The password an identity signed in with, while it holds. */
-static const struct credential *find_password(const struct snapshot *s, const struct identity *id)
+static const struct password *find_password(const struct snapshot *s,
+                                            const struct account *account,
+                                            const struct identity *id)
 {
-    size_t count = 0;
-    const struct credential *c = snapshot_credentials(s, id->name, &count);
-
-    for (size_t i = 0; i < count; i++) {
-        if (c[i].is_admin == (id->kind == IDENTITY_ADMIN) && text_eq(c[i].mark, id->mark) &&
-            is_current(s, &c[i]))
-            return &c[i];
+    for (size_t i = 0; i < account->count; i++) {
+        const struct password *p = &account->passwords[i];
+        if (p->is_admin == (id->kind == IDENTITY_ADMIN) && text_eq(p->mark, id->mark) &&
+            is_current(s, p))
+            return p;
     }
     return NULL;
 }
 
-int64_t identity_until_s(const struct snapshot *s, const struct identity *id)
+int identity_permissions(const struct authority *who, struct arena *a, const struct identity *id,
+                         struct permissions *ret, struct error *err)
 {
-    bool has_password = id->kind == IDENTITY_ADMIN || id->kind == IDENTITY_TOKEN;
-    const struct credential *c = has_password ? find_password(s, id) : NULL;
-
-    return c && c->expires_us ? c->expires_us / 1000000 : INT64_MAX;
-}
-
-const struct scopes *identity_permissions(const struct snapshot *s, const struct identity *id)
-{
+    const struct snapshot *s = who->snapshot;
     const struct grant *grant = NULL;
-    const struct credential *password = NULL;
+    struct account *account = NULL;
 
-    switch (id->kind) {
-    case IDENTITY_ANONYMOUS:
-        return s->is_anonymous_enabled ? &anonymous_scopes : NULL;
-    case IDENTITY_PRINCIPAL:
+    *ret = (struct permissions){ .until_s = INT64_MAX };
+    if (id->kind == IDENTITY_ANONYMOUS && s->is_anonymous_enabled)
+        ret->scopes = &anonymous_scopes;
+    if (id->kind == IDENTITY_PRINCIPAL) {
         grant = snapshot_grant(s, id->name);
-        return grant ? &grant->permissions : NULL;
-    case IDENTITY_ADMIN:
-    case IDENTITY_TOKEN:
-        password = find_password(s, id);
-        return password ? &password->permissions : NULL;
-    case IDENTITY_KIND_MAX:
-        break;
+        ret->scopes = grant ? &grant->permissions : NULL;
     }
-    return NULL;
+    if (id->kind != IDENTITY_ADMIN && id->kind != IDENTITY_TOKEN)
+        return 0;
+    int found = find_account(who, a, id->name, true, &account, err);
+    const struct password *p = found == 1 ? find_password(s, account, id) : NULL;
+    if (!p)
+        return found < 0 ? -1 : 0;
+    *ret = (struct permissions){ .scopes = p->permissions,
+                                 .account = account,
+                                 .until_s = p->expires_us ? p->expires_us / 1000000 : INT64_MAX };
+    return 0;
 }
 
-bool identity_is_slow(const struct snapshot *s, const char *username)
+static bool try_account(const struct snapshot *s, struct arena *a, const struct account *account,
+                        const char *password, struct identity *ret)
 {
-    size_t count = 0;
-    const struct credential *c = snapshot_credentials(s, username, &count);
-
-    for (size_t i = 0; i < count; i++) {
-        if (!text_starts(c[i].hash, "$sha256$"))
-            return true;
+    for (size_t i = 0; i < account->count; i++) {
+        const struct password *p = &account->passwords[i];
+        /* The password first: whether a name is switched off shows only to who knows it. */
+        if (!secret_verify(p->hash, password) || !is_current(s, p))
+            continue;
+        *ret = (struct identity){ .kind = p->is_admin ? IDENTITY_ADMIN : IDENTITY_TOKEN,
+                                  .name = arena_strdup(a, account->name),
+                                  .mark = arena_strdup(a, p->mark) };
+        return true;
     }
     return false;
 }
 
-int identity_sign_in(const struct snapshot *s, struct arena *a, const char *username,
-                     const char *password, struct identity *ret)
+int identity_sign_in(const struct authority *who, struct arena *a, const char *username,
+                     const char *password, struct identity *ret, struct error *err)
 {
-    size_t count = 0;
-    const struct credential *c = snapshot_credentials(s, username, &count);
+    struct account *known = accounts_find(who->accounts, username), *account = NULL;
 
-    if (count == 0)
-        (void)secret_verify_nothing(password);
-    for (size_t i = 0; i < count; i++) {
-        /* The password first: whether a name is switched off shows only to who knows it. */
-        if (!secret_verify(c[i].hash, password) || !is_current(s, &c[i]))
-            continue;
-        *ret = (struct identity){ .kind = c[i].is_admin ? IDENTITY_ADMIN : IDENTITY_TOKEN,
-                                  .name = arena_strdup(a, username),
-                                  .mark = arena_strdup(a, c[i].mark) };
-        return 1;
+    if (known) {
+        arena_defer(a, account_unref, known);
+        if (try_account(who->snapshot, a, known, password, ret))
+            return 1;
     }
+    int found = find_account(who, a, username, false, &account, err);
+    if (found < 0)
+        return known && !who->is_quick ? 0 : -1; /* an outage: memory has the last word */
+    if (found == 1)
+        return try_account(who->snapshot, a, account, password, ret);
+    (void)secret_verify_nothing(password);
     return 0;
 }
 
@@ -130,9 +147,10 @@ static bool is_known_issuer(const struct snapshot *s, const char *issuer)
     return false;
 }
 
-int identity_from_directory(const struct snapshot *s, struct arena *a, const char *token,
+int identity_from_directory(const struct authority *who, struct arena *a, const char *token,
                             const char *tenant, struct identity *ret, struct error *err)
 {
+    const struct snapshot *s = who->snapshot;
     const struct token_key *keys[KEYS_MAX];
     struct token_policy policy = { .keys = keys, .audiences = s->audiences };
     struct json_object *claims = NULL;
@@ -158,7 +176,7 @@ int identity_from_directory(const struct snapshot *s, struct arena *a, const cha
     *ret = (struct identity){ .kind = IDENTITY_PRINCIPAL,
                               .name = text_lower(a, principal),
                               .mark = "" };
-    if (!identity_permissions(s, ret))
+    if (!snapshot_grant(s, ret->name))
         return fail(err, &E_UNAUTHENTICATED, "The principal has no access to this registry.");
     return 0;
 }

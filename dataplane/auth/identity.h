@@ -12,6 +12,8 @@
 #include "common/base/cleanup.h"
 #include "dataplane/auth/scope.h"
 
+struct account;
+struct accounts;
 struct arena;
 struct error;
 struct snapshot;
@@ -33,19 +35,34 @@ struct identity {
     const char *mark; /* of the password's hash; "" when there is none */
 };
 
+/* Who is asked about identities. */
+struct authority {
+    struct snapshot *snapshot;
+    struct accounts *accounts;
+    bool is_quick; /* on an event thread: what only the database knows is E_UNAVAILABLE */
+};
+
+/* What an identity may do now. */
+struct permissions {
+    const struct scopes *scopes;   /* NULL: it is not, or no longer, let in */
+    const struct account *account; /* whose they are; NULL: of the snapshot */
+    int64_t until_s;               /* when its password ends; INT64_MAX when it does not */
+};
+
 bool identity_equal(const struct identity *x, const struct identity *y);
-/* What the identity may do now; NULL when it is not (or no longer) let in. */
-const struct scopes *identity_permissions(const struct snapshot *s, const struct identity *id);
-/* When the identity's password ends; INT64_MAX when it does not. */
-int64_t identity_until_s(const struct snapshot *s, const struct identity *id);
-/* 1 when the password is right and the name may sign in; 0 when not. Texts of *ret live in a. */
-int identity_sign_in(const struct snapshot *s, struct arena *a, const char *username,
-                     const char *password, struct identity *ret);
-/* Checking this name's passwords takes long on purpose (argon2): not for event threads. */
-bool identity_is_slow(const struct snapshot *s, const char *username);
+/* What *ret points at lasts as long as the arena and the snapshot. */
+MUST_CHECK int identity_permissions(const struct authority *who, struct arena *a,
+                                    const struct identity *id, struct permissions *ret,
+                                    struct error *err);
+/* 1 when the password is right and the name may sign in; 0 when not. A password that memory calls
+ * wrong is asked for in the database: that takes as long for names that exist as for others, and a
+ * new password works at once. Texts of *ret live in a. */
+MUST_CHECK int identity_sign_in(const struct authority *who, struct arena *a, const char *username,
+                                const char *password, struct identity *ret, struct error *err);
 /* A directory token of this tenant whose principal has a grant. E_UNAUTHENTICATED otherwise. */
-MUST_CHECK int identity_from_directory(const struct snapshot *s, struct arena *a, const char *token,
-                                       const char *tenant, struct identity *ret, struct error *err);
+MUST_CHECK int identity_from_directory(const struct authority *who, struct arena *a,
+                                       const char *token, const char *tenant,
+                                       struct identity *ret, struct error *err);
 
 /* --- the registry's own tokens --- */
 

@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 #include "common/http/server.h"
 #include "common/json/json.h"
+#include "dataplane/auth/bearer.h"
 #include "dataplane/auth/gate.h"
 #include "dataplane/call.h"
 #include "dataplane/oci/reply.h"
@@ -44,35 +45,46 @@ static const char *registry_id(const struct http_request *req)
     return call_of(req)->plane->settings->registry_id;
 }
 
-/* A token of this registry that stands for its identity. kind TOKEN_KIND_MAX: either. */
-static bool ask_by_token(struct http_request *req, const char *token, enum token_kind kind,
-                         struct asker *ret)
+/* A token of this registry that stands for its identity. kind TOKEN_KIND_MAX: either. 1, 0, or -1
+ * when it has replied. */
+static int ask_by_token(struct http_request *req, const char *token, enum token_kind kind,
+                        struct asker *ret)
 {
-    struct token_facts *facts = ARENA_NEW(req->arena, struct token_facts);
+    struct call *call = call_of(req);
+    struct authority who = gate_authority(call, false);
     struct error err = { 0 };
 
-    if (identity_token_read(call_of(req)->snapshot, req->arena, registry_id(req), token, 0, facts,
-                            &err) != 0 ||
-        (kind != TOKEN_KIND_MAX && facts->kind != kind))
-        return false;
+    call->bearer = bearer_find(call->plane->bearers, call->snapshot, token);
+    if (!call->bearer && bearer_check(call->plane->bearers, &who, registry_id(req), token,
+                                      &call->bearer, &err) != 0) {
+        if (err.code != &E_UNAVAILABLE)
+            return 0;
+        reply_error(req, &err);
+        return -1;
+    }
+    const struct token_facts *facts = &call->bearer->facts;
+    if (kind != TOKEN_KIND_MAX && facts->kind != kind)
+        return 0;
     ret->identity = facts->identity;
     ret->bound = facts->kind == TOKEN_ACCESS ? &facts->access : NULL;
-    return true;
+    return 1;
 }
 
-static bool ask_by_password(struct http_request *req, const char *user, const char *password,
-                            struct asker *ret)
+static int ask_by_password(struct http_request *req, const char *user, const char *password,
+                           struct asker *ret)
 {
     if (!user || !password)
-        return false;
+        return 0;
     if (user[0] == '\0' && password[0] == '\0') {
         ret->identity = (struct identity){ .kind = IDENTITY_ANONYMOUS, .name = "", .mark = "" };
-        return true;
+        return 1;
     }
     if (text_eq_nocase(user, NULL_USER))
         return ask_by_token(req, password, TOKEN_KIND_MAX, ret);
-    return identity_sign_in(call_of(req)->snapshot, req->arena, user, password, &ret->identity) ==
-           1;
+    int known = gate_sign_in(req, user, password);
+    if (known == 1)
+        ret->identity = call_of(req)->identity;
+    return known;
 }
 
 /* The access token: asked ∩ allowed now. */
@@ -80,18 +92,23 @@ static void answer(struct http_request *req, const struct asker *asker, const ch
                    size_t count, const char *refresh_token)
 {
     const struct snapshot *s = call_of(req)->snapshot;
-    const struct scopes *allowed = identity_permissions(s, &asker->identity);
+    struct authority who = gate_authority(call_of(req), false);
+    struct permissions now;
     struct scopes asked, access;
     struct error err = { 0 };
     char *token = NULL;
 
     call_of(req)->identity = asker->identity;
-    if (!allowed) {
+    if (identity_permissions(&who, req->arena, &asker->identity, &now, &err) != 0) {
+        reply_error(req, &err);
+        return;
+    }
+    if (!now.scopes) {
         refuse(req, "permission");
         return;
     }
     scopes_parse(req->arena, texts, count, &asked);
-    scopes_intersect(req->arena, &asked, allowed, &access);
+    scopes_intersect(req->arena, &asked, now.scopes, &access);
     if (asker->bound)
         scopes_intersect(req->arena, &access, asker->bound, &access);
     if (identity_token_issue(s, req->arena, registry_id(req), TOKEN_ACCESS, &asker->identity,
@@ -113,6 +130,7 @@ static void answer(struct http_request *req, const struct asker *asker, const ch
 void oauth_exchange(struct http_request *req)
 {
     const struct snapshot *s = call_of(req)->snapshot;
+    struct authority who = gate_authority(call_of(req), false);
     const char *grant_type = http_form(req, "grant_type");
     const char *token = http_form(req, "access_token");
     struct identity identity = { 0 };
@@ -124,8 +142,8 @@ void oauth_exchange(struct http_request *req)
         refuse_grant(req);
         return;
     }
-    if (!token || identity_from_directory(s, req->arena, token, http_form(req, "tenant"), &identity,
-                                          &err) != 0) {
+    if (!token || identity_from_directory(&who, req->arena, token, http_form(req, "tenant"),
+                                          &identity, &err) != 0) {
         refuse(req, token ? arena_strdup(req->arena, err.message) : "no token");
         return;
     }
@@ -147,9 +165,12 @@ void oauth_token_get(struct http_request *req)
     struct asker asker = { 0 };
     bool has_header = http_header(req, "Authorization") != NULL;
 
-    if ((has_header && !gate_basic(req, &user, &password)) ||
-        !ask_by_password(req, user, password, &asker)) {
-        refuse(req, "password");
+    int known = has_header && !gate_basic(req, &user, &password)
+                    ? 0
+                    : ask_by_password(req, user, password, &asker);
+    if (known <= 0) {
+        if (known == 0)
+            refuse(req, "password");
         return;
     }
     size_t count = http_query_all(req, "scope", &scopes);
@@ -162,20 +183,21 @@ void oauth_token_post(struct http_request *req)
     const char *refresh = http_form(req, "refresh_token");
     const char *user = http_form(req, "username"), *password = http_form(req, "password");
     struct asker asker = { 0 };
-    bool is_known = false;
+    int known = 0;
 
     if (text_eq(grant_type, "refresh_token")) {
-        is_known = refresh && ask_by_token(req, refresh, TOKEN_REFRESH, &asker);
+        known = refresh ? ask_by_token(req, refresh, TOKEN_REFRESH, &asker) : 0;
     } else if (text_eq(grant_type, "password")) {
         /* The SDKs ask anonymously with an empty refresh token and no name. */
-        is_known = ask_by_password(req, user ? user : "", password ? password : "", &asker);
+        known = ask_by_password(req, user ? user : "", password ? password : "", &asker);
         refresh = NULL;
     } else {
         refuse_grant(req);
         return;
     }
-    if (!is_known) {
-        refuse(req, "password");
+    if (known <= 0) {
+        if (known == 0)
+            refuse(req, text_eq(grant_type, "password") ? "password" : "token");
         return;
     }
     size_t count = http_form_all(req, "scope", &scopes);

@@ -12,6 +12,7 @@
 #include "dataplane/oci/reference.h"
 
 #define LAST_MAX 512
+#define RETRY_S  1
 
 /* What the neutral codes are called here. */
 static const struct neutral {
@@ -57,12 +58,12 @@ static struct json_object *entry_of(const struct error_code *code, const char *m
 }
 
 static void send_errors(struct http_request *req, const struct error_code *code,
-                        struct json_object *errors)
+                        struct json_object *errors, int64_t retry_s)
 {
     struct json_object *body = json_new_object();
 
     if (code->status == 503 || code->status == 429 || code->status == 507)
-        http_reply_header(req, "Retry-After", "1");
+        http_reply_headerf(req, "Retry-After", "%" PRId64, retry_s);
     json_set(body, "errors", errors);
     reply_json(req, code->status, body);
 }
@@ -87,7 +88,7 @@ void reply_error(struct http_request *req, const struct error *err)
             json_set(entry, "detail", json_new_object());
         json_add(errors, entry);
     }
-    send_errors(req, err->code, errors);
+    send_errors(req, err->code, errors, RETRY_S);
 }
 
 void reply_error_detail(struct http_request *req, const struct error_code *code,
@@ -98,7 +99,16 @@ void reply_error_detail(struct http_request *req, const struct error_code *code,
     if (detail)
         json_set(entry, "detail", detail);
     json_add(errors, entry);
-    send_errors(req, code, errors);
+    send_errors(req, code, errors, RETRY_S);
+}
+
+void reply_later(struct http_request *req, const struct error_code *code, const char *message,
+                 int64_t retry_s)
+{
+    struct json_object *errors = json_new_array();
+
+    json_add(errors, entry_of(code, message));
+    send_errors(req, code, errors, retry_s);
 }
 
 void reply_json(struct http_request *req, int status, struct json_object *value)

@@ -19,6 +19,9 @@ void reply_error(struct http_request *req, const struct error *err);
  */
 void reply_error_detail(struct http_request *req, const struct error_code *code,
                         const char *message, struct json_object *detail);
+/* One that names when to come again (429, 503). */
+void reply_later(struct http_request *req, const struct error_code *code, const char *message,
+                 int64_t retry_s);
 /* value is released. */
 void reply_json(struct http_request *req, int status, struct json_object *value);
 

@@ -130,6 +130,6 @@ MUST_CHECK int tag_remove(const struct store *s, struct arena *a, const char *re
 extern const struct pg_stmt *const region_statements[];
 extern const struct pg_stmt repository_statements[], blob_statements[], manifest_statements[],
     listing_statements[], attribute_statements[], projection_statements[], collection_statements[],
-    usage_statements[], upkeep_statements[];
+    usage_statements[], upkeep_statements[], account_statements[];
 
 #endif

@@ -13,6 +13,7 @@
 #include "common/json/json.h"
 #include "common/network/rules.h"
 #include "common/pg/pg.h"
+#include "dataplane/store/accounts.h"
 #include "dataplane/store/content.h"
 
 #define SETTINGS_MAX  ((size_t)1024 * 1024)
@@ -22,23 +23,20 @@
 #define ACR_AUDIENCE  "https://containerregistry.azure.net"
 #define LINK_PURPOSE  "portolan data link 1"
 
-enum { VERSION, REGISTRY, CREDENTIALS, GRANTS, KEYS };
+enum { VERSION, REGISTRY, GRANTS, KEYS };
 
 const struct pg_stmt projection_statements[] = {
     /* Keys of the directory are not the registry's, so its generation does not move with them. */
     [VERSION] = { "projection_version",
                   "select r.generation || ' ' || coalesce((select string_agg(kid || ' ' || "
-                  "extract(epoch from verifies_until), ' ' order by kid) from directory_keys), '') "
-                  "from registries r where r.id = $1",
+                  "extract(epoch from verifies_until), ' ' order by kid) from directory_keys), ''), "
+                  "coalesce((select sum(count) from account_changes where registry_id = $1), "
+                  "0)::int8 from registries r where r.id = $1",
                   "uuid" },
     [REGISTRY] = { "projection_registry",
                    "select login_server, settings, wrapped_signing_key, wrapped_data_key, "
                    "data_key_epoch from registries where id = $1",
                    "uuid" },
-    [CREDENTIALS] = { "projection_credentials",
-                      "select username, kind, hash, expires_at, permissions from credentials "
-                      "where registry_id = $1 order by username collate \"C\", password_name",
-                      "uuid" },
     [GRANTS] = { "projection_grants",
                  "select principal_id, permissions from grants where registry_id = $1 "
                  "order by principal_id::text collate \"C\"",
@@ -62,14 +60,22 @@ struct snapshots {
     pthread_mutex_t refresh; /* one refresh at a time */
     struct snapshot *current;
     uint64_t serial;
+    int64_t account_changes; /* as of the last comparison of accounts; under refresh */
     _Atomic int64_t checked_ms; /* last comparison that succeeded; 0: none */
     _Atomic int64_t tried_ms;
     _Atomic bool is_away, is_gone;
 };
 
+/* What the database says has moved or not. */
+struct version {
+    const char *text; /* NULL: the registry is not published */
+    int64_t account_changes;
+};
+
 struct load {
     struct snapshots *owner;
     struct snapshot *snapshot;
+    struct version version;
     bool is_found;
 };
 
@@ -189,29 +195,6 @@ static int read_registry(struct load *load, const struct pg_result *r, struct er
     return read_keys(load, r, err);
 }
 
-static int read_credentials(struct snapshot *s, const struct pg_result *r, struct error *err)
-{
-    s->credentials = arena_array(s->arena, pg_rows(r) + 1, sizeof(*s->credentials));
-    s->credential_count = pg_rows(r);
-    for (size_t i = 0; i < s->credential_count; i++) {
-        struct credential *c = &s->credentials[i];
-        _cleanup_(json_putp) struct json_object *permissions = NULL;
-        struct digest digest;
-        char hex[2 * SHA512_LEN + 1];
-        if (read_json(r, i, 4, &permissions, err) != 0)
-            return -1;
-        c->username = arena_strdup(s->arena, pg_get_text(r, i, 0));
-        c->is_admin = text_eq(pg_get_text(r, i, 1), "admin");
-        c->hash = arena_strdup(s->arena, pg_get_text(r, i, 2));
-        c->expires_us = pg_is_null(r, i, 3) ? 0 : pg_get_time_us(r, i, 3);
-        digest_of(DIGEST_SHA256, c->hash, strlen(c->hash), &digest);
-        digest_hex(&digest, hex);
-        memcpy(c->mark, hex, sizeof(c->mark) - 1);
-        scopes_read(s->arena, permissions, &c->permissions);
-    }
-    return 0;
-}
-
 static int read_grants(struct snapshot *s, const struct pg_result *r, struct error *err)
 {
     s->grants = arena_array(s->arena, pg_rows(r) + 1, sizeof(*s->grants));
@@ -240,13 +223,15 @@ static int read_directory_keys(struct snapshot *s, const struct pg_result *r, st
 }
 
 static int read_version(struct pg_conn *conn, struct arena *a, const char *registry_id,
-                        const char **ret, struct error *err)
+                        struct version *ret, struct error *err)
 {
     struct pg_result *r = NULL;
 
     if (PG_RUN(conn, a, &projection_statements[VERSION], &r, err, pg_text(registry_id)) != 0)
         return -1;
-    *ret = pg_rows(r) == 1 ? pg_get_text(r, 0, 0) : NULL;
+    *ret = (struct version){ 0 };
+    if (pg_rows(r) == 1)
+        *ret = (struct version){ pg_get_text(r, 0, 0), pg_get_int(r, 0, 1) };
     return 0;
 }
 
@@ -263,12 +248,22 @@ static int load_rows(struct pg_conn *conn, struct arena *a, struct load *load, s
     if (read_registry(load, r, err) != 0)
         return -1;
     load->is_found = true;
-    if (PG_RUN(conn, a, &projection_statements[CREDENTIALS], &r, err, pg_text(id)) != 0 ||
-        read_credentials(s, r, err) != 0 ||
-        PG_RUN(conn, a, &projection_statements[GRANTS], &r, err, pg_text(id)) != 0 ||
+    if (PG_RUN(conn, a, &projection_statements[GRANTS], &r, err, pg_text(id)) != 0 ||
         read_grants(s, r, err) != 0 || PG_RUN0(conn, a, &projection_statements[KEYS], &r, err) != 0)
         return -1;
     return read_directory_keys(s, r, err);
+}
+
+/* The version was read before, so what the accounts are compared with is at least as new. */
+static int compare_accounts(struct pg_conn *conn, struct arena *a, struct load *load,
+                            struct error *err)
+{
+    const struct snapshots *owner = load->owner;
+
+    if (owner->current && text_eq(owner->current->version, load->version.text) &&
+        owner->account_changes == load->version.account_changes)
+        return 0;
+    return accounts_compare(owner->config.accounts, conn, a, err);
 }
 
 /* Compares versions; on a difference loads until the version stood still meanwhile. load->snapshot
@@ -277,27 +272,32 @@ static int load_work(struct pg_conn *conn, struct arena *a, void *ctx, struct er
 {
     struct load *load = ctx;
     struct snapshots *owner = load->owner;
-    const char *before = NULL, *after = NULL;
 
     snapshot_unref(load->snapshot); /* of a run that is repeated */
     load->snapshot = NULL;
-    if (read_version(conn, a, owner->config.registry_id, &before, err) != 0)
+    if (read_version(conn, a, owner->config.registry_id, &load->version, err) != 0)
         return -1;
+    const char *before = load->version.text;
     load->is_found = before != NULL;
-    if (!before || (owner->current && text_eq(owner->current->version, before)))
+    if (!before)
+        return 0;
+    if (compare_accounts(conn, a, load, err) != 0)
+        return -1;
+    if (owner->current && text_eq(owner->current->version, before))
         return 0;
     for (int i = 0; i < LOAD_ATTEMPTS; i++) {
         snapshot_unref(load->snapshot);
         load->snapshot = snapshot_new(owner->serial + 1);
         load->is_found = false;
+        struct version after;
         if (load_rows(conn, a, load, err) != 0 ||
             read_version(conn, a, owner->config.registry_id, &after, err) != 0)
             return -1;
-        if (text_eq(before, after)) {
+        if (text_eq(before, after.text)) {
             load->snapshot->version = arena_strdup(load->snapshot->arena, before);
             return 0;
         }
-        before = after;
+        before = after.text;
     }
     return fail_cause(err, &E_UNAVAILABLE, "the published projection keeps changing");
 }
@@ -389,6 +389,7 @@ static int refresh_locked(struct snapshots *s, struct error *err)
     }
     if (load.snapshot)
         swap(s, load.snapshot);
+    s->account_changes = load.version.account_changes;
     atomic_store(&s->is_gone, false);
     atomic_store(&s->checked_ms, started);
     if (atomic_exchange(&s->is_away, false))
@@ -411,26 +412,6 @@ int snapshots_refresh(struct snapshots *s, struct error *err)
 
 /* --- look-ups ----------------------------------------------------------------------------------
  */
-
-const struct credential *snapshot_credentials(const struct snapshot *s, const char *username,
-                                              size_t *ret_count)
-{
-    size_t low = 0, high = s->credential_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (strcmp(s->credentials[middle].username, username) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    size_t count = 0;
-    while (low + count < s->credential_count &&
-           strcmp(s->credentials[low + count].username, username) == 0)
-        count++;
-    *ret_count = count;
-    return count ? &s->credentials[low] : NULL;
-}
 
 const struct grant *snapshot_grant(const struct snapshot *s, const char *principal)
 {

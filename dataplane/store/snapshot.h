@@ -1,5 +1,6 @@
 /* The published projection of this process's registry, held in memory: an immutable snapshot,
- * counted by references, swapped whole when its generation moves.
+ * counted by references, swapped whole when its generation moves. Names that sign in with passwords
+ * are not part of it: there may be a million of them (accounts.h).
  *
  * Freshness: a snapshot that was compared with the database within SNAPSHOT_FRESH_MS may answer.
  * While there is traffic the housekeeper compares often enough for that; after idling, whoever
@@ -19,22 +20,13 @@
 #include "common/crypto/token.h"
 #include "dataplane/auth/scope.h"
 
+struct accounts;
 struct arena;
 struct error;
 struct network_rules;
 struct pg_pool;
 
 #define SNAPSHOT_FRESH_MS 1000
-
-/* One password of a name that signs in. */
-struct credential {
-    const char *username;
-    bool is_admin;
-    const char *hash;
-    char mark[17];      /* of the hash: part of tokens, so that a new password ends old tokens */
-    int64_t expires_us; /* 0: never */
-    struct scopes permissions;
-};
 
 /* What a directory identity may do. */
 struct grant {
@@ -56,8 +48,6 @@ struct snapshot {
     struct token_key **directory_keys;
     int64_t *directory_until_us; /* of each */
     size_t directory_key_count;
-    struct credential *credentials; /* by username */
-    size_t credential_count;
     struct grant *grants; /* by principal */
     size_t grant_count;
     struct network_rules *network;
@@ -70,6 +60,7 @@ struct snapshot {
 struct snapshots;
 struct snapshots_config {
     struct pg_pool *db;
+    struct accounts *accounts; /* compared together with the snapshot */
     const char *registry_id;
     struct service_key service_key;
     int64_t grace_ms;
@@ -85,9 +76,7 @@ struct snapshot *snapshot_ref(struct snapshot *snapshot);
  * within the grace time. E_NOT_FOUND when the registry is not published. */
 MUST_CHECK int snapshots_refresh(struct snapshots *s, struct error *err);
 
-/* Look-ups; NULL when absent. Several credentials may share a name: first and count. */
-const struct credential *snapshot_credentials(const struct snapshot *s, const char *username,
-                                              size_t *ret_count);
+/* NULL when absent. */
 const struct grant *snapshot_grant(const struct snapshot *s, const char *principal);
 
 #endif

@@ -7,5 +7,6 @@ const struct pg_stmt *const region_statements[] = {
     manifest_statements,   listing_statements,
     attribute_statements,  projection_statements,
     collection_statements, usage_statements,
-    upkeep_statements,     NULL,
+    upkeep_statements,     account_statements,
+    NULL,
 };

@@ -23,6 +23,7 @@
 #include "common/crypto/token.h"
 #include "common/http/server.h"
 #include "common/json/json.h"
+#include "common/network/throttle.h"
 #include "common/pg/migrate.h"
 #include "common/pg/pg.h"
 #include "tests/support/postgres.h"
@@ -33,7 +34,6 @@
 #include "controlplane/identity/identity.h"
 #include "controlplane/identity/roles.h"
 #include "controlplane/identity/signing_keys.h"
-#include "controlplane/identity/throttle.h"
 #include "controlplane/store/identity.h"
 
 /* Last: it defines a macro named fail. */
