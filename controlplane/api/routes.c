@@ -96,6 +96,8 @@ const struct http_route arm_routes[] = {
     ENDPOINT("GET", SUB VAULTS "locations/{location}/deletedVaults/{vault}", deleted_vault_show),
     ENDPOINT("POST", SUB VAULTS "locations/{location}/deletedVaults/{vault}/purge",
              deleted_vault_remove),
+    ENDPOINT("GET", SUB VAULTS "managedHSMs", hsm_list),
+    ENDPOINT("GET", SUB VAULTS "deletedManagedHSMs", hsm_list),
     BODY("PUT", GROUP VAULTS "vaults/{vault}/accessPolicies/{kind}", vault_policies_put),
     EXTENSION("GET", "roleDefinitions", role_definitions_list),
     EXTENSION("GET", "roleDefinitions/{name}", role_definition_show),

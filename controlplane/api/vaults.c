@@ -167,6 +167,17 @@ static int run_purge(struct call *c, struct error *err)
     return 0;
 }
 
+/* Clients that list vaults ask for these as well. */
+static int run_no_hsm(struct call *c, struct error *err)
+{
+    struct json_object *body = json_own(c->arena, json_new_object());
+
+    (void)err;
+    json_set(body, "value", json_new_array());
+    reply_json(c, 200, body);
+    return 0;
+}
+
 /* Access policies -------------------------------------------------------------------------------- */
 
 static const struct field policies_request[] = {
@@ -351,6 +362,11 @@ const struct endpoint deleted_vault_remove = {
     .description = "Purge a deleted key vault",
     .run = run_purge
 };
+const struct endpoint hsm_list = { .versions = vault_versions,
+                                   .subscription = 1,
+                                   .action = "Microsoft.KeyVault/managedHSMs/read",
+                                   .description = "Managed HSMs, deleted ones as well: none",
+                                   .run = run_no_hsm };
 const struct endpoint vault_policies_put = { .versions = vault_versions,
                                              .subscription = 1,
                                              .description = "Add, replace or remove access policies",

@@ -8,6 +8,7 @@
 extern const struct endpoint deleted_vaults_list;
 extern const struct endpoint deleted_vault_show;
 extern const struct endpoint deleted_vault_remove; /* purge */
+extern const struct endpoint hsm_list;             /* managed HSMs: there are none */
 extern const struct endpoint vault_policies_put;   /* accessPolicies/add, replace, remove */
 
 #endif

@@ -23,6 +23,10 @@ static const struct error_code E_METHOD = { "MethodNotAllowed", 405 };
 
 #define S "/secrets"
 #define DS "/deletedsecrets"
+#define K "/keys"
+#define DK "/deletedkeys"
+/* Of the newest version the empty segment is gone by the time a route is looked up. */
+#define USE(what, e) BODY("POST", K "/{name}/" what, e), BODY("POST", K "/{name}/{version}/" what, e)
 
 static const struct http_route routes[] = {
     PLAIN("GET", S, secret_list),
@@ -37,6 +41,25 @@ static const struct http_route routes[] = {
     PLAIN("GET", DS "/{name}", secret_deleted),
     PLAIN("POST", DS "/{name}/recover", secret_recover),
     PLAIN("DELETE", DS "/{name}", secret_purge),
+    PLAIN("GET", K, key_list),
+    BODY("POST", K "/{name}/create", key_create),
+    PLAIN("POST", K "/{name}/rotate", key_rotate),
+    PLAIN("GET", K "/{name}", key_get),
+    PLAIN("GET", K "/{name}/versions", key_versions),
+    PLAIN("GET", K "/{name}/{version}", key_get),
+    BODY("PATCH", K "/{name}", key_change),
+    BODY("PATCH", K "/{name}/{version}", key_change),
+    PLAIN("DELETE", K "/{name}", key_delete),
+    USE("encrypt", key_encrypt),
+    USE("decrypt", key_decrypt),
+    USE("wrapkey", key_wrap),
+    USE("unwrapkey", key_unwrap),
+    USE("sign", key_sign),
+    USE("verify", key_verify),
+    PLAIN("GET", DK, key_deleted_list),
+    PLAIN("GET", DK "/{name}", key_deleted),
+    PLAIN("POST", DK "/{name}/recover", key_recover),
+    PLAIN("DELETE", DK "/{name}", key_purge),
     { 0 },
 };
 

@@ -1,10 +1,15 @@
 """Key vaults: the resource, what is left of a deleted one, who may do what inside, and secrets."""
 
+import base64
+import hashlib
 import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
 from support.directory import Directory, assign
 from support.instance import GROUPS_API, eventually
@@ -296,3 +301,122 @@ def test_locks_and_the_activity_log(instance, home):
     assert [x for x in told if "KeyVault" in x] == [
         "Microsoft.KeyVault/vaults/write", "Microsoft.KeyVault/vaults/accessPolicies/write",
         "Microsoft.KeyVault/vaults/delete", "Microsoft.KeyVault/locations/deletedVaults/purge/action"]
+
+
+# --- keys -------------------------------------------------------------------------------------------
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unb64(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def public(jwk):
+    if jwk["kty"] == "RSA":
+        return rsa.RSAPublicNumbers(int.from_bytes(unb64(jwk["e"]), "big"),
+                                    int.from_bytes(unb64(jwk["n"]), "big")).public_key()
+    curve = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1(),
+             "P-256K": ec.SECP256K1()}[jwk["crv"]]
+    return ec.EllipticCurvePublicNumbers(int.from_bytes(unb64(jwk["x"]), "big"),
+                                         int.from_bytes(unb64(jwk["y"]), "big"), curve).public_key()
+
+
+@pytest.fixture(scope="module")
+def rsa_key(vault):
+    return vault.good("POST", "/keys/Main/create", {"kty": "RSA"})["key"]
+
+
+def use(vault, kid, what, **body):
+    return vault.good("POST", f"{kid}/{what}", {
+        k: b64(x) if isinstance(x, bytes) else x for k, x in body.items()})["value"]
+
+
+@pytest.mark.parametrize("algorithm, hash_", [("RSA-OAEP", hashes.SHA1()),
+                                              ("RSA-OAEP-256", hashes.SHA256())])
+def test_rsa_opens_what_others_closed(vault, rsa_key, algorithm, hash_):
+    assert set(rsa_key) == {"kid", "kty", "n", "e", "key_ops"}
+    oaep = padding.OAEP(padding.MGF1(hash_), hash_, None)
+    sealed = public(rsa_key).encrypt(b"data key", oaep)
+    for what in ("decrypt", "unwrapkey"):
+        assert unb64(use(vault, rsa_key["kid"], what, alg=algorithm, value=sealed)) == b"data key"
+    for there, back in (("encrypt", "decrypt"), ("wrapkey", "unwrapkey")):
+        sealed = unb64(use(vault, rsa_key["kid"], there, alg=algorithm, value=b"k"))
+        assert unb64(use(vault, rsa_key["kid"], back, alg=algorithm, value=sealed)) == b"k"
+    vault.refused(400, "BadParameter", "POST", f"{rsa_key['kid']}/decrypt",
+                  {"alg": algorithm, "value": b64(b"x" * 256)})
+    vault.refused(400, "BadParameter", "POST", f"{rsa_key['kid']}/encrypt",
+                  {"alg": algorithm, "value": b64(b"x" * 512)})
+
+
+@pytest.mark.parametrize("bits", [256, 384, 512])
+@pytest.mark.parametrize("family", ["RS", "PS"])
+def test_rsa_signatures(vault, rsa_key, family, bits):
+    hash_ = {256: hashes.SHA256(), 384: hashes.SHA384(), 512: hashes.SHA512()}[bits]
+    digest = hashlib.new(f"sha{bits}", b"message").digest()
+    made = unb64(use(vault, rsa_key["kid"], "sign", alg=f"{family}{bits}", value=digest))
+    pad = padding.PKCS1v15() if family == "RS" else \
+        padding.PSS(padding.MGF1(hash_), hash_.digest_size)
+    public(rsa_key).verify(made, b"message", pad, hash_)
+    for value, verdict in ((made, True), (made[:-1] + bytes([made[-1] ^ 1]), False)):
+        assert use(vault, rsa_key["kid"], "verify", alg=f"{family}{bits}", digest=digest,
+                   value=value) is verdict
+    vault.refused(400, "BadParameter", "POST", f"{rsa_key['kid']}/sign",
+                  {"alg": f"{family}{bits}", "value": b64(b"short")})
+
+
+@pytest.mark.parametrize("curve, algorithm, hash_", [
+    ("P-256", "ES256", "sha256"), ("P-384", "ES384", "sha384"), ("P-521", "ES512", "sha512"),
+    ("P-256K", "ES256K", "sha256")])
+def test_curves(vault, curve, algorithm, hash_):
+    key = vault.good("POST", f"/keys/{curve}/create", {"kty": "EC", "crv": curve})["key"]
+    digest = hashlib.new(hash_, b"message").digest()
+    made = unb64(use(vault, key["kid"], "sign", alg=algorithm, value=digest))
+    half = len(made) // 2
+    public(key).verify(
+        encode_dss_signature(int.from_bytes(made[:half], "big"), int.from_bytes(made[half:], "big")),
+        digest, ec.ECDSA(Prehashed(getattr(hashes, hash_.upper())())))
+    assert use(vault, key["kid"], "verify", alg=algorithm, digest=digest, value=made) is True
+    assert use(vault, key["kid"], "verify", alg=algorithm, digest=digest, value=made[1:]) is False
+    vault.refused(400, "BadParameter", "POST", f"{key['kid']}/sign",
+                  {"alg": "ES384" if algorithm != "ES384" else "ES256", "value": b64(digest)})
+    vault.refused(403, "KeyOperationForbidden", "POST", f"{key['kid']}/encrypt",
+                  {"alg": "RSA-OAEP", "value": b64(b"x")})
+
+
+def test_life_of_a_key(vault):
+    first = vault.good("POST", "/keys/turned/create", {"kty": "RSA", "key_size": 3072, "tags": {
+        "a": "b"}, "key_ops": ["wrapKey", "unwrapKey"]})["key"]
+    assert len(unb64(first["n"])) == 384 and first["key_ops"] == ["wrapKey", "unwrapKey"]
+    second = vault.good("POST", "/keys/turned/rotate")
+    assert second["tags"] == {"a": "b"} and second["key"]["key_ops"] == ["wrapKey", "unwrapKey"]
+    assert len(unb64(second["key"]["n"])) == 384 and second["key"]["n"] != first["n"]
+    assert vault.good("GET", "/keys/turned")["key"]["kid"] == second["key"]["kid"]
+    assert [x["kid"] for x in vault.good("GET", "/keys/turned/versions")["value"]] == \
+        [first["kid"], second["key"]["kid"]]
+    sealed = unb64(use(vault, first["kid"], "wrapkey", alg="RSA-OAEP-256", value=b"k"))
+    vault.good("PATCH", first["kid"], {"attributes": {"exp": 1600000000}})
+    vault.refused(403, "ObjectIsDisabled", "POST", f"{first['kid']}/wrapkey",
+                  {"alg": "RSA-OAEP-256", "value": b64(b"k")})
+    assert unb64(use(vault, first["kid"], "unwrapkey", alg="RSA-OAEP-256", value=sealed)) == b"k"
+    vault.good("PATCH", first["kid"], {"attributes": {"enabled": False}})
+    vault.refused(403, "ObjectIsDisabled", "POST", f"{first['kid']}/unwrapkey",
+                  {"alg": "RSA-OAEP-256", "value": b64(sealed)})
+    gone = vault.good("DELETE", "/keys/turned")
+    assert gone["recoveryId"] == f"{vault.url}/deletedkeys/turned"
+    vault.refused(409, "ObjectIsDeletedButRecoverable", "POST", "/keys/turned/create",
+                  {"kty": "EC"})
+    vault.good("POST", "/deletedkeys/turned/recover")
+    assert vault.good("GET", "/keys/turned")["key"]["n"] == second["key"]["n"]
+    for bad in ({"kty": "oct"}, {"kty": "RSA", "key_size": 1024}, {"kty": "RSA-HSM"},
+                {"kty": "EC", "crv": "P-1"}, {"kty": "EC", "key_ops": ["wrapKey"]}, {}):
+        vault.refused(400, "BadParameter", "POST", "/keys/bad/create", bad)
+
+
+def test_the_private_half_stays(instance, vault, rsa_key):
+    for path in ("/keys/main", "/keys", "/keys/main/versions"):
+        text = vault.call("GET", path).text
+        assert not any(f'"{member}"' in text for member in ("d", "p", "q", "dp", "dq", "qi"))
+    stored = instance.sql("control", "select string_agg(v::text, ' ') from vault_versions v")[0][0]
+    assert "PRIVATE" not in stored
