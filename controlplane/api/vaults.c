@@ -20,6 +20,8 @@
 #include "controlplane/types/vault.h"
 
 #define PAGE_MAX 100
+#define PURGE_ACTION "Microsoft.KeyVault/locations/deletedVaults/purge/action"
+#define POLICIES_ACTION "Microsoft.KeyVault/vaults/accessPolicies/write"
 
 static const struct error_code E_DELETED_MISSING = { "DeletedVaultNotFound", 404 };
 static const struct error_code E_PROTECTED = { "DeletedVaultPurge", 403 };
@@ -149,8 +151,7 @@ static int purge(struct pg_conn *conn, struct arena *a, void *ctx, struct error 
                                    .key = text_lower(a, id),
                                    .subscription_id = c->subscription.id };
     return deleted_vault_purge(conn, a, w->one.uid, err) ||
-                   log_event(conn, c, &what,
-                             "Microsoft.KeyVault/locations/deletedVaults/purge/action", err)
+                   log_event(conn, c, &what, PURGE_ACTION, err)
                ? -1
                : 0;
 }
@@ -159,7 +160,7 @@ static int run_purge(struct call *c, struct error *err)
 {
     struct work w = { .call = c };
 
-    if (lock_guard(c, arena_printf(c->arena, "/subscriptions/%s", c->subscription.id), false,
+    if (lock_guard(c, arena_printf(c->arena, "/subscriptions/%s", c->subscription.id), PURGE_ACTION,
                    err) ||
         pg_transact(c->control->db, c->arena, purge, &w, err))
         return -1;
@@ -295,8 +296,7 @@ static int write_policies(struct pg_conn *conn, struct arena *a, void *ctx, stru
         return fail_at(err, &E_INVALID_PARAMETER, "properties.accessPolicies",
                        "A vault has at most %d access policies.", VAULT_POLICIES_MAX);
     return resource_update(conn, a, w->row, false, err) ||
-                   log_event(conn, w->call, w->row,
-                             "Microsoft.KeyVault/vaults/accessPolicies/write", err)
+                   log_event(conn, w->call, w->row, POLICIES_ACTION, err)
                ? -1
                : 0;
 }
@@ -325,9 +325,8 @@ static int run_policies(struct call *c, struct error *err)
     if (!text_eq_nocase(w.kind, "add") && !text_eq_nocase(w.kind, "replace") &&
         !text_eq_nocase(w.kind, "remove"))
         return fail(err, &E_NO_ROUTE, "A change of access policies is add, replace or remove.");
-    if (access_check(c->control, c->arena, &c->caller,
-                     "Microsoft.KeyVault/vaults/accessPolicies/write", id, err) ||
-        lock_guard(c, id, false, err) || read_policies(c, &w, err) ||
+    if (access_check(c->control, c->arena, &c->caller, POLICIES_ACTION, id, err) ||
+        lock_guard(c, id, POLICIES_ACTION, err) || read_policies(c, &w, err) ||
         pg_transact(c->control->db, c->arena, write_policies, &w, err))
         return -1;
     out = json_own(c->arena, json_new_object());
@@ -358,7 +357,7 @@ const struct endpoint deleted_vault_show = {
 const struct endpoint deleted_vault_remove = {
     .versions = vault_versions,
     .subscription = 1,
-    .action = "Microsoft.KeyVault/locations/deletedVaults/purge/action",
+    .action = PURGE_ACTION,
     .description = "Purge a deleted key vault",
     .run = run_purge
 };

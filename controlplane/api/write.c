@@ -17,6 +17,7 @@
 #include "controlplane/api/errors.h"
 #include "controlplane/api/etag.h"
 #include "controlplane/api/lro.h"
+#include "controlplane/api/write.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/store/operations.h"
 #include "controlplane/store/related.h"
@@ -25,20 +26,20 @@
 #define WARNING_MAX_BYTES 4096
 
 /* "2026-11-20T22:52:13.1234567+00:00", as systemData writes times. */
-static char *system_time(struct arena *a)
+char *write_time(struct arena *a)
 {
     char *z = clock_arm(a, clock_wall_us());
 
     return arena_printf(a, "%.*s+00:00", (int)(strlen(z) - 1), z);
 }
 
-static struct json_object *system_data(struct call *c, const char *time)
+struct json_object *write_system_data(struct call *c, const struct resource *was,
+                                      const char *time)
 {
-    struct json_object *data = c->was && c->was->system_data
-                                   ? json_copy(c->was->system_data)
-                                   : json_new_object();
+    struct json_object *data =
+        was && was->system_data ? json_copy(was->system_data) : json_new_object();
 
-    if (!c->was) {
+    if (!was) {
         json_set_text(data, "createdBy", c->caller.name);
         json_set_text(data, "createdByType", c->caller.kind);
         json_set_text(data, "createdAt", time);
@@ -180,7 +181,7 @@ static enum stage_result decode_write(struct call *c, bool is_patch, struct erro
         .api_version = c->api_version,
         .was = c->was ? c->was->body : NULL,
         .is_patch = is_patch,
-        .time = system_time(c->arena),
+        .time = write_time(c->arena),
     };
     const char *location = NULL;
     struct json_object *desired = NULL;
@@ -209,7 +210,7 @@ static enum stage_result decode_write(struct call *c, bool is_patch, struct erro
                       json_equal(c->was->tags, c->row->tags);
     /* What changes nothing leaves no trace. */
     if (!c->is_unchanged)
-        c->row->system_data = system_data(c, change.time);
+        c->row->system_data = write_system_data(c, c->was, change.time);
     warn_unknown(c, &body);
     return STAGE_NEXT;
 }
@@ -293,8 +294,8 @@ static int check_quota(struct pg_conn *conn, struct call *c, struct error *err)
                 strrchr(c->type->name, '/') + 1, sku_text(c->parent_sku));
 }
 
-static int admit(struct pg_conn *conn, struct call *c, enum change change,
-                 const struct resource *resource, struct error *err)
+int write_admit(struct pg_conn *conn, struct call *c, enum change change,
+                const struct resource *resource, struct error *err)
 {
     struct admission admission = {
         .conn = conn,
@@ -327,16 +328,16 @@ static int put_row(struct pg_conn *conn, struct write *w, struct error *err)
         if (resource_insert(conn, c->arena, c->row, w->has_work, err) ||
             check_quota(conn, c, err))
             return -1;
-        return admit(conn, c, CHANGE_CREATE, c->row, err);
+        return write_admit(conn, c, CHANGE_CREATE, c->row, err);
     }
     if (c->is_unchanged)
         return 0;
     if (resource_update(conn, c->arena, c->row, w->has_work, err))
         return -1;
-    return admit(conn, c, CHANGE_UPDATE, c->row, err);
+    return write_admit(conn, c, CHANGE_UPDATE, c->row, err);
 }
 
-static int fail_system(const struct resource *r, struct error *err)
+int write_fail_system(const struct resource *r, struct error *err)
 {
     return fail(err, &E_BAD_REQUEST,
                 "The resource '%s' is defined by the system: it can neither be changed nor "
@@ -344,8 +345,8 @@ static int fail_system(const struct resource *r, struct error *err)
                 r->name);
 }
 
-static int log_event(struct pg_conn *conn, struct call *c, const struct resource *r,
-                     const char *what, bool is_open, struct error *err)
+int write_event(struct pg_conn *conn, struct call *c, const struct resource *r,
+                const char *what, bool is_open, struct error *err)
 {
     struct event event = {
         .operation_name = arena_printf(c->arena, "%s/%s", type_rbac(c->type), what),
@@ -374,7 +375,7 @@ static int is_as_loaded(struct pg_conn *conn, struct call *c, struct resource **
 }
 
 /* Nothing is left to do: whoever polls finds the operation over. */
-static int close_at_once(struct pg_conn *conn, struct call *c, const char *uid, struct error *err)
+int write_close(struct pg_conn *conn, struct call *c, const char *uid, struct error *err)
 {
     if (!c->operation_id)
         return 0;
@@ -405,7 +406,7 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
         return fail(err, c->id.is_group ? &E_GROUP_BEING_DELETED : &E_BEING_DELETED,
                     "The resource '%s' is being deleted; try again once it is gone.", now->name);
     if (now && now->is_system)
-        return fail_system(now, err);
+        return write_fail_system(now, err);
     if (now && c->is_unchanged && now->state == STATE_SUCCEEDED) {
         c->row->state = now->state;
         return 0;
@@ -422,9 +423,9 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
                                     state_name(c->row->state), c->correlation_id,
                                     &c->operation_id, err))
         return -1;
-    if (!w->has_work && close_at_once(conn, c, c->row->uid, err))
+    if (!w->has_work && write_close(conn, c, c->row->uid, err))
         return -1;
-    if (log_event(conn, c, c->row, "write", w->has_work, err))
+    if (write_event(conn, c, c->row, "write", w->has_work, err))
         return -1;
     return c->type->steps ? work_notify(conn, a, err) : 0;
 }
@@ -436,8 +437,8 @@ static bool is_still_ours(struct step_run *run)
     return true;
 }
 
-static void hasten(struct call *c, int (*work)(struct step_run *run, struct error *err),
-                   const struct resource *now)
+void write_hasten(struct call *c, int (*work)(struct step_run *run, struct error *err),
+                  const struct resource *now)
 {
     struct resource row = *now;
     struct step_run run = { .arena = c->arena,
@@ -463,7 +464,7 @@ enum stage_result commit_write(struct call *c, struct error *err)
             return STAGE_AGAIN;
         /* What was never made yet has nothing to hurry. */
         if (c->type->hasten && c->was && c->was->observed_generation > 0 && !c->is_unchanged)
-            hasten(c, c->type->hasten, c->row);
+            write_hasten(c, c->type->hasten, c->row);
         return STAGE_NEXT;
     }
     if (err->code != &E_CONFLICT)
@@ -483,87 +484,5 @@ enum stage_result encode_write(struct call *c, struct error *err)
     reply_json(c, c->was || c->type->is_created_with_200 ? 200 : 201,
                json_own(c->arena, resource_encode(c->arena, c->control, c->type, c->api_version,
                                                   c->row)));
-    return STAGE_ANSWERED;
-}
-
-static int check_unused(struct pg_conn *conn, struct call *c, const struct resource *r,
-                        struct error *err)
-{
-    const char *user = NULL;
-    int found = resource_link_user(conn, c->arena, r->uid, &user, err);
-
-    if (found <= 0)
-        return found;
-    return fail(err, &E_IN_USE, "The resource '%s' is in use by '%s' and cannot be deleted.",
-                r->name, user);
-}
-
-/* Of types without steps, nothing but rows goes. */
-static int delete_at_once(struct pg_conn *conn, struct call *c, const struct resource *r,
-                          struct error *err)
-{
-    if (((c->type->lro & LRO_DELETE) &&
-         operation_open(conn, c->arena, &c->caller, r, "DELETE", state_name(STATE_DELETING),
-                        c->correlation_id, &c->operation_id, err)) ||
-        close_at_once(conn, c, r->uid, err) || log_event(conn, c, r, "delete", false, err))
-        return -1;
-    return resource_remove(conn, c->arena, r->uid, err);
-}
-
-static int delete_row(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
-{
-    struct call *c = ctx;
-    struct resource *now = NULL;
-    int64_t below = 0;
-    int found = resource_by_uid(conn, a, c->was->uid, true, &now, err);
-
-    c->operation_id = NULL;
-    c->is_gone = found == 0;
-    if (found <= 0)
-        return found;
-    if (now->is_system)
-        return fail_system(now, err);
-    if (now->state != STATE_DELETING &&
-        (check_unused(conn, c, now, err) || admit(conn, c, CHANGE_DELETE, now, err)))
-        return -1;
-    if (!c->type->steps)
-        return delete_at_once(conn, c, now, err);
-    if (resource_start_delete(conn, a, now->uid, err) < 0 ||
-        resource_start_delete_below(conn, a, now->uid, &below, err))
-        return -1;
-    if (operation_open(conn, a, &c->caller, now, "DELETE", state_name(STATE_DELETING),
-                       c->correlation_id, &c->operation_id, err) ||
-        log_event(conn, c, now, "delete", true, err))
-        return -1;
-    return work_notify(conn, a, err);
-}
-
-enum stage_result commit_delete(struct call *c, struct error *err)
-{
-    if (etag_check(c, err))
-        return STAGE_FAILED;
-    if (!c->was) {
-        /* Of groups clients expect to hear that there is none. */
-        if (c->id.is_group)
-            return (enum stage_result)fail_group_missing(c, err);
-        c->is_gone = true;
-        return STAGE_NEXT;
-    }
-    if (pg_transact(c->control->db, c->arena, delete_row, c, err))
-        return STAGE_FAILED;
-    if (c->type->revoke && !c->is_gone)
-        hasten(c, c->type->revoke, c->was);
-    return STAGE_NEXT;
-}
-
-enum stage_result encode_delete(struct call *c, struct error *err)
-{
-    (void)err;
-    if (c->operation_id) {
-        lro_location_header(c, c->was, c->operation_id);
-        http_reply_empty(c->req, 202);
-    } else {
-        http_reply_empty(c->req, c->is_gone ? 204 : 200);
-    }
     return STAGE_ANSWERED;
 }

@@ -1,0 +1,95 @@
+/* DELETE: refused where others need the resource; rows nobody works on go at once, the rest becomes
+ * work whose end an operation tells. */
+#include "controlplane/api/pipeline.h"
+
+#include "common/base/arena.h"
+#include "common/pg/pg.h"
+
+#include "controlplane/api/errors.h"
+#include "controlplane/api/etag.h"
+#include "controlplane/api/lro.h"
+#include "controlplane/api/write.h"
+#include "controlplane/store/operations.h"
+#include "controlplane/store/related.h"
+
+static int check_unused(struct pg_conn *conn, struct call *c, const struct resource *r,
+                        struct error *err)
+{
+    const char *user = NULL;
+    int found = resource_link_user(conn, c->arena, r->uid, &user, err);
+
+    if (found <= 0)
+        return found;
+    return fail(err, &E_IN_USE, "The resource '%s' is in use by '%s' and cannot be deleted.",
+                r->name, user);
+}
+
+/* Of types without steps, nothing but rows goes. */
+static int delete_at_once(struct pg_conn *conn, struct call *c, const struct resource *r,
+                          struct error *err)
+{
+    if (((c->type->lro & LRO_DELETE) &&
+         operation_open(conn, c->arena, &c->caller, r, "DELETE", state_name(STATE_DELETING),
+                        c->correlation_id, &c->operation_id, err)) ||
+        write_close(conn, c, r->uid, err) || write_event(conn, c, r, "delete", false, err))
+        return -1;
+    return resource_remove(conn, c->arena, r->uid, err);
+}
+
+static int delete_row(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct call *c = ctx;
+    struct resource *now = NULL;
+    int64_t below = 0;
+    int found = resource_by_uid(conn, a, c->was->uid, true, &now, err);
+
+    c->operation_id = NULL;
+    c->is_gone = found == 0;
+    if (found <= 0)
+        return found;
+    if (now->is_system)
+        return write_fail_system(now, err);
+    if (now->state != STATE_DELETING &&
+        (check_unused(conn, c, now, err) || write_admit(conn, c, CHANGE_DELETE, now, err)))
+        return -1;
+    if (!c->type->steps)
+        return delete_at_once(conn, c, now, err);
+    if (resource_start_delete(conn, a, now->uid, err) < 0 ||
+        resource_start_delete_below(conn, a, now->uid, &below, err))
+        return -1;
+    if (operation_open(conn, a, &c->caller, now, "DELETE", state_name(STATE_DELETING),
+                       c->correlation_id, &c->operation_id, err) ||
+        write_event(conn, c, now, "delete", true, err))
+        return -1;
+    return work_notify(conn, a, err);
+}
+
+enum stage_result commit_delete(struct call *c, struct error *err)
+{
+    if (etag_check(c, err))
+        return STAGE_FAILED;
+    if (!c->was) {
+        /* Of groups clients expect to hear that there is none. */
+        if (c->id.is_group)
+            return (enum stage_result)fail_group_missing(c, err);
+        c->is_gone = true;
+        return STAGE_NEXT;
+    }
+    if (pg_transact(c->control->db, c->arena, delete_row, c, err))
+        return STAGE_FAILED;
+    if (c->type->revoke && !c->is_gone)
+        write_hasten(c, c->type->revoke, c->was);
+    return STAGE_NEXT;
+}
+
+enum stage_result encode_delete(struct call *c, struct error *err)
+{
+    (void)err;
+    if (c->operation_id) {
+        lro_location_header(c, c->was, c->operation_id);
+        http_reply_empty(c->req, 202);
+    } else {
+        http_reply_empty(c->req, c->is_gone ? 204 : 200);
+    }
+    return STAGE_ANSWERED;
+}
