@@ -19,6 +19,7 @@ enum access_kind {
     ACCESS_REPOSITORY, /* actions on the repository named by the first parameter */
     ACCESS_SESSION,    /* the same; a token that expired since the upload began will do */
     ACCESS_CATALOG,
+    ACCESS_DELETED_CATALOG,
     ACCESS_LINK, /* a signed link to the data endpoint stands for sign-in and scope */
     ACCESS_KIND_MAX
 };

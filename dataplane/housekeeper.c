@@ -14,6 +14,7 @@
 #include "dataplane/auth/bearer.h"
 #include "dataplane/oci/upload.h"
 #include "dataplane/rules/collect.h"
+#include "dataplane/rules/expire.h"
 #include "dataplane/rules/suspects.h"
 #include "dataplane/rules/upkeep.h"
 #include "dataplane/store/accounts.h"
@@ -25,6 +26,7 @@
 #define STACK_BYTES ((size_t)256 * 1024)
 #define IDLE_CACHE  ((size_t)256 * 1024)
 #define HOUR_MS     ((int64_t)3600 * 1000)
+#define DAY_MS      (24 * HOUR_MS)
 #define NEVER       INT64_MAX
 
 struct housekeeper {
@@ -35,12 +37,25 @@ struct housekeeper {
     _Atomic int64_t request_ms; /* of the latest request */
     _Atomic int64_t collect_ms; /* when collection is due; NEVER: nothing known to collect */
     _Atomic bool is_asleep, is_stopping;
-    int64_t sweep_ms; /* when idle uploads are looked for */
+    _Atomic int64_t expire_ms; /* when the policies over time are looked at; NEVER: nothing waits */
+    int64_t sweep_ms;          /* when idle uploads are looked for */
     struct upkeep *upkeep;
     int64_t upkeep_ms; /* when it wants to be called */
     int64_t worked_ms; /* last use of the database by a duty */
     bool is_tidy;
 };
+
+/* An earlier appointment stands. True when this one is made. */
+static bool expect_by(_Atomic int64_t *due_ms, int64_t by_ms)
+{
+    int64_t seen = atomic_load(due_ms);
+
+    while (by_ms < seen) {
+        if (atomic_compare_exchange_weak(due_ms, &seen, by_ms))
+            return true;
+    }
+    return false;
+}
 
 static int64_t collect_pause_ms(const struct housekeeper *h)
 {
@@ -75,6 +90,32 @@ static void collect(struct housekeeper *h, int64_t now)
     if (is_waiting)
         atomic_store(&h->collect_ms, clock_mono_ms() + collect_pause_ms(h));
     h->worked_ms = clock_mono_ms();
+}
+
+static void expire(struct housekeeper *h, int64_t now)
+{
+    const struct data_plane *plane = h->plane;
+    struct error err = { 0 };
+    int64_t next_s = -1;
+    bool is_fresh = false;
+
+    if (now < atomic_load(&h->expire_ms))
+        return;
+    compare(h); /* nobody may have asked for days */
+    struct snapshot *snapshot = snapshots_get(plane->snapshots, &is_fresh);
+    atomic_store(&h->expire_ms, NEVER);
+    if (snapshot &&
+        expire_run(&plane->store, plane->cache, &snapshot->policies, &next_s, &err) != 0) {
+        log_failure(LOG_WARN, "expire", &err);
+        next_s = collect_pause_ms(h) / 1000 + 1;
+    }
+    snapshot_unref(snapshot);
+    h->worked_ms = clock_mono_ms();
+    if (next_s < 0)
+        return;
+    /* Once a day in any case: the policies may have changed since. */
+    int64_t wait_ms = next_s < DAY_MS / 1000 ? next_s * 1000 : DAY_MS;
+    (void)expect_by(&h->expire_ms, h->worked_ms + (wait_ms > 500 ? wait_ms : 500));
 }
 
 static void look_after(struct housekeeper *h, int64_t now)
@@ -134,13 +175,15 @@ static void sleep_until(struct housekeeper *h, int64_t until_ms)
  * before the flag is read, so none is missed. */
 static void sleep_idle(struct housekeeper *h, int64_t seen_ms)
 {
-    int64_t due = atomic_load(&h->collect_ms);
+    int64_t due = atomic_load(&h->collect_ms), expiry = atomic_load(&h->expire_ms);
 
     (void)pthread_mutex_lock(&h->lock);
     atomic_store(&h->is_asleep, true);
-    bool is_news = atomic_load(&h->request_ms) != seen_ms || atomic_load(&h->collect_ms) != due;
+    bool is_news = atomic_load(&h->request_ms) != seen_ms || atomic_load(&h->collect_ms) != due ||
+                   atomic_load(&h->expire_ms) != expiry;
     (void)pthread_mutex_unlock(&h->lock);
     due = due < h->sweep_ms ? due : h->sweep_ms;
+    due = due < expiry ? due : expiry;
     if (!is_news)
         sleep_until(h, due < h->upkeep_ms ? due : h->upkeep_ms);
     atomic_store(&h->is_asleep, false);
@@ -154,6 +197,7 @@ static void *housekeep(void *arg)
     while (!atomic_load(&h->is_stopping)) {
         int64_t now = clock_mono_ms(), seen = atomic_load(&h->request_ms);
         collect(h, now);
+        expire(h, now);
         sweep(h, now);
         look_after(h, now);
         examine(h);
@@ -212,6 +256,7 @@ struct housekeeper *housekeeper_start(struct data_plane *plane)
     atomic_init(&h->request_ms, clock_mono_ms());
     /* What an earlier process left in the queue. */
     atomic_init(&h->collect_ms, clock_mono_ms() + collect_pause_ms(h));
+    atomic_init(&h->expire_ms, clock_mono_ms() + collect_pause_ms(h));
     h->sweep_ms = NEVER;
     h->upkeep = new_upkeep(plane);
     (void)pthread_attr_init(&attr);
@@ -246,11 +291,15 @@ void housekeeper_note_request(struct housekeeper *h)
 
 void housekeeper_note_garbage(struct housekeeper *h)
 {
-    int64_t never = NEVER;
+    /* When it is kept, another is made while reviews remain. */
+    if (expect_by(&h->collect_ms, clock_mono_ms() + collect_pause_ms(h)) &&
+        atomic_load(&h->is_asleep))
+        wake(h);
+}
 
-    /* An earlier appointment stands; when it is kept, another is made while reviews remain. */
-    if (atomic_compare_exchange_strong(&h->collect_ms, &never,
-                                       clock_mono_ms() + collect_pause_ms(h)) &&
+void housekeeper_note_expiry(struct housekeeper *h)
+{
+    if (expect_by(&h->expire_ms, clock_mono_ms() + collect_pause_ms(h)) &&
         atomic_load(&h->is_asleep))
         wake(h);
 }

@@ -77,5 +77,7 @@ void housekeeper_stop(struct housekeeper *h); /* NULL is accepted */
 void housekeeper_note_request(struct housekeeper *h);
 /* Something may have lost its last user: look once the delay has passed. */
 void housekeeper_note_garbage(struct housekeeper *h);
+/* Something may have begun to wait for the end of its days: look soon when that is. */
+void housekeeper_note_expiry(struct housekeeper *h);
 
 #endif

@@ -50,6 +50,26 @@ ROW(acr_get_row, REPOSITORY = ACT_METADATA_READ, .run = acr_repository_get);
 ROW(acr_patch_row, REPOSITORY = ACT_METADATA_WRITE, .run = acr_repository_patch);
 ROW(acr_delete_row, REPOSITORY = ACT_DELETE, .run = acr_repository_delete);
 
+ROW(deleted_catalog_row, .access = ACCESS_DELETED_CATALOG, .actions = ACT_ALL,
+    .run = acr_deleted_catalog);
+ROW(deleted_manifests_row, REPOSITORY = ACT_DELETED_READ, .run = acr_deleted_manifests);
+ROW(deleted_tags_row, REPOSITORY = ACT_DELETED_READ, .run = acr_deleted_tags);
+ROW(deleted_restore_row, REPOSITORY = ACT_DELETED_READ | ACT_DELETED_RESTORE,
+    .run = acr_deleted_restore);
+
+ROW(metadata_list, REPOSITORY = ACT_METADATA_READ, .run = acr_metadata_list);
+ROW(metadata_get, REPOSITORY = ACT_METADATA_READ, .run = acr_metadata_get);
+ROW(metadata_put, REPOSITORY = ACT_METADATA_WRITE, .run = acr_metadata_put);
+ROW(metadata_delete, REPOSITORY = ACT_METADATA_WRITE, .run = acr_metadata_delete);
+ROW(tag_metadata_list, REPOSITORY = ACT_METADATA_READ, .run = acr_tag_metadata_list);
+ROW(tag_metadata_get, REPOSITORY = ACT_METADATA_READ, .run = acr_tag_metadata_get);
+ROW(tag_metadata_put, REPOSITORY = ACT_METADATA_WRITE, .run = acr_tag_metadata_put);
+ROW(tag_metadata_delete, REPOSITORY = ACT_METADATA_WRITE, .run = acr_tag_metadata_delete);
+ROW(manifest_metadata_list, REPOSITORY = ACT_METADATA_READ, .run = acr_manifest_metadata_list);
+ROW(manifest_metadata_get, REPOSITORY = ACT_METADATA_READ, .run = acr_manifest_metadata_get);
+ROW(manifest_metadata_put, REPOSITORY = ACT_METADATA_WRITE, .run = acr_manifest_metadata_put);
+ROW(manifest_metadata_delete, REPOSITORY = ACT_METADATA_WRITE, .run = acr_manifest_metadata_delete);
+
 /* Every request goes through the gate. */
 #define PLAIN(m, p, row)                                                                           \
     {                                                                                              \
@@ -65,6 +85,13 @@ ROW(acr_delete_row, REPOSITORY = ACT_DELETE, .run = acr_repository_delete);
         .method = m, .pattern = p, .body = HTTP_BODY_STREAM, .sink = &gate_sink,                   \
         .deadline_ms = -1, .plane = &row                                                           \
     }
+
+/* The four of one kind of owner; the longer path first. */
+#define METADATA(p, kind)                                                                          \
+    PLAIN("GET", p "/_metadata/{key}", kind##metadata_get),                                        \
+        BODY("PUT", p "/_metadata/{key}", kind##metadata_put, CHANGE_MAX_BYTES),                   \
+        PLAIN("DELETE", p "/_metadata/{key}", kind##metadata_delete),                              \
+        PLAIN("GET", p "/_metadata", kind##metadata_list)
 
 static const struct http_route routes[] = {
     PLAIN("GET", "/v2", root),
@@ -95,6 +122,14 @@ static const struct http_route routes[] = {
     PLAIN("GET", "/data/{name*}/blobs/{digest}", data_get),
 
     PLAIN("GET", "/acr/v1/_catalog", catalog),
+    PLAIN("GET", "/acr/v1/_deleted/_catalog", deleted_catalog_row),
+    PLAIN("GET", "/acr/v1/_deleted/{name*}/_manifests", deleted_manifests_row),
+    PLAIN("GET", "/acr/v1/_deleted/{name*}/_tags", deleted_tags_row),
+    BODY("POST", "/acr/v1/_deleted/{name*}/_manifests/{digest}", deleted_restore_row,
+         CHANGE_MAX_BYTES),
+    METADATA("/acr/v1/{name*}/_tags/{tag}", tag_),
+    METADATA("/acr/v1/{name*}/_manifests/{digest}", manifest_),
+    METADATA("/acr/v1/{name*}", ),
     PLAIN("GET", "/acr/v1/{name*}/_tags", acr_tags_row),
     PLAIN("GET", "/acr/v1/{name*}/_tags/{tag}", acr_tag_get_row),
     BODY("PATCH", "/acr/v1/{name*}/_tags/{tag}", acr_tag_patch_row, CHANGE_MAX_BYTES),

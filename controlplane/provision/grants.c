@@ -16,7 +16,8 @@
 
 /* In the order they are written. */
 static const char *const action_names[] = { "pull", "push", "delete", "metadata_read",
-                                            "metadata_write", "deleted_read", "deleted_restore" };
+                                            "metadata_write", "deleted_read", "deleted_restore",
+                                            "quarantine_read", "quarantine_write" };
 
 enum {
     PULL = 1u << 0,
@@ -26,8 +27,10 @@ enum {
     METADATA_WRITE = 1u << 4,
     DELETED_READ = 1u << 5,
     DELETED_RESTORE = 1u << 6,
-    ALL_ACTIONS = (1u << 7) - 1,
-    CATALOG = 1u << 7,
+    QUARANTINE_READ = 1u << 7,
+    QUARANTINE_WRITE = 1u << 8,
+    ALL_ACTIONS = (1u << 9) - 1,
+    CATALOG = 1u << 9,
 };
 
 /* LegacyRegistryPermissions: whoever may pull may also list the catalog. */
@@ -40,6 +43,8 @@ static const struct rule {
     { REGISTRIES "artifacts/delete", DELETE },
     { REGISTRIES "deleted/read", DELETED_READ },
     { REGISTRIES "deleted/restore/action", DELETED_RESTORE },
+    { REGISTRIES "quarantine/read", PULL | METADATA_READ | QUARANTINE_READ },
+    { REGISTRIES "quarantine/write", METADATA_WRITE | QUARANTINE_WRITE },
     { NULL, 0 },
 };
 
@@ -50,6 +55,8 @@ static const struct rule abac_rules[] = {
     { REGISTRIES "repositories/metadata/read", METADATA_READ },
     { REGISTRIES "repositories/metadata/write", METADATA_WRITE },
     { REGISTRIES "catalog/read", CATALOG },
+    { REGISTRIES "quarantinedArtifacts/read", PULL | METADATA_READ | QUARANTINE_READ },
+    { REGISTRIES "quarantinedArtifacts/write", METADATA_WRITE | QUARANTINE_WRITE },
     { NULL, 0 },
 };
 

@@ -10,6 +10,7 @@
 #include "dataplane/oci/reply.h"
 #include "dataplane/plane.h"
 #include "dataplane/store/cache.h"
+#include "dataplane/store/snapshot.h"
 
 #define PAGE_DEFAULT 100
 
@@ -98,9 +99,12 @@ void acr_repository_delete(struct http_request *req)
 
     if (!repository)
         return;
-    int status = repository_remove(&plane->store, req->arena, repository, &removal, &err);
+    int status =
+        repository_remove(&plane->store, req->arena, repository,
+                          call_of(req)->snapshot->policies.is_soft_delete_on, &removal, &err);
     content_cache_forget(plane->cache, repository);
     housekeeper_note_garbage(plane->housekeeper);
+    housekeeper_note_expiry(plane->housekeeper);
     if (status < 0) {
         reply_error(req, &err);
     } else if (status == 0) {
@@ -215,6 +219,7 @@ void acr_tag_delete(struct http_request *req)
         return;
     int status = tag_remove(&plane->store, req->arena, repository, req->params[1], &err);
     content_cache_forget_one(plane->cache, repository, req->params[1]);
+    housekeeper_note_expiry(plane->housekeeper);
     if (status < 0)
         reply_error(req, &err);
     else if (status == 0)
@@ -316,6 +321,17 @@ void acr_manifest_get(struct http_request *req)
         show_manifest(req, repository, &digest);
 }
 
+/* Who judges images is not who describes them. */
+static bool may_change_quarantine(struct http_request *req, const char *repository,
+                                  const struct attribute_change *change)
+{
+    if ((!change->quarantine_state && !change->quarantine_details) ||
+        call_may(call_of(req), repository, ACT_QUARANTINE_WRITE))
+        return true;
+    reply_error_detail(req, &E_DENIED, "requested access to the resource is denied", NULL);
+    return false;
+}
+
 void acr_manifest_patch(struct http_request *req)
 {
     const char *repository = reply_repository(req);
@@ -323,7 +339,9 @@ void acr_manifest_patch(struct http_request *req)
     struct digest digest;
     struct error err = { 0 };
 
-    if (!repository || !acr_read_change(req, &change) || !read_manifest(req, repository, &digest))
+    if (!repository || !acr_read_change(req, &change) ||
+        !may_change_quarantine(req, repository, &change) ||
+        !read_manifest(req, repository, &digest))
         return;
     int status = manifest_change(store_of(req), req->arena, repository, &digest, &change, &err);
     /* Its tags are known by other names. */

@@ -15,4 +15,24 @@ void acr_manifests(struct http_request *req);
 void acr_manifest_get(struct http_request *req);
 void acr_manifest_patch(struct http_request *req);
 
+/* deleted_routes.c */
+void acr_deleted_catalog(struct http_request *req);
+void acr_deleted_manifests(struct http_request *req);
+void acr_deleted_tags(struct http_request *req);
+void acr_deleted_restore(struct http_request *req);
+
+/* metadata_routes.c */
+void acr_metadata_list(struct http_request *req);
+void acr_metadata_get(struct http_request *req);
+void acr_metadata_put(struct http_request *req);
+void acr_metadata_delete(struct http_request *req);
+void acr_tag_metadata_list(struct http_request *req);
+void acr_tag_metadata_get(struct http_request *req);
+void acr_tag_metadata_put(struct http_request *req);
+void acr_tag_metadata_delete(struct http_request *req);
+void acr_manifest_metadata_list(struct http_request *req);
+void acr_manifest_metadata_get(struct http_request *req);
+void acr_manifest_metadata_put(struct http_request *req);
+void acr_manifest_metadata_delete(struct http_request *req);
+
 #endif

@@ -40,10 +40,15 @@ static struct json_object *challenge_detail(const struct http_request *req,
         return NULL;
     detail = json_new_array();
     one = json_new_object();
-    json_set_text(one, "Type", route->access == ACCESS_CATALOG ? "registry" : "repository");
-    json_set_text(one, "Name", route->access == ACCESS_CATALOG ? "catalog" : req->params[0]);
-    json_set_text(one, "Action",
-                  route->access == ACCESS_CATALOG ? "*" : scope_action_name(route->actions));
+    if (route->access == ACCESS_CATALOG || route->access == ACCESS_DELETED_CATALOG) {
+        json_set_text(one, "Type", "registry");
+        json_set_text(one, "Name", route->access == ACCESS_CATALOG ? "catalog" : "deleted_catalog");
+        json_set_text(one, "Action", "*");
+    } else {
+        json_set_text(one, "Type", "repository");
+        json_set_text(one, "Name", req->params[0]);
+        json_set_text(one, "Action", scope_action_name(route->actions));
+    }
     json_add(detail, one);
     return detail;
 }
@@ -53,6 +58,8 @@ static const char *challenge_scope(const struct http_request *req, const struct 
 {
     if (route->access == ACCESS_CATALOG)
         return scope_text(req->arena, SCOPE_CATALOG, "", ACT_ALL);
+    if (route->access == ACCESS_DELETED_CATALOG)
+        return scope_text(req->arena, SCOPE_DELETED_CATALOG, "", ACT_ALL);
     if (route->access == ACCESS_ANY || !repository_name_is_valid(req->params[0]))
         return NULL;
     return scope_text(req->arena, SCOPE_REPOSITORY, req->params[0], route->actions);
@@ -269,6 +276,8 @@ static bool authorise(struct http_request *req)
 
     if (route->access == ACCESS_CATALOG)
         is_ok = is_allowed(call, SCOPE_CATALOG, "", ACT_ALL);
+    else if (route->access == ACCESS_DELETED_CATALOG)
+        is_ok = is_allowed(call, SCOPE_DELETED_CATALOG, "", ACT_ALL);
     else if (route->access != ACCESS_ANY)
         is_ok = is_allowed(call, SCOPE_REPOSITORY, req->params[0], route->actions);
     if (is_ok)

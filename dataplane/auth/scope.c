@@ -23,12 +23,14 @@ static const struct action {
     { "metadata_write", ACT_METADATA_WRITE },
     { "deleted_read", ACT_DELETED_READ },
     { "deleted_restore", ACT_DELETED_RESTORE },
+    { "quarantine_read", ACT_QUARANTINE_READ },
+    { "quarantine_write", ACT_QUARANTINE_WRITE },
     /* Only read: what older az asks for, and everything. */
     { "metadataRead", ACT_METADATA_READ },
     { "metadataWrite", ACT_METADATA_WRITE },
     { "*", ACT_ALL },
 };
-#define WRITTEN_ACTIONS 7
+#define WRITTEN_ACTIONS 9
 
 static unsigned read_action(const char *name, size_t len)
 {

@@ -13,14 +13,16 @@ struct json_object;
 
 enum scope_kind { SCOPE_REPOSITORY, SCOPE_CATALOG, SCOPE_DELETED_CATALOG, SCOPE_KIND_MAX };
 
-#define ACT_PULL            (1u << 0)
-#define ACT_PUSH            (1u << 1)
-#define ACT_DELETE          (1u << 2)
-#define ACT_METADATA_READ   (1u << 3)
-#define ACT_METADATA_WRITE  (1u << 4)
-#define ACT_DELETED_READ    (1u << 5)
-#define ACT_DELETED_RESTORE (1u << 6)
-#define ACT_ALL             ((1u << 7) - 1)
+#define ACT_PULL             (1u << 0)
+#define ACT_PUSH             (1u << 1)
+#define ACT_DELETE           (1u << 2)
+#define ACT_METADATA_READ    (1u << 3)
+#define ACT_METADATA_WRITE   (1u << 4)
+#define ACT_DELETED_READ     (1u << 5)
+#define ACT_DELETED_RESTORE  (1u << 6)
+#define ACT_QUARANTINE_READ  (1u << 7) /* pull what has not passed */
+#define ACT_QUARANTINE_WRITE (1u << 8)
+#define ACT_ALL              ((1u << 9) - 1)
 
 #define SCOPES_MAX 512 /* of one request; the rest is not looked at, so not granted */
 

@@ -8,6 +8,7 @@
 #include "dataplane/oci/reference.h"
 #include "dataplane/plane.h"
 #include "dataplane/store/content.h"
+#include "dataplane/store/snapshot.h"
 
 int content_blob(const struct call *call, struct arena *a, const char *repository,
                  const struct digest *digest, struct blob_ref *ret, struct error *err)
@@ -42,7 +43,8 @@ int content_manifest(const struct call *call, struct arena *a, const char *repos
     if (*ret)
         return 1;
     uint64_t stamp = content_cache_stamp(plane->cache, repository);
-    if (reference_parse(reference, &digest) == REFERENCE_DIGEST)
+    bool is_digest = reference_parse(reference, &digest) == REFERENCE_DIGEST;
+    if (is_digest)
         status = manifest_find(&plane->store, a, repository, &digest, &found, err);
     else
         status = manifest_find_tag(&plane->store, a, repository, reference, &found, err);
@@ -50,7 +52,12 @@ int content_manifest(const struct call *call, struct arena *a, const char *repos
         return status;
     if (!found.can_read)
         return fail_disallowed(err);
+    if (found.is_quarantined && call->snapshot->policies.is_quarantine_on &&
+        !call_may(call, repository, ACT_QUARANTINE_READ))
+        return is_digest ? fail_disallowed(err) : 0;
     *ret = cached_manifest_new(&found);
-    content_cache_put_manifest(plane->cache, stamp, repository, reference, *ret);
+    /* What is remembered is for every reader. */
+    if (!found.is_quarantined)
+        content_cache_put_manifest(plane->cache, stamp, repository, reference, *ret);
     return 1;
 }

@@ -16,13 +16,17 @@ extern const struct error_code E_DISALLOWED;
 extern const struct error_code E_MANIFEST_BLOB_UNKNOWN;
 extern const struct error_code E_MANIFEST_INVALID;
 extern const struct error_code E_MANIFEST_UNKNOWN;
+extern const struct error_code E_METADATA_FULL;
+extern const struct error_code E_METADATA_UNKNOWN;
 extern const struct error_code E_NAME_INVALID;
 extern const struct error_code E_NAME_UNKNOWN;
 extern const struct error_code E_PAGINATION;
 extern const struct error_code E_RANGE_INVALID;
 extern const struct error_code E_SIZE_INVALID;
 extern const struct error_code E_STORAGE_FULL; /* the tier holds no more */
+extern const struct error_code E_SUBJECT_DELETED;
 extern const struct error_code E_TAG_INVALID;
+extern const struct error_code E_TAG_TAKEN;
 extern const struct error_code E_TAG_UNKNOWN;
 extern const struct error_code E_TOO_MANY;
 extern const struct error_code E_UNAUTHORIZED;

@@ -260,9 +260,13 @@ void oci_manifest_put(struct http_request *req)
         return;
     }
     fill_write(req, &m, &w);
+    w.is_quarantined = call_of(req)->snapshot->policies.is_quarantine_on;
+    w.is_bin_respected = call_of(req)->snapshot->policies.is_soft_delete_on;
     read_platform(req, &m, &w);
     int status = manifest_store(&plane->store, req->arena, &w, &err);
     forget_written(plane->cache, &w);
+    if (call_of(req)->snapshot->policies.has_retention) /* a tag may have moved */
+        housekeeper_note_expiry(plane->housekeeper);
     if (status != 0)
         reply_error(req, &err);
     else
@@ -286,13 +290,15 @@ void oci_manifest_delete(struct http_request *req)
     if (kind == REFERENCE_INVALID)
         return;
     if (kind == REFERENCE_DIGEST) {
-        status = manifest_remove(&plane->store, req->arena, repository, &digest, &err);
+        status = manifest_remove(&plane->store, req->arena, repository, &digest,
+                                 call_of(req)->snapshot->policies.is_soft_delete_on, &err);
         content_cache_forget(plane->cache, repository);
         housekeeper_note_garbage(plane->housekeeper);
     } else {
         status = tag_remove(&plane->store, req->arena, repository, req->params[1], &err);
         content_cache_forget_one(plane->cache, repository, req->params[1]);
     }
+    housekeeper_note_expiry(plane->housekeeper);
     if (status == 0)
         fail_unknown(&err, req->params[1]);
     if (status != 1)

@@ -49,9 +49,9 @@ struct repository_removal {
     const char **manifests, **tags; /* what went */
     size_t manifest_count, tag_count;
 };
-/* 1 removed with all it holds, 0 absent. */
+/* 1 removed with all it holds, 0 absent. is_soft: its manifests go to the bin. */
 MUST_CHECK int repository_remove(const struct store *s, struct arena *a, const char *name,
-                                 struct repository_removal *ret, struct error *err);
+                                 bool is_soft, struct repository_removal *ret, struct error *err);
 
 /* --- blobs --- */
 
@@ -87,7 +87,8 @@ struct manifest_found {
     const char *media_type;
     const void *payload;
     size_t payload_len;
-    bool can_read; /* by repository, manifest and tag */
+    bool is_quarantined; /* pushed under quarantine, and has not passed */
+    bool can_read;       /* by repository, manifest and tag */
 };
 
 MUST_CHECK int manifest_find(const struct store *s, struct arena *a, const char *repository,
@@ -115,14 +116,16 @@ struct manifest_write {
     const char *const *tags;
     size_t tag_count;
     int64_t storage_limit; /* as blob_publish() has it, for the payload; 0: none */
+    bool is_quarantined;   /* until it passes, if it is new */
+    bool is_bin_respected; /* E_DISALLOWED for what lies in the bin */
 };
 
 /* E_MANIFEST_BLOB_UNKNOWN with one detail for each digest that is not there. */
 MUST_CHECK int manifest_store(const struct store *s, struct arena *a,
                               const struct manifest_write *w, struct error *err);
-/* Deletes the manifest and the tags on it. 0 absent. */
+/* Deletes the manifest and the tags on it; is_soft: into the bin. 0 absent. */
 MUST_CHECK int manifest_remove(const struct store *s, struct arena *a, const char *repository,
-                               const struct digest *digest, struct error *err);
+                               const struct digest *digest, bool is_soft, struct error *err);
 MUST_CHECK int tag_remove(const struct store *s, struct arena *a, const char *repository,
                           const char *tag, struct error *err);
 
@@ -130,6 +133,7 @@ MUST_CHECK int tag_remove(const struct store *s, struct arena *a, const char *re
 extern const struct pg_stmt *const region_statements[];
 extern const struct pg_stmt repository_statements[], blob_statements[], manifest_statements[],
     listing_statements[], attribute_statements[], projection_statements[], collection_statements[],
-    usage_statements[], upkeep_statements[], account_statements[];
+    usage_statements[], upkeep_statements[], account_statements[], removal_statements[],
+    bin_statements[], expiry_statements[], metadata_statements[];
 
 #endif

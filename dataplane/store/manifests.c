@@ -8,17 +8,21 @@
 #include "common/base/error.h"
 #include "common/base/failpoint.h"
 #include "dataplane/oci/errors.h"
+#include "dataplane/store/bin.h"
 #include "dataplane/store/key.h"
+#include "dataplane/store/removal.h"
 #include "dataplane/store/usage.h"
 
 /* SQL stands in columns of its own. */
 /* clang-format off */
 enum {
-    FIND, FIND_TAG, CHILDREN, BLOBS, EXISTING, INSERT, ALIAS, ADD_BLOBS, ADD_CHILDREN, ADD_TAGS,
-    UNBURY, LOCK, TAGS_ON, DROP_TAGS, DROP_PARENTS, REMOVE, BURY, VANISH, LOCK_TAG, REMOVE_TAG
+    FIND, FIND_TAG, CHILDREN, BLOBS, EXISTING, IS_BINNED, INSERT, ALIAS, ADD_BLOBS, ADD_CHILDREN,
+    ADD_TAGS, UNBURY
 };
 
-#define FOUND_COLUMNS "m.id, m.digest, m.media_type, m.payload"
+#define FOUND_COLUMNS                                                                              \
+    "m.id, m.digest, m.media_type, m.payload, "                                                    \
+    "coalesce(m.quarantine_state <> 'Passed', false)"
 #define BY_DIGEST(repository, column)                                                              \
     "(select id from manifests where repository_id = " repository " and digest = " column          \
     " union all select manifest_id from manifest_aliases where repository_id = " repository        \
@@ -39,7 +43,8 @@ const struct pg_stmt manifest_statements[] = {
     [CHILDREN] = { "manifest_children_held",
                    "select c.ord, m.id from unnest($2::text[]) with ordinality c(hex, ord) "
                    "join lateral " BY_DIGEST("$1", "decode(c.hex, 'hex')") " f on true "
-                   "join manifests m on m.id = f.id order by m.id for key share of m",
+                   "join manifests m on m.id = f.id and m.repository_id = $1 "
+                   "order by m.id for key share of m",
                    "int8 text[]" },
     [BLOBS] = { "manifest_blobs_held",
                 "select c.ord, b.id from unnest($3::text[]) with ordinality c(hex, ord) "
@@ -51,19 +56,25 @@ const struct pg_stmt manifest_statements[] = {
                 "and l.blob_id = b.id order by b.id for key share of b, l",
                 "uuid int8 text[]" },
     [EXISTING] = { "manifest_existing",
-                   "select m.id from manifests m where m.id in "
+                   "select m.id from manifests m where m.repository_id = $1 and m.id in "
                    "(select id from manifests where repository_id = $1 and digest in ($2, $3) "
                    "union all select manifest_id from manifest_aliases "
                    "where repository_id = $1 and digest in ($2, $3)) "
                    "order by m.id limit 1 for key share",
                    "int8 bytea bytea" },
+    [IS_BINNED] = { "manifest_is_binned",
+                    "select exists (select from repositories r join lateral "
+                    BY_DIGEST("r.id", "$3") " f on true where r.registry_id = $1 "
+                    "and r.name = '" BIN_PREFIX "' || $2)",
+                    "uuid text bytea" },
     [INSERT] = { "manifest_insert",
                  "insert into manifests (repository_id, digest, media_type, artifact_type, "
                  "config_media_type, architecture, os, annotations, subject, payload, image_size, "
-                 "clock, origin) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+                 "clock, origin, quarantine_state) "
+                 "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
                  "on conflict (repository_id, digest) do update set clock = excluded.clock "
                  "returning id, xmax = '0'::xid",
-                 "int8 bytea text text text text text jsonb bytea bytea int8 int8 text" },
+                 "int8 bytea text text text text text jsonb bytea bytea int8 int8 text text" },
     [ALIAS] = { "manifest_alias",
                 "insert into manifest_aliases (repository_id, digest, manifest_id) "
                 "select $1, $2, $3 where not exists "
@@ -91,44 +102,6 @@ const struct pg_stmt manifest_statements[] = {
                  "order by kind, key for update) d "
                  "where t.registry_id = $1 and t.kind = d.kind and t.key = d.key",
                  "uuid text text[] text" },
-    [LOCK] = { "manifest_lock",
-               "select m.id, r.id, r.can_write and m.can_write and m.can_delete "
-               "from repositories r join lateral " BY_DIGEST("r.id", "$3") " f on true "
-               "join manifests m on m.id = f.id where r.registry_id = $1 and r.name = $2 "
-               "limit 1 for update of m",
-               "uuid text bytea" },
-    [TAGS_ON] = { "manifest_tags_on",
-                  "select name, can_write and can_delete from tags where manifest_id = $1 "
-                  "order by name for update",
-                  "int8" },
-    [DROP_TAGS] = { "manifest_drop_tags", "delete from tags where manifest_id = $1", "int8" },
-    /* And the links to its children, which would go by cascade in an order of their own. */
-    [DROP_PARENTS] = { "manifest_drop_parents",
-                       "delete from manifest_children c using (select manifest_id, child_id "
-                       "from manifest_children where child_id = $1 or manifest_id = $1 "
-                       "order by manifest_id, child_id for update) l "
-                       "where c.manifest_id = l.manifest_id and c.child_id = l.child_id",
-                       "int8" },
-    [REMOVE] = { "manifest_remove", "delete from manifests where id = $1", "int8" },
-    [BURY] = { "manifest_bury",
-               "insert into tombstones (registry_id, kind, key, clock, origin) "
-               "select $1, $2, k, $4, $5 from unnest($3::text[]) k order by k "
-               "on conflict (registry_id, kind, key) "
-               "do update set clock = excluded.clock, origin = excluded.origin, deleted_at = now()",
-               "uuid text text[] int8 text" },
-    /* An empty repository is as if it had never been: its attributes do not outlive it. */
-    [VANISH] = { "manifest_vanish",
-                 "update repositories set can_read = true, can_write = true, can_delete = true, "
-                 "can_list = true where id = $1 and not (can_read and can_write and can_delete "
-                 "and can_list) and not exists (select from manifests where repository_id = $1)",
-                 "int8" },
-    [LOCK_TAG] = { "tag_lock",
-                   "select t.repository_id, r.can_write and t.can_write and t.can_delete "
-                   "from repositories r join tags t on t.repository_id = r.id "
-                   "where r.registry_id = $1 and r.name = $2 and t.name = $3 for update of t",
-                   "uuid text text" },
-    [REMOVE_TAG] = { "tag_remove", "delete from tags where repository_id = $1 and name = $2",
-                     "int8 text" },
     { 0 },
 };
 /* clang-format on */
@@ -168,7 +141,8 @@ static int find_work(struct pg_conn *conn, struct arena *a, void *ctx, struct er
         return 0;
     *found = (struct manifest_found){ .id = pg_get_int(r, 0, 0),
                                       .media_type = pg_get_text(r, 0, 2),
-                                      .can_read = pg_get_bool(r, 0, 4) };
+                                      .is_quarantined = pg_get_bool(r, 0, 4),
+                                      .can_read = pg_get_bool(r, 0, 5) };
     key_read(r, 0, 1, &found->digest);
     found->payload = pg_get_bytes(r, 0, 3, &found->payload_len);
     job->status = 1;
@@ -275,6 +249,27 @@ static int hold_references(struct pg_conn *conn, struct arena *a, const struct w
     return -1;
 }
 
+/* What was soft-deleted is not pushed again but restored. Asked after the repository was seen to
+ * lack it, so that a deletion that ended meanwhile shows. */
+static int check_bin(struct pg_conn *conn, struct arena *a, const struct write_job *job,
+                     struct error *err)
+{
+    const struct manifest_write *w = job->w;
+    struct pg_result *r = NULL;
+    char text[DIGEST_TEXT_MAX];
+
+    if (!w->is_bin_respected)
+        return 0;
+    if (PG_RUN(conn, a, &manifest_statements[IS_BINNED], &r, err, pg_text(job->s->registry_id),
+               pg_text(w->repository), key_arg(a, &w->digest)) != 0)
+        return -1;
+    if (!pg_get_bool(r, 0, 0))
+        return 0;
+    digest_text(&w->digest, text);
+    return fail_at(err, &E_DISALLOWED, text,
+                   "The manifest is soft-deleted: restore it, or wait until it is purged.");
+}
+
 /* The manifest's row: the one of the same content, or a new one. */
 static int place_manifest(struct pg_conn *conn, struct arena *a, struct write_job *job,
                           int64_t repository, int64_t *ret_id, struct error *err)
@@ -289,15 +284,18 @@ static int place_manifest(struct pg_conn *conn, struct arena *a, struct write_jo
                key_arg(a, &w->digest), key_arg(a, &w->sha256)) != 0)
         return -1;
     is_new = pg_rows(r) == 0;
+    if (is_new && check_bin(conn, a, job, err) != 0)
+        return -1;
     if (is_new && usage_claim(job->s, conn, a, &job->claim, (int64_t)w->payload_len,
                               w->storage_limit, err) != 0)
         return -1;
-    if (is_new && PG_RUN(conn, a, &manifest_statements[INSERT], &r, err, pg_int(repository),
-                         key_arg(a, &w->digest), pg_text(w->media_type), pg_text(w->artifact_type),
-                         pg_text(w->config_media_type), pg_text(w->architecture), pg_text(w->os),
-                         pg_text(w->annotations), w->subject ? key_arg(a, w->subject) : pg_null(),
-                         pg_bytes(w->payload, w->payload_len), pg_int(w->image_size),
-                         pg_int(hybrid_clock()), pg_text(job->s->region)) != 0)
+    if (is_new &&
+        PG_RUN(conn, a, &manifest_statements[INSERT], &r, err, pg_int(repository),
+               key_arg(a, &w->digest), pg_text(w->media_type), pg_text(w->artifact_type),
+               pg_text(w->config_media_type), pg_text(w->architecture), pg_text(w->os),
+               pg_text(w->annotations), w->subject ? key_arg(a, w->subject) : pg_null(),
+               pg_bytes(w->payload, w->payload_len), pg_int(w->image_size), pg_int(hybrid_clock()),
+               pg_text(job->s->region), pg_text(w->is_quarantined ? "Quarantined" : NULL)) != 0)
         return -1;
     *ret_id = pg_get_int(r, 0, 0);
     job->claim.is_used = is_new && pg_get_bool(r, 0, 1);
@@ -324,11 +322,6 @@ static int place_tags(struct pg_conn *conn, struct arena *a, const struct write_
         return -1;
     /* A locked tag is left alone, and then nothing of this happens. */
     return pg_affected(r) == (int64_t)w->tag_count ? 0 : fail_disallowed(err);
-}
-
-static char *grave(struct arena *a, const char *repository, char separator, const char *what)
-{
-    return arena_printf(a, "%s%c%s", repository, separator, what);
 }
 
 static int unbury(struct pg_conn *conn, struct arena *a, const struct write_job *job,
@@ -382,122 +375,4 @@ int manifest_store(const struct store *s, struct arena *a, const struct manifest
     if (status != 0)
         return -1;
     return FAILPOINT("manifest.after_commit") ? fail_errno(err, "store a manifest") : 0;
-}
-
-/* --- removing ----------------------------------------------------------------------------------
- */
-
-static int bury(struct pg_conn *conn, struct arena *a, const struct store *s, const char *kind,
-                const char **keys, size_t count, struct error *err)
-{
-    if (count == 0)
-        return 0;
-    return PG_RUN(conn, a, &manifest_statements[BURY], NULL, err, pg_text(s->registry_id),
-                  pg_text(kind), pg_texts(keys, count), pg_int(hybrid_clock()), pg_text(s->region));
-}
-
-/* Takes the tags of a manifest away, unless one of them is locked. */
-static int drop_tags(struct pg_conn *conn, struct arena *a, const struct find_job *job, int64_t id,
-                     struct error *err)
-{
-    struct pg_result *r = NULL;
-
-    if (PG_RUN(conn, a, &manifest_statements[TAGS_ON], &r, err, pg_int(id)) != 0)
-        return -1;
-    const char **keys = arena_array(a, pg_rows(r) + 1, sizeof(*keys));
-    for (size_t i = 0; i < pg_rows(r); i++) {
-        if (!pg_get_bool(r, i, 1))
-            return fail_disallowed(err);
-        keys[i] = grave(a, job->repository, ':', pg_get_text(r, i, 0));
-    }
-    if (PG_RUN(conn, a, &manifest_statements[DROP_TAGS], NULL, err, pg_int(id)) != 0)
-        return -1;
-    return bury(conn, a, job->s, "tag", keys, pg_rows(r), err);
-}
-
-static int remove_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
-{
-    struct find_job *job = ctx;
-    struct pg_result *r = NULL;
-    char text[DIGEST_TEXT_MAX];
-
-    job->status = 0;
-    int kept = repository_keep(conn, a, job->s, job->repository, err);
-    if (kept != 1)
-        return kept;
-    if (PG_RUN(conn, a, &manifest_statements[LOCK], &r, err, pg_text(job->s->registry_id),
-               pg_text(job->repository), key_arg(a, job->digest)) != 0)
-        return -1;
-    if (pg_rows(r) == 0)
-        return 0;
-    int64_t id = pg_get_int(r, 0, 0), repository = pg_get_int(r, 0, 1);
-    if (!pg_get_bool(r, 0, 2))
-        return fail_disallowed(err);
-    digest_text(job->digest, text);
-    const char *key = grave(a, job->repository, '@', text);
-    if (drop_tags(conn, a, job, id, err) != 0)
-        return -1;
-    if (FAILPOINT("manifest_remove.after_tags"))
-        return fail_errno(err, "remove a manifest");
-    if (PG_RUN(conn, a, &manifest_statements[DROP_PARENTS], NULL, err, pg_int(id)) != 0 ||
-        PG_RUN(conn, a, &manifest_statements[REMOVE], NULL, err, pg_int(id)) != 0 ||
-        bury(conn, a, job->s, "manifest", &key, 1, err) != 0 ||
-        PG_RUN(conn, a, &manifest_statements[VANISH], NULL, err, pg_int(repository)) != 0 ||
-        repository_touch(conn, a, repository, err) != 0)
-        return -1;
-    job->status = 1;
-    return FAILPOINT("manifest_remove.before_commit") ? fail_errno(err, "remove a manifest") : 0;
-}
-
-int manifest_remove(const struct store *s, struct arena *a, const char *repository,
-                    const struct digest *digest, struct error *err)
-{
-    struct find_job job = { .s = s, .repository = repository, .digest = digest };
-
-    int status = pg_transact(s->db, a, remove_work, &job, err);
-    usage_note_less(s->usage);
-    if (status != 0)
-        return -1;
-    if (FAILPOINT("manifest_remove.after_commit"))
-        return fail_errno(err, "remove a manifest");
-    return job.status;
-}
-
-static int remove_tag_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
-{
-    struct find_job *job = ctx;
-    struct pg_result *r = NULL;
-    const char *key = grave(a, job->repository, ':', job->tag);
-
-    job->status = 0;
-    int kept = repository_keep(conn, a, job->s, job->repository, err);
-    if (kept != 1)
-        return kept;
-    if (PG_RUN(conn, a, &manifest_statements[LOCK_TAG], &r, err, pg_text(job->s->registry_id),
-               pg_text(job->repository), pg_text(job->tag)) != 0)
-        return -1;
-    if (pg_rows(r) == 0)
-        return 0;
-    int64_t repository = pg_get_int(r, 0, 0);
-    if (!pg_get_bool(r, 0, 1))
-        return fail_disallowed(err);
-    if (PG_RUN(conn, a, &manifest_statements[REMOVE_TAG], NULL, err, pg_int(repository),
-               pg_text(job->tag)) != 0 ||
-        bury(conn, a, job->s, "tag", &key, 1, err) != 0 ||
-        repository_touch(conn, a, repository, err) != 0)
-        return -1;
-    job->status = 1;
-    return FAILPOINT("tag_remove.before_commit") ? fail_errno(err, "remove a tag") : 0;
-}
-
-int tag_remove(const struct store *s, struct arena *a, const char *repository, const char *tag,
-               struct error *err)
-{
-    struct find_job job = { .s = s, .repository = repository, .tag = tag };
-
-    if (pg_transact(s->db, a, remove_tag_work, &job, err) != 0)
-        return -1;
-    if (FAILPOINT("tag_remove.after_commit"))
-        return fail_errno(err, "remove a tag");
-    return job.status;
 }

@@ -1,14 +1,17 @@
 /* Repositories: made by the first push, gone with their last content. */
 #include "dataplane/store/content.h"
 
+#include <inttypes.h>
+
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/base/failpoint.h"
 #include "dataplane/oci/errors.h"
+#include "dataplane/store/bin.h"
 #include "dataplane/store/key.h"
 #include "dataplane/store/usage.h"
 
-enum { MAKE, HOLD, TOUCH, LOCK, MANIFESTS, TAGS, LOCKED_CONTENT, REMOVE, BURY };
+enum { MAKE, HOLD, TOUCH, LOCK, MANIFESTS, HOLD_MANIFESTS, TAGS, LOCKED_CONTENT, REMOVE, BURY };
 
 const struct pg_stmt repository_statements[] = {
     [MAKE] = { "repository_make",
@@ -32,6 +35,9 @@ const struct pg_stmt repository_statements[] = {
     [MANIFESTS] = { "repository_manifests",
                     "select digest from manifests where repository_id = $1 order by digest",
                     "int8" },
+    [HOLD_MANIFESTS] = { "repository_hold_manifests",
+                         "select id from manifests where repository_id = $1 order by id for update",
+                         "int8" },
     [TAGS] = { "repository_tags", "select name from tags where repository_id = $1 order by name",
                "int8" },
     [LOCKED_CONTENT] = { "repository_locked_content",
@@ -54,6 +60,7 @@ const struct pg_stmt repository_statements[] = {
 struct removal_job {
     const struct store *s;
     const char *name;
+    bool is_soft;
     struct repository_removal *removal;
     int found;
 };
@@ -120,6 +127,23 @@ static int list_content(struct pg_conn *conn, struct arena *a, int64_t id,
     return 0;
 }
 
+static int take_content(struct pg_conn *conn, struct arena *a, const struct removal_job *job,
+                        int64_t id, struct error *err)
+{
+    struct pg_result *r = NULL;
+    int64_t bin = 0;
+
+    if (!job->is_soft)
+        return 0;
+    if (bin_hold(conn, a, job->s, job->name, &bin, err) != 0 ||
+        PG_RUN(conn, a, &repository_statements[HOLD_MANIFESTS], &r, err, pg_int(id)) != 0)
+        return -1;
+    const char **ids = arena_array(a, pg_rows(r) + 1, sizeof(*ids));
+    for (size_t i = 0; i < pg_rows(r); i++)
+        ids[i] = arena_printf(a, "%" PRId64, pg_get_int(r, i, 0));
+    return bin_take(conn, a, job->s, bin, ids, pg_rows(r), err);
+}
+
 static int remove_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct removal_job *job = ctx;
@@ -140,6 +164,7 @@ static int remove_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     if (pg_get_bool(r, 0, 0))
         return fail_disallowed(err);
     if (list_content(conn, a, id, job->removal, err) != 0 ||
+        take_content(conn, a, job, id, err) != 0 ||
         PG_RUN(conn, a, &repository_statements[REMOVE], NULL, err, pg_int(id)) != 0 ||
         PG_RUN(conn, a, &repository_statements[BURY], NULL, err, pg_text(s->registry_id),
                pg_text(job->name), pg_int(hybrid_clock()), pg_text(s->region)) != 0)
@@ -149,10 +174,10 @@ static int remove_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
                                                         : 0;
 }
 
-int repository_remove(const struct store *s, struct arena *a, const char *name,
+int repository_remove(const struct store *s, struct arena *a, const char *name, bool is_soft,
                       struct repository_removal *ret, struct error *err)
 {
-    struct removal_job job = { .s = s, .name = name, .removal = ret };
+    struct removal_job job = { .s = s, .name = name, .is_soft = is_soft, .removal = ret };
 
     *ret = (struct repository_removal){ 0 };
     int status = pg_transact(s->db, a, remove_work, &job, err);

@@ -22,6 +22,7 @@
 #define AWAY_TRUST_MS 5000
 #define ACR_AUDIENCE  "https://containerregistry.azure.net"
 #define LINK_PURPOSE  "portolan data link 1"
+#define POLICY_DAYS   7
 
 enum { VERSION, REGISTRY, GRANTS, KEYS };
 
@@ -175,6 +176,25 @@ static int read_keys(struct load *load, const struct pg_result *r, struct error 
     return 0;
 }
 
+static bool is_on(const struct json_object *settings, const char *path)
+{
+    const char *status = json_text(settings, path);
+
+    return status && text_eq_nocase(status, "enabled");
+}
+
+static void read_policies(const struct json_object *settings, struct policies *ret)
+{
+    *ret = (struct policies){
+        .is_soft_delete_on = is_on(settings, "policies.softDeletePolicy.status"),
+        .is_quarantine_on = is_on(settings, "policies.quarantinePolicy.status"),
+        .has_retention = is_on(settings, "policies.retentionPolicy.status"),
+        .soft_delete_days =
+            json_int(settings, "policies.softDeletePolicy.retentionDays", POLICY_DAYS),
+        .retention_days = json_int(settings, "policies.retentionPolicy.days", POLICY_DAYS),
+    };
+}
+
 static int read_registry(struct load *load, const struct pg_result *r, struct error *err)
 {
     struct snapshot *s = load->snapshot;
@@ -186,6 +206,7 @@ static int read_registry(struct load *load, const struct pg_result *r, struct er
     s->is_admin_enabled = json_bool(settings, "adminUserEnabled", false);
     s->is_anonymous_enabled = json_bool(settings, "anonymousPullEnabled", false);
     s->storage_limit = json_int(settings, "storageLimitBytes", 0);
+    read_policies(settings, &s->policies);
     s->tenant = arena_strdup(s->arena, json_text(settings, "tenantId"));
     s->issuers = read_list(s->arena, settings, "issuers", "issuer", NULL);
     s->audiences = read_list(s->arena, settings, "audiences", "audience", ACR_AUDIENCE);

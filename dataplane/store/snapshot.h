@@ -34,13 +34,23 @@ struct grant {
     struct scopes permissions;
 };
 
+/* Of the registry, over time. */
+struct policies {
+    bool is_soft_delete_on; /* deletions go to the bin */
+    bool is_quarantine_on;  /* what is pushed is not pulled before it has passed */
+    bool has_retention;
+    int64_t soft_delete_days; /* also when it is off: of what lies in the bin */
+    int64_t retention_days;
+};
+
 struct snapshot {
     struct arena *arena;
     uint64_t serial; /* another one for each load */
     const char *version;
     const char *login_server;
     bool is_admin_enabled, is_anonymous_enabled;
-    int64_t storage_limit;        /* bytes; 0: none */
+    int64_t storage_limit; /* bytes; 0: none */
+    struct policies policies;
     const char *tenant;           /* NULL: not checked */
     const char *const *issuers;   /* NULL-terminated; of directory tokens; empty: none is taken */
     const char *const *audiences; /* NULL-terminated */

@@ -3,10 +3,9 @@
 #include "dataplane/store/content.h"
 
 const struct pg_stmt *const region_statements[] = {
-    repository_statements, blob_statements,
-    manifest_statements,   listing_statements,
-    attribute_statements,  projection_statements,
-    collection_statements, usage_statements,
-    upkeep_statements,     account_statements,
-    NULL,
+    repository_statements, blob_statements,      manifest_statements,
+    listing_statements,    attribute_statements, projection_statements,
+    collection_statements, usage_statements,     upkeep_statements,
+    account_statements,    removal_statements,   bin_statements,
+    expiry_statements,     metadata_statements,  NULL,
 };

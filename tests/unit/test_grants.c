@@ -22,7 +22,8 @@
 #define CATALOG "{\"type\":\"registry\",\"name\":\"catalog\",\"actions\":[\"*\"]}"
 #define ALL                                                                                        \
     "[{\"type\":\"repository\",\"name\":\"*\",\"actions\":[\"pull\",\"push\",\"delete\","          \
-    "\"metadata_read\",\"metadata_write\",\"deleted_read\",\"deleted_restore\"]}," CATALOG         \
+    "\"metadata_read\",\"metadata_write\",\"deleted_read\",\"deleted_restore\","            \
+    "\"quarantine_read\",\"quarantine_write\"]}," CATALOG                                           \
     ",{\"type\":\"registry\",\"name\":\"deleted_catalog\",\"actions\":[\"*\"]}]"
 
 static void test_action_matches(void **state)

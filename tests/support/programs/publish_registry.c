@@ -22,7 +22,8 @@
 
 static const char everything[] =
     "[{\"type\":\"repository\",\"name\":\"*\",\"actions\":[\"*\"]},"
-    "{\"type\":\"registry\",\"name\":\"catalog\",\"actions\":[\"*\"]}]";
+    "{\"type\":\"registry\",\"name\":\"catalog\",\"actions\":[\"*\"]},"
+    "{\"type\":\"registry\",\"name\":\"deleted_catalog\",\"actions\":[\"*\"]}]";
 static const char team_only[] =
     "[{\"type\":\"repository\",\"name\":\"team/*\",\"actions\":[\"pull\",\"metadata_read\"]}]";
 
