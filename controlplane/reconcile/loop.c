@@ -43,7 +43,7 @@ struct reconcile {
     const char *const *type_keys;
     pthread_mutex_t lock;
     pthread_cond_t wake; /* monotonic */
-    uint64_t kicks;      /* moves with every notification */
+    size_t calls;        /* workers to be woken: each notification asks for one */
     bool is_stopping;
     bool is_quiet;       /* the workers have ended, or are given up on */
     int stop_fd;         /* readable when stopping */
@@ -69,20 +69,13 @@ static bool is_stopping(struct reconcile *r)
     return ret;
 }
 
-static uint64_t kicks_now(struct reconcile *r)
-{
-    uint64_t ret;
-
-    (void)pthread_mutex_lock(&r->lock);
-    ret = r->kicks;
-    (void)pthread_mutex_unlock(&r->lock);
-    return ret;
-}
-
+/* Wakes one worker. One is enough: whoever finds work wakes the next before doing it, so that as
+ * many are up as there is work for, and one more always knows when the next is due. */
 static void kick(struct reconcile *r)
 {
     (void)pthread_mutex_lock(&r->lock);
-    r->kicks++;
+    if (r->calls < r->worker_count)
+        r->calls++;
     (void)pthread_cond_broadcast(&r->wake);
     (void)pthread_mutex_unlock(&r->lock);
 }
@@ -101,16 +94,17 @@ static struct timespec time_in(clockid_t clock, int64_t ms)
     return t;
 }
 
-/* Sleeps until something was kicked since `seen`, the loop stops, or ms have passed. seen == NULL:
- * kicks do not count. */
-static void doze(struct reconcile *r, const uint64_t *seen, int64_t ms)
+/* Sleeps until the loop stops, ms have passed or, for workers, it is called. */
+static void doze(struct reconcile *r, bool is_worker, int64_t ms)
 {
     struct timespec until = time_in(CLOCK_MONOTONIC, ms);
 
     (void)pthread_mutex_lock(&r->lock);
-    while (!r->is_stopping && (!seen || r->kicks == *seen))
+    while (!r->is_stopping && (!is_worker || r->calls == 0))
         if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
             break;
+    if (is_worker && r->calls > 0)
+        r->calls--;
     (void)pthread_mutex_unlock(&r->lock);
 }
 
@@ -138,22 +132,26 @@ static int next_due(struct pg_conn *conn, struct arena *a, void *ctx, struct err
     return lease_next_due(conn, a, due->type_keys, SLEEP_MAX_MS, &due->ms, err);
 }
 
+static void found_work(void *ctx)
+{
+    kick(ctx);
+}
+
 /* One turn; false when the database failed. */
 static bool turn(struct worker *w, struct arena *a, struct error *err)
 {
     struct reconcile *r = w->loop;
-    uint64_t seen = kicks_now(r);
     struct due due = { .type_keys = r->type_keys };
-    int rc = pass_once(r->control, a, &w->watch, r->type_keys, err);
+    int rc = pass_once(r->control, a, &w->watch, r->type_keys, found_work, r, err);
 
-    /* This worker may be busy when it is due again: the sleepers look at the clock anew. */
+    /* This worker may be busy when it is due again: a sleeper looks at the clock anew. */
     if (rc == PASS_PUT_OFF)
         kick(r);
     if (rc != 0)
         return rc > 0;
     if (pg_with(r->control->db, a, next_due, &due, err))
         return false;
-    doze(r, &seen, due.ms > 0 ? due.ms : 1);
+    doze(r, true, due.ms > 0 ? due.ms : 1);
     return true;
 }
 
@@ -170,7 +168,7 @@ static void *work(void *ctx)
         } else {
             log_failure(is_failing ? LOG_DEBUG : LOG_WARN, "reconcile-failed", &err);
             is_failing = true;
-            doze(w->loop, NULL, RETRY_MS);
+            doze(w->loop, false, RETRY_MS);
         }
         arena_reset(a);
     }
@@ -194,7 +192,7 @@ static void *hear(void *ctx)
             kick(r); /* a broken connection may have swallowed a notification */
         if (rc < 0) {
             log_failure(is_failing ? LOG_DEBUG : LOG_WARN, "listen-failed", &err);
-            doze(r, NULL, RETRY_MS);
+            doze(r, false, RETRY_MS);
         }
         is_failing = rc < 0;
         arena_reset(a);
@@ -254,7 +252,7 @@ static void *keep_house(void *ctx)
             prune_at = now + PRUNE_MS;
         }
         arena_reset(a);
-        doze(r, NULL, TIDY_MS);
+        doze(r, false, TIDY_MS);
     }
     return NULL;
 }

@@ -149,7 +149,8 @@ static void log_pass(const struct pass *p, int64_t started_ms)
 }
 
 int pass_once(struct control *control, struct arena *a, struct watch *watch,
-              const char *const *type_keys, struct error *err)
+              const char *const *type_keys, void (*claimed)(void *ctx), void *ctx,
+              struct error *err)
 {
     struct pass p = {
         .run = { .arena = a, .control = control, .still_ours = still_ours },
@@ -164,6 +165,8 @@ int pass_once(struct control *control, struct arena *a, struct watch *watch,
     if (!p.resource)
         return 0;
     watch_begin(watch, p.owner, p.resource->uid, started_ms);
+    if (claimed)
+        claimed(ctx);
     p.run.status = json_own(a, p.resource->status ? json_copy(p.resource->status)
                                                   : json_new_object());
     steps_run(type_find(p.resource->type_key), &p.run, p.resource, &p.end);

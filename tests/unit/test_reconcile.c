@@ -321,7 +321,7 @@ static struct resource *registry(struct fixture *f, const char *body)
 
 static int pass(struct fixture *f)
 {
-    int rc = pass_once(&control, f->a, &f->watch, type_keys, &f->err);
+    int rc = pass_once(&control, f->a, &f->watch, type_keys, NULL, NULL, &f->err);
 
     must(rc, &f->err);
     return rc > 0;
