@@ -186,10 +186,9 @@ static int poll_nodes(struct run *r, struct arena *a, struct error *err)
         return -1;
     for (size_t i = 0; i < w.over_count; i++)
         for (size_t k = 0; k < r->node_count; k++)
-            if (r->nodes[k].state == NODE_RUNNING && text_eq(r->nodes[k].awaits, w.over[i].id) &&
-                node_over(r, &r->nodes[k], &w.over[i], err))
-                return -1;
-    return (int)w.over_count;
+            if (r->nodes[k].state == NODE_RUNNING && text_eq(r->nodes[k].awaits, w.over[i].id))
+                node_over(r, &r->nodes[k], &w.over[i]);
+    return run_flush(r, err) ? -1 : (int)w.over_count;
 }
 
 static bool is_ready(const struct run *r, const struct run_node *n)
@@ -205,22 +204,18 @@ static bool is_ready(const struct run *r, const struct run_node *n)
 /* Starts what is ready, what became ready meanwhile included. */
 static int start_nodes(struct run *r, int *ret_changed, struct error *err)
 {
-    bool is_more = true;
+    struct run_node *ready[RUN_BATCH_MAX];
+    size_t count;
 
-    while (is_more && !r->is_lost) {
-        is_more = false;
-        for (size_t i = 0; i < r->node_count && !r->is_lost; i++) {
-            int rc;
-
-            if (!is_ready(r, &r->nodes[i]))
-                continue;
-            rc = node_start(r, &r->nodes[i], err);
-            if (rc < 0)
-                return -1;
-            *ret_changed += rc;
-            is_more |= r->nodes[i].state == NODE_DONE;
-        }
-    }
+    do {
+        count = 0;
+        for (size_t i = 0; i < r->node_count && count < RUN_BATCH_MAX; i++)
+            if (is_ready(r, &r->nodes[i]))
+                ready[count++] = &r->nodes[i];
+        if (count && nodes_start(r, ready, count, err))
+            return -1;
+        *ret_changed += (int)count;
+    } while (count && !r->is_lost);
     return 0;
 }
 
@@ -253,6 +248,9 @@ static bool cleans(const struct run *r)
 
 static int step(struct run *r, struct arena *a, int *ret_changed, struct error *err)
 {
+    r->scratch = a;
+    if (run_flush(r, err))
+        return -1;
     if (r->phase == PHASE_OPEN && open_run(r, err))
         return -1;
     if (r->is_lost)

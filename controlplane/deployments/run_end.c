@@ -32,8 +32,8 @@ static int write_end(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     struct finish *f = ctx;
 
     if (f->op.uid) {
-        if (deployment_operation_begin(conn, a, f->run->owner, &f->op, err) < 0 ||
-            deployment_operation_move(conn, a, f->run->owner, &f->op, err) < 0)
+        if (deployment_operations_begin(conn, a, f->run->owner, &f->op, 1, err) < 0 ||
+            deployment_operations_move(conn, a, f->run->owner, &f->op, 1, err) < 0)
             return -1;
     }
     f->done = deployment_finish(conn, a, f->run->owner, &f->row, err);

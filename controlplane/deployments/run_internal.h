@@ -53,13 +53,20 @@ struct run {
     enum run_phase phase;
     int64_t delay_ms;
     bool is_lost;
+    struct arena *scratch; /* of the step under way */
+    /* What is found out and not written yet. */
+    struct deployment_operation *moves;
+    size_t move_count, move_cap;
 };
 
-/* run_start.c. 1 something changed, 0 it is put off, -1. */
-MUST_CHECK int node_start(struct run *r, struct run_node *n, struct error *err);
-/* What the node waited for is over. */
-MUST_CHECK int node_over(struct run *r, struct run_node *n, const struct deployment_wait *wait,
-                         struct error *err);
+#define RUN_BATCH_MAX 16 /* resources that are begun at once */
+
+/* run_start.c. Starts some nodes (at most RUN_BATCH_MAX) side by side, and writes what came of it. */
+MUST_CHECK int nodes_start(struct run *r, struct run_node *const *nodes, size_t count,
+                           struct error *err);
+/* What the node waited for is over. To be written by run_flush(). */
+void node_over(struct run *r, struct run_node *n, const struct deployment_wait *wait);
+MUST_CHECK int run_flush(struct run *r, struct error *err);
 void run_add_node(struct run *r, const struct run_node *n);
 struct run_node *run_find_node(struct run *r, const char *key);
 

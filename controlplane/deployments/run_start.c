@@ -1,6 +1,9 @@
-/* One resource of a run: its body finished, sent in the caller's name, and its end noted. */
+/* Resources of a run: bodies finished, sent in the caller's name, and their ends noted. Some are sent
+ * side by side; everything else is the run's own thread's. */
 #include "controlplane/deployments/run_internal.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/base/arena.h"
@@ -20,30 +23,46 @@
 
 #define TRIES_MAX 8
 #define RETRY_MS 250
+#define SENDERS 4 /* requests of a run at once */
 #define DEPLOYMENT_TYPE "Microsoft.Resources/deployments"
 
 struct write {
     struct run *run;
-    struct deployment_operation op;
+    const struct deployment_operation *ops;
+    size_t count;
     bool is_begin;
     int done;
 };
 
-static int write_op(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+static int write_ops(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct write *w = ctx;
+    const char *owner = w->run->owner;
 
-    w->done = w->is_begin ? deployment_operation_begin(conn, a, w->run->owner, &w->op, err)
-                          : deployment_operation_move(conn, a, w->run->owner, &w->op, err);
+    w->done = w->is_begin ? deployment_operations_begin(conn, a, owner, w->ops, w->count, err)
+                          : deployment_operations_move(conn, a, owner, w->ops, w->count, err);
     return w->done < 0 ? -1 : 0;
 }
 
-static int put_op(struct run *r, struct arena *a, struct write *w, struct error *err)
+static int put_ops(struct run *r, struct write *w, struct error *err)
 {
-    if (pg_with(r->control->db, a, write_op, w, err))
+    w->run = r;
+    if (pg_with(r->control->db, r->scratch, write_ops, w, err))
         return -1;
     if (w->done == 0)
         r->is_lost = true;
+    return 0;
+}
+
+int run_flush(struct run *r, struct error *err)
+{
+    struct write w = { .ops = r->moves, .count = r->move_count };
+
+    if (r->move_count == 0)
+        return 0;
+    if (put_ops(r, &w, err))
+        return -1; /* kept for the next try */
+    r->move_count = 0;
     return 0;
 }
 
@@ -61,36 +80,47 @@ static struct json_object *target_json(struct arena *a, const struct run_node *n
     return out;
 }
 
-static int begin(struct run *r, struct arena *a, const struct run_node *n, struct error *err)
+static int begin(struct run *r, struct run_node *const *nodes, size_t count, struct error *err)
 {
-    char uid[UUID_TEXT_LEN + 1];
-    struct write w = { .run = r, .is_begin = true };
+    struct arena *a = r->scratch;
+    struct deployment_operation *ops = arena_array(a, count, sizeof(*ops));
+    struct write w = { .ops = ops, .count = count, .is_begin = true };
 
-    uuid_new(uid);
-    w.op = (struct deployment_operation){
-        .uid = uid,
-        .node_key = n->key,
-        .position = n - r->nodes,
-        .kind = n->plan ? "Create" : "Delete",
-        .target = target_json(a, n),
-    };
-    return put_op(r, a, &w, err);
+    for (size_t i = 0; i < count; i++) {
+        const struct run_node *n = nodes[i];
+        char uid[UUID_TEXT_LEN + 1];
+
+        uuid_new(uid);
+        ops[i] = (struct deployment_operation){
+            .uid = arena_strdup(a, uid),
+            .node_key = n->key,
+            .position = n - r->nodes,
+            .kind = n->plan ? "Create" : "Delete",
+            .target = target_json(a, n),
+        };
+    }
+    return put_ops(r, &w, err);
 }
 
-static int move_op(struct run *r, struct arena *a, const struct run_node *n, const char *state,
-                   const char *code, struct json_object *message, struct error *err)
+static void move_op(struct run *r, const struct run_node *n, const char *state, const char *code,
+                    struct json_object *message)
 {
-    struct write w = { .run = r };
+    if (r->move_count == r->move_cap) {
+        size_t cap = r->move_cap ? r->move_cap * 2 : RUN_BATCH_MAX;
+        struct deployment_operation *bigger = arena_array(r->arena, cap, sizeof(*bigger));
 
-    w.op = (struct deployment_operation){
-        .deployment_uid = r->row->uid,
+        if (r->move_count)
+            memcpy(bigger, r->moves, r->move_count * sizeof(*bigger));
+        r->moves = bigger;
+        r->move_cap = cap;
+    }
+    r->moves[r->move_count++] = (struct deployment_operation){
         .node_key = n->key,
         .state = state,
         .status_code = code,
-        .status_message = secrets_scrub(&r->secrets, a, message),
+        .status_message = secrets_scrub(&r->secrets, r->arena, message),
         .awaits = n->awaits,
     };
-    return put_op(r, a, &w, err);
 }
 
 static const char *status_name(int status)
@@ -112,33 +142,31 @@ static const char *status_name(int status)
     return "BadRequest";
 }
 
-static int fail_node(struct run *r, struct arena *a, struct run_node *n, const char *code,
-                     struct json_object *failure, struct error *err)
+static void fail_node(struct run *r, struct run_node *n, const char *code,
+                      struct json_object *failure)
 {
-    struct json_object *message = json_own(a, json_new_object());
+    struct json_object *message = json_own(r->arena, json_new_object());
 
     n->state = NODE_FAILED;
     n->awaits = NULL;
-    n->failure = json_own(r->arena, json_copy(secrets_scrub(&r->secrets, a, failure)));
+    n->failure = json_own(r->arena, json_copy(secrets_scrub(&r->secrets, r->scratch, failure)));
     json_set_text(message, "status", "Failed");
     json_set(message, "error", json_get(n->failure));
-    return move_op(r, a, n, "Failed", code, message, err);
+    move_op(r, n, "Failed", code, message);
 }
 
-static int end_node(struct run *r, struct arena *a, struct run_node *n, const char *code,
-                    struct error *err)
+static void end_node(struct run *r, struct run_node *n, const char *code)
 {
     n->state = NODE_DONE;
     n->awaits = NULL;
-    return move_op(r, a, n, "Succeeded", code, NULL, err);
+    move_op(r, n, "Succeeded", code, NULL);
 }
 
-static int await(struct run *r, struct arena *a, struct run_node *n, const char *id,
-                 struct error *err)
+static void await(struct run *r, struct run_node *n, const char *id)
 {
     n->state = NODE_RUNNING;
     n->awaits = arena_strdup(r->arena, id);
-    return move_op(r, a, n, "Running", NULL, NULL, err);
+    move_op(r, n, "Running", NULL, NULL);
 }
 
 /* The terminal state a resource reached is a failure of the deployment's own kind around it. */
@@ -163,13 +191,12 @@ static bool is_passing(int status, const char *code)
            text_eq(code, "AnotherOperationInProgress");
 }
 
-/* 0: to be tried again later. */
-static int put_off(struct run_node *n)
+/* To be tried again later. */
+static void put_off(struct run_node *n)
 {
     n->tries++;
     n->state = NODE_WAITING;
     n->not_before_ms = clock_mono_ms() + ((int64_t)RETRY_MS << (n->tries < 6 ? n->tries : 6));
-    return 0;
 }
 
 static struct asker asker_of(struct run *r, struct arena *a)
@@ -185,8 +212,8 @@ static struct asker asker_of(struct run *r, struct arena *a)
 }
 
 /* An expression that could not be evaluated at run time. */
-static int fail_body(struct run *r, struct arena *a, struct run_node *n, const struct asker *x,
-                     const struct error *why, struct error *err)
+static void fail_body(struct run *r, struct arena *a, struct run_node *n, const struct asker *x,
+                      const struct error *why)
 {
     struct json_object *failure = json_own(
         a, failure_new("InvalidTemplate", NULL,
@@ -197,7 +224,7 @@ static int fail_body(struct run *r, struct arena *a, struct run_node *n, const s
 
     if (json_kind(x->failure) == JSON_OBJECT)
         failure_add(failure, json_copy(x->failure));
-    return fail_node(r, a, n, "BadRequest", failure, err);
+    fail_node(r, n, "BadRequest", failure);
 }
 
 /* Nested deployments --------------------------------------------------------------------------- */
@@ -257,12 +284,17 @@ static int start_nested(struct run *r, struct arena *a, struct run_node *n,
     s.inherited_secrets = json_own(a, secrets_json(&r->secrets));
     if (template && (template->marks & (MARK_SECURE | MARK_SECURE_INSIDE)))
         s.shown_template = json_print(a, json_own(a, template_json(template, true)));
-    if (submit(&s, &made, &why) == 0)
-        return await(r, a, n, made->uid, err) ? -1 : 1;
-    if (why.code->status >= 500 && n->tries < TRIES_MAX)
-        return put_off(n);
+    if (submit(&s, &made, &why) == 0) {
+        await(r, n, made->uid);
+        return 0;
+    }
+    if (why.code->status >= 500 && n->tries < TRIES_MAX) {
+        put_off(n);
+        return 0;
+    }
     failure = s.failure ? s.failure : json_own(a, failure_of(&why));
-    return fail_node(r, a, n, status_name(why.code->status), failure, err) ? -1 : 1;
+    fail_node(r, n, status_name(why.code->status), failure);
+    return 0;
 }
 
 /* ---------------------------------------------------------------------------------------------- */
@@ -274,69 +306,141 @@ static const char *version_of(const struct run_node *n)
     return n->api_version ? n->api_version : arm_type_find(n->type).newest_version;
 }
 
-static int send_node(struct run *r, struct arena *a, struct run_node *n, struct json_object *body,
-                struct error *err)
-{
-    struct arm_call call = {
-        .arena = a,
-        .app = r->app,
-        .caller = &r->caller,
-        .correlation_id = r->row->correlation_id,
-        .peer_text = r->address,
-        .method = n->plan ? "PUT" : "DELETE",
-        .path = n->id,
-        .api_version = version_of(n),
-        .body = body,
-    };
-    const char *state;
+/* A request on its way; each has an arena of its own, because several are sent side by side. */
+struct sending {
+    struct run_node *node;
+    struct arena *arena;
+    struct arm_call call;
+    struct error err;
+    int rc;
+};
 
-    if (arm_call(&call, err))
-        return -1;
-    if (!arm_call_is_good(&call)) {
-        if (is_passing(call.status, json_text(call.answer, "code")) && n->tries < TRIES_MAX)
-            return put_off(n);
-        if (json_kind(call.answer) != JSON_OBJECT)
-            call.answer = json_own(a, failure_new("NotFound", n->id, "The resource type is not "
-                                                                     "provided here."));
-        return fail_node(r, a, n, status_name(call.status), call.answer, err) ? -1 : 1;
-    }
-    if (call.operation_id)
-        return await(r, a, n, call.operation_id, err) ? -1 : 1;
-    state = json_text(call.answer, "properties.provisioningState");
-    if (text_eq(state, "Failed") || text_eq(state, "Canceled"))
-        return fail_node(r, a, n, "Conflict", terminal(a, n, state, NULL), err) ? -1 : 1;
-    return end_node(r, a, n, status_name(call.status), err) ? -1 : 1;
+struct batch {
+    struct sending items[RUN_BATCH_MAX];
+    size_t count;
+    atomic_size_t next;
+};
+
+static void *send_some(void *ctx)
+{
+    struct batch *b = ctx;
+
+    for (size_t i; (i = atomic_fetch_add(&b->next, 1)) < b->count;)
+        b->items[i].rc = arm_call(&b->items[i].call, &b->items[i].err);
+    return NULL;
 }
 
-int node_start(struct run *r, struct run_node *n, struct error *err)
+/* This thread sends as well; without others it sends all. */
+static void send_all(struct batch *b)
 {
-    _cleanup_(arena_freep) struct arena *a = arena_new();
+    pthread_t others[SENDERS - 1];
+    size_t started = 0;
+
+    while (started < SENDERS - 1 && started + 1 < b->count &&
+           pthread_create(&others[started], NULL, send_some, b) == 0)
+        started++;
+    (void)send_some(b);
+    while (started > 0)
+        (void)pthread_join(others[--started], NULL);
+}
+
+static int take_answer(struct run *r, struct sending *s, struct error *err)
+{
+    struct run_node *n = s->node;
+    struct arm_call *call = &s->call;
+    const char *state;
+
+    if (s->rc) {
+        *err = s->err;
+        return -1;
+    }
+    if (!arm_call_is_good(call)) {
+        if (is_passing(call->status, json_text(call->answer, "code")) && n->tries < TRIES_MAX) {
+            put_off(n);
+            return 0;
+        }
+        if (json_kind(call->answer) != JSON_OBJECT)
+            call->answer = json_own(s->arena, failure_new("NotFound", n->id,
+                                                          "The resource type is not provided "
+                                                          "here."));
+        fail_node(r, n, status_name(call->status), call->answer);
+        return 0;
+    }
+    state = json_text(call->answer, "properties.provisioningState");
+    if (call->operation_id)
+        await(r, n, call->operation_id);
+    else if (text_eq(state, "Failed") || text_eq(state, "Canceled"))
+        fail_node(r, n, "Conflict", terminal(s->arena, n, state, NULL));
+    else
+        end_node(r, n, status_name(call->status));
+    return 0;
+}
+
+static void free_arena(void *a)
+{
+    arena_free(a);
+}
+
+/* Finishes the body and puts it into the batch, or deals with what cannot be sent. */
+static int prepare(struct run *r, struct run_node *n, struct batch *b, struct error *err)
+{
+    struct arena *a = arena_new();
     struct asker asker = asker_of(r, a);
     struct json_object *body = NULL;
     struct error why = { 0 };
+    int rc = 0;
 
-    if (begin(r, a, n, err))
-        return -1;
-    if (r->is_lost)
-        return 1;
+    arena_defer(r->scratch, free_arena, a);
     if (n->plan && runtime_body(&asker, &r->context, n->plan->body, &body, &why)) {
         if (why.code->status >= 500 && n->tries < TRIES_MAX)
-            return put_off(n);
-        return fail_body(r, a, n, &asker, &why, err) ? -1 : 1;
+            put_off(n);
+        else
+            fail_body(r, a, n, &asker, &why);
+    } else if (n->plan && text_eq_nocase(n->type, DEPLOYMENT_TYPE)) {
+        rc = start_nested(r, a, n, node_body(body), err);
+    } else {
+        b->items[b->count++] = (struct sending){
+            .node = n,
+            .arena = a,
+            .call = { .arena = a,
+                      .app = r->app,
+                      .caller = &r->caller,
+                      .correlation_id = r->row->correlation_id,
+                      .peer_text = r->address,
+                      .method = n->plan ? "PUT" : "DELETE",
+                      .path = n->id,
+                      .api_version = version_of(n),
+                      .body = body ? node_body(body) : NULL },
+        };
     }
-    if (n->plan && text_eq_nocase(n->type, DEPLOYMENT_TYPE))
-        return start_nested(r, a, n, node_body(body), err);
-    return send_node(r, a, n, body ? node_body(body) : NULL, err);
+    return rc;
 }
 
-int node_over(struct run *r, struct run_node *n, const struct deployment_wait *wait,
-              struct error *err)
+int nodes_start(struct run *r, struct run_node *const *nodes, size_t count, struct error *err)
 {
-    _cleanup_(arena_freep) struct arena *a = arena_new();
+    struct batch *b = ARENA_NEW(r->scratch, struct batch);
+    int rc = 0;
 
+    *b = (struct batch){ 0 };
+    if (begin(r, nodes, count, err))
+        return -1;
+    if (r->is_lost)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        if (prepare(r, nodes[i], b, err))
+            return -1;
+    send_all(b);
+    for (size_t i = 0; i < b->count; i++)
+        rc |= take_answer(r, &b->items[i], err);
+    return rc ? -1 : run_flush(r, err);
+}
+
+void node_over(struct run *r, struct run_node *n, const struct deployment_wait *wait)
+{
     if (text_eq(wait->status, "Succeeded"))
-        return end_node(r, a, n, "OK", err);
-    return fail_node(r, a, n, "Conflict", terminal(a, n, wait->status, wait->error), err);
+        end_node(r, n, "OK");
+    else
+        fail_node(r, n, "Conflict", terminal(r->scratch, n, wait->status, wait->error));
 }
 
 void run_add_node(struct run *r, const struct run_node *n)

@@ -44,18 +44,20 @@ const struct pg_stmt deployment_run_statements[] = {
                  "uuid text jsonb jsonb jsonb" },
     [BEGIN] = { "deployment_operation_begin",
                 "insert into deployment_operations (uid, deployment_uid, node_key, position, kind, "
-                "state, target) select $2, d.uid, $3, $4, $5, 'Running', $6 "
-                "from deployments d, " NO_WAIT " where " IS_MINE
+                "state, target) select x.uid, d.uid, x.key, x.position, x.kind, 'Running', "
+                "x.target from deployments d, jsonb_to_recordset($2) as x (uid uuid, key text, "
+                "position int, kind text, target jsonb), " NO_WAIT " where " IS_MINE
                 " on conflict (deployment_uid, node_key) do update "
                 "set state = 'Running', awaits = null",
-                "uuid uuid text int4 text jsonb" },
+                "uuid jsonb" },
     [MOVE] = { "deployment_operation_move",
-               "update deployment_operations o set state = $4, status_code = $5, "
-               "status_message = $6, awaits = $7, kind = coalesce($8, o.kind), "
-               "ended_at = case when $4 = 'Running' then null else now() end "
-               "from deployments d, " NO_WAIT " where d.uid = o.deployment_uid and d.uid = $2 "
-               "and o.node_key = $3 and " IS_MINE,
-               "uuid uuid text text text jsonb uuid text" },
+               "update deployment_operations o set state = x.state, status_code = x.code, "
+               "status_message = x.message, awaits = x.awaits, "
+               "ended_at = case when x.state = 'Running' then null else now() end "
+               "from deployments d, jsonb_to_recordset($2) as x (key text, state text, "
+               "code text, message jsonb, awaits uuid), " NO_WAIT
+               " where d.uid = o.deployment_uid and o.node_key = x.key and " IS_MINE,
+               "uuid jsonb" },
     [LIST] = { "deployment_operations",
                "select uid, deployment_uid, node_key, position, kind, state, target, status_code, "
                "status_message, awaits, started_at, ended_at from deployment_operations "
@@ -130,28 +132,52 @@ int deployment_finish(struct pg_conn *conn, struct arena *a, const char *owner,
     return pg_affected(r) > 0;
 }
 
-int deployment_operation_begin(struct pg_conn *conn, struct arena *a, const char *owner,
-                               const struct deployment_operation *op, struct error *err)
+/* One array for a statement, however many rows. */
+static struct pg_arg ops_arg(struct arena *a, const struct deployment_operation *ops, size_t count)
+{
+    struct json_object *list = json_own(a, json_new_array());
+
+    for (size_t i = 0; i < count; i++) {
+        const struct deployment_operation *op = &ops[i];
+        struct json_object *one = json_new_object();
+
+        json_set_text(one, "uid", op->uid);
+        json_set_text(one, "key", op->node_key);
+        json_set_int(one, "position", op->position);
+        json_set_text(one, "kind", op->kind);
+        json_set_text(one, "state", op->state);
+        json_set_text(one, "code", op->status_code);
+        json_set_text(one, "awaits", op->awaits);
+        if (op->target)
+            json_set(one, "target", json_get(op->target));
+        if (op->status_message)
+            json_set(one, "message", json_get(op->status_message));
+        json_add(list, one);
+    }
+    return json_arg(a, list);
+}
+
+int deployment_operations_begin(struct pg_conn *conn, struct arena *a, const char *owner,
+                                const struct deployment_operation *ops, size_t count,
+                                struct error *err)
 {
     struct pg_result *r = NULL;
 
     if (PG_RUN(conn, a, &deployment_run_statements[BEGIN], &r, err, pg_text(owner),
-               pg_text(op->uid), pg_text(op->node_key), pg_int(op->position), pg_text(op->kind),
-               json_arg(a, op->target)))
-        return wrap(err, "begin operation");
+               ops_arg(a, ops, count)))
+        return wrap(err, "begin operations");
     return pg_affected(r) > 0;
 }
 
-int deployment_operation_move(struct pg_conn *conn, struct arena *a, const char *owner,
-                              const struct deployment_operation *op, struct error *err)
+int deployment_operations_move(struct pg_conn *conn, struct arena *a, const char *owner,
+                               const struct deployment_operation *ops, size_t count,
+                               struct error *err)
 {
     struct pg_result *r = NULL;
 
     if (PG_RUN(conn, a, &deployment_run_statements[MOVE], &r, err, pg_text(owner),
-               pg_text(op->deployment_uid), pg_text(op->node_key), pg_text(op->state),
-               pg_text(op->status_code), json_arg(a, op->status_message), pg_text(op->awaits),
-               pg_text(op->kind)))
-        return wrap(err, "move operation");
+               ops_arg(a, ops, count)))
+        return wrap(err, "move operations");
     return pg_affected(r) > 0;
 }
 

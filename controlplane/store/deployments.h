@@ -93,14 +93,15 @@ MUST_CHECK int deployment_release(struct pg_conn *conn, struct arena *a, const c
 MUST_CHECK int deployment_finish(struct pg_conn *conn, struct arena *a, const char *owner,
                                  const struct deployment *d, struct error *err);
 
-/* 1 written, 0 the lease is lost. begin takes up a row of the same node that is not over. */
-MUST_CHECK int deployment_operation_begin(struct pg_conn *conn, struct arena *a, const char *owner,
-                                          const struct deployment_operation *op,
+/* 1 written, 0 the lease is lost. begin takes up rows of the same nodes that are not over; it reads
+ * uid, node_key, position, kind and target, move the rest. */
+MUST_CHECK int deployment_operations_begin(struct pg_conn *conn, struct arena *a,
+                                           const char *owner,
+                                           const struct deployment_operation *ops, size_t count,
+                                           struct error *err);
+MUST_CHECK int deployment_operations_move(struct pg_conn *conn, struct arena *a, const char *owner,
+                                          const struct deployment_operation *ops, size_t count,
                                           struct error *err);
-/* state Running: only `awaits` is noted. */
-MUST_CHECK int deployment_operation_move(struct pg_conn *conn, struct arena *a, const char *owner,
-                                         const struct deployment_operation *op,
-                                         struct error *err);
 MUST_CHECK int deployment_operations(struct pg_conn *conn, struct arena *a,
                                      const char *deployment_uid,
                                      struct deployment_operation **ret, size_t *ret_count,
