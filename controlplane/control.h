@@ -35,6 +35,8 @@ struct control_settings {
     char *vault_edge_listen; /* vault hosts: listener behind the edge */
     int64_t password_grant; /* 1: clients may send people's passwords to the token endpoint */
     char *federation_allow; /* address ranges of OIDC issuers beside public ones; spaces between */
+    char *links_allow;      /* address ranges of linked templates beside public ones */
+    char *links_ca_file;    /* what their certificates are checked by; NULL: the system's */
     char *federation_ca_file; /* what their certificates are checked by; NULL: the system's */
     char *edge_secret_file;
     char *service_key_file;

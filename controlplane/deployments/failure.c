@@ -9,6 +9,10 @@ const struct error_code E_DEPLOYMENT_LOCATION = { "InvalidDeploymentLocation", 4
 const struct error_code E_DEPLOYMENT_NAME = { "InvalidDeploymentName", 400 };
 const struct error_code E_CONTENT_LINK = { "InvalidContentLink", 400 };
 const struct error_code E_KEY_VAULT_REFERENCE = { "KeyVaultParameterReferenceNotFound", 400 };
+const struct error_code E_KEY_VAULT_RIGHTS = { "KeyVaultParameterReferenceAuthorizationFailed",
+                                               403 };
+const struct error_code E_KEY_VAULT_SECRET = { "KeyVaultParameterReferenceSecretRetrieveFailed",
+                                               400 };
 const struct error_code E_NOT_CANCELABLE = { "DeploymentCannotBeCancelled", 409 };
 const struct error_code E_DEPLOYMENT_REFERENCE = { "InvalidTemplate", 400 };
 

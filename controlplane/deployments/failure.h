@@ -12,7 +12,9 @@ extern const struct error_code E_DEPLOYMENT_ACTIVE;     /* 409 */
 extern const struct error_code E_DEPLOYMENT_LOCATION;   /* 409 InvalidDeploymentLocation */
 extern const struct error_code E_DEPLOYMENT_NAME;       /* 400 InvalidDeploymentName */
 extern const struct error_code E_CONTENT_LINK;          /* 400 InvalidContentLink */
-extern const struct error_code E_KEY_VAULT_REFERENCE;   /* 400 */
+extern const struct error_code E_KEY_VAULT_REFERENCE;   /* 400: no such vault */
+extern const struct error_code E_KEY_VAULT_RIGHTS;      /* 403: not for this caller */
+extern const struct error_code E_KEY_VAULT_SECRET;      /* 400: the vault does not give it */
 extern const struct error_code E_NOT_CANCELABLE;        /* 409 DeploymentCannotBeCancelled */
 extern const struct error_code E_DEPLOYMENT_REFERENCE;  /* 400: reference() or list*() failed */
 

@@ -184,7 +184,9 @@ static struct json_object *parameters_json(struct submission *s)
         char **paths = NULL;
 
         json_set_text(one, "type", p->type);
-        if (!p->is_secure && template_secure_paths(s->arena, p->value, &paths))
+        if (json_has(s->references, p->name))
+            json_set(one, "reference", json_copy(json_at(s->references, p->name)));
+        else if (!p->is_secure && template_secure_paths(s->arena, p->value, &paths))
             json_set(one, "value", template_json(p->value, true));
         else if (!p->is_secure)
             json_set(one, "value", template_json_final(p->value));

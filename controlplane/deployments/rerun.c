@@ -1,6 +1,6 @@
 /* onErrorDeployment: see the header. The earlier deployment's parameters come from its history,
- * which holds no secure values; one that needs such values cannot be deployed again and is
- * logged. */
+ * which holds no secure values (those of key vaults are fetched again); one that needs such values
+ * cannot be deployed again and is logged. */
 #include "controlplane/deployments/rerun.h"
 
 #include "common/base/arena.h"
@@ -36,10 +36,12 @@ static void put_parameter(void *ctx, const char *key, struct json_object *value)
 {
     struct json_object *one;
 
-    if (!json_has(value, "value"))
+    const char *member = json_has(value, "reference") ? "reference" : "value";
+
+    if (!json_has(value, member))
         return;
     one = json_new_object();
-    json_set(one, "value", json_get(json_at(value, "value")));
+    json_set(one, member, json_get(json_at(value, member)));
     json_set(ctx, key, one);
 }
 

@@ -8,7 +8,6 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/text.h"
-#include "common/client/client.h"
 #include "common/crypto/digest.h"
 #include "common/json/json.h"
 #include "common/pg/pg.h"
@@ -16,6 +15,7 @@
 
 #include "controlplane/api/errors.h"
 #include "controlplane/control.h"
+#include "controlplane/deployments/content.h"
 #include "controlplane/deployments/failure.h"
 #include "controlplane/deployments/payload.h"
 #include "controlplane/deployments/seal.h"
@@ -24,7 +24,6 @@
 #include "controlplane/store/deployments.h"
 
 #define NAME_MAX_LEN 64
-#define LINK_TIMEOUT_MS 8000
 #define WRITE_ACTION "Microsoft.Resources/deployments/write"
 
 static int check_name(const struct submission *s, struct error *err)
@@ -84,151 +83,6 @@ static int read_mode(struct submission *s, const struct json_object *properties,
     return 0;
 }
 
-/* RFC 3986 5.2 for what links are: a path beside the parent's. */
-static char *relative_uri(struct arena *a, const char *base, const char *relative)
-{
-    const char *start = strstr(base, "://");
-    const char *end = base + strcspn(base, "?#");
-    const char *slash = end;
-
-    start = start ? start + 3 + strcspn(start + 3, "/") : base;
-    while (slash > start && slash[-1] != '/')
-        slash--;
-    while (text_starts(relative, "./") || text_starts(relative, "../")) {
-        bool is_up = relative[1] == '.';
-
-        relative += is_up ? 3 : 2;
-        for (slash -= is_up && slash - 1 > start; is_up && slash > start + 1 && slash[-1] != '/';)
-            slash--;
-    }
-    return arena_printf(a, "%.*s%s%s", (int)(slash - base), base,
-                        slash > base && slash[-1] == '/' ? "" : "/", relative);
-}
-
-static int fetch(struct submission *s, const char *what, const char *uri, char **ret,
-                 struct error *err)
-{
-    const struct client_config config = { .reach = CLIENT_PUBLIC };
-    const struct client_request request = { .url = uri,
-                                            .timeout_ms = LINK_TIMEOUT_MS,
-                                            .max_body_bytes = TEMPLATE_BYTES_MAX,
-                                            .max_redirects = 3 };
-    struct client_response response = { 0 };
-    struct client *client = NULL;
-    struct error reason = { 0 };
-    int rc;
-
-    if (!text_starts_nocase(uri, "https://"))
-        return fail(err, &E_CONTENT_LINK, "Invalid %s uri '%.300s': it must begin with https://.",
-                    what, uri);
-    if (client_new(&config, &client, err))
-        return -1;
-    rc = client_send(client, s->arena, &request, &response, &reason);
-    client_free(client);
-    if (rc == 0 && response.status == 200) {
-        *ret = response.body;
-        return 0;
-    }
-    return fail(err, &E_CONTENT_LINK,
-                "Unable to download deployment content from '%.300s'. %.300s", uri,
-                rc ? reason.message : "The answer was not 200 OK.");
-}
-
-static int read_linked(struct submission *s, const struct json_object *link, struct error *err)
-{
-    const char *uri = json_text(link, "uri");
-    const char *relative = json_text(link, "relativePath");
-    const char *query = json_text(link, "queryString");
-    char *text = NULL;
-
-    if (!uri && relative && s->parent_link)
-        uri = relative_uri(s->arena, s->parent_link, relative);
-    if (!uri)
-        return fail(err, &E_CONTENT_LINK,
-                    "The templateLink needs a 'uri'%s; template specs are not provided.",
-                    relative ? " (there is no linked template that the relativePath starts from)"
-                             : "");
-    s->template_link = uri;
-    if (query && query[0])
-        uri = arena_printf(s->arena, "%s%s%s", uri, strchr(uri, '?') ? "&" : "?",
-                           query[0] == '?' ? query + 1 : query);
-    if (fetch(s, "templateLink", uri, &text, err))
-        return -1;
-    s->template_text = text;
-    return 0;
-}
-
-static int read_template(struct submission *s, const struct json_object *properties,
-                         struct error *err)
-{
-    struct json_object *template = json_at(properties, "template");
-    struct json_object *link = json_at(properties, "templateLink");
-
-    if (template && link)
-        return fail(err, &E_INVALID_CONTENT,
-                    "The request content was invalid and could not be deserialized: 'Only one of "
-                    "'template' and 'templateLink' may be given.'.");
-    if (json_kind(link) == JSON_OBJECT)
-        return read_linked(s, link, err);
-    if (s->is_replay && json_kind(template) == JSON_TEXT) {
-        s->template_text = json_text(template, "");
-        return 0;
-    }
-    if (json_kind(template) != JSON_OBJECT)
-        return fail(err, &E_INVALID_CONTENT,
-                    "The request content was invalid and could not be deserialized: 'The property "
-                    "'template' must be an object.'.");
-    s->template_text = json_print(s->arena, template);
-    return 0;
-}
-
-struct parameters {
-    struct json_object *out;
-    const char *reference; /* a parameter that names a key vault */
-};
-
-static void read_parameter(void *ctx, const char *key, struct json_object *value)
-{
-    struct parameters *p = ctx;
-
-    if (json_has(value, "reference"))
-        p->reference = key;
-    json_set(p->out, key, json_get(value));
-}
-
-/* Of the request, or of the file its parametersLink names. */
-static int read_parameters(struct submission *s, const struct json_object *properties,
-                           struct json_object **ret, struct error *err)
-{
-    const struct json_object *given = json_at(properties, "parameters");
-    const char *uri = json_text(properties, "parametersLink.uri");
-    struct parameters p = { .out = json_own(s->arena, json_new_object()) };
-    struct json_object *file = NULL;
-    char *text = NULL;
-    struct error reason;
-
-    if (uri && json_count(given))
-        return fail(err, &E_INVALID_CONTENT,
-                    "The request content was invalid and could not be deserialized: 'Only one of "
-                    "'parameters' and 'parametersLink' may be given.'.");
-    if (uri) {
-        if (fetch(s, "parametersLink", uri, &text, err))
-            return -1;
-        if (json_parse(text, strlen(text), TEMPLATE_BYTES_MAX, JSON_TEMPLATE, &file, &reason))
-            return fail(err, &E_CONTENT_LINK, "The parameter file at '%.300s' is not valid: %.300s",
-                        uri, reason.message);
-        given = json_at(json_own(s->arena, file), "parameters");
-    }
-    json_each(given, read_parameter, &p);
-    if (p.reference)
-        return fail_at(err, &E_KEY_VAULT_REFERENCE, p.reference,
-                       "The parameter '%.100s' refers to a secret of a key vault, and there is no "
-                       "such vault in this subscription.",
-                       p.reference);
-    *ret = p.out;
-    return 0;
-}
-
 static struct template_context *make_context(struct submission *s)
 {
     static const enum template_scope scopes[LEVEL_MAX] = {
@@ -266,6 +120,7 @@ static struct template_context *make_context(struct submission *s)
 static void gather_secrets(struct submission *s)
 {
     s->secrets = (struct secrets){ .arena = s->arena };
+    secrets_add(&s->secrets, s->fetched);
     if (s->inherited_secrets)
         secrets_add(&s->secrets, s->inherited_secrets);
     for (size_t i = 0; s->plan && i < s->plan->parameter_count; i++) {
@@ -282,6 +137,7 @@ static void tell_failure(struct submission *s, const struct error *err, int line
 {
     struct secrets all = { .arena = s->arena };
 
+    secrets_add(&all, s->fetched);
     if (s->inherited_secrets)
         secrets_add(&all, s->inherited_secrets);
     if (strcasestr(s->template_text, "\"secure"))
@@ -328,7 +184,8 @@ int submission_plan(struct submission *s, struct error *err)
                     "The request content was invalid and could not be deserialized: 'Required "
                     "property 'properties' not found.'.");
     if (check_location(s, err) || read_mode(s, properties, err) ||
-        read_template(s, properties, err) || read_parameters(s, properties, &parameters, err))
+        content_template(s, properties, err) ||
+        content_parameters(s, properties, &parameters, err))
         return -1;
     return plan(s, parameters, err);
 }

@@ -46,7 +46,10 @@ struct submission {
     /* Found out. */
     struct deploy_scope scope;
     const char *id, *key;
-    const char *mode, *location, *template_link;
+    const char *mode, *location;
+    const char *template_link; /* uri, or id of a template spec's version; NULL: not linked */
+    struct json_object *fetched;    /* values of key vault references */
+    struct json_object *references; /* {name: reference} of the parameters they are for */
     const char *validation_level;
     const char *template_text;
     struct json_object *payload; /* {template, parameters, context, secrets, link} */

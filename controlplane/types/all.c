@@ -16,6 +16,7 @@
 #include "controlplane/types/registry.h"
 #include "controlplane/types/resource_group.h"
 #include "controlplane/types/scope_map.h"
+#include "controlplane/types/template_spec.h"
 #include "controlplane/types/token.h"
 #include "controlplane/types/user_assigned_identity.h"
 #include "controlplane/types/vault.h"
@@ -41,6 +42,8 @@ const struct resource_type *const all_types[] = {
     &webhook_type,
     &user_assigned_identity_type,
     &vault_type,
+    &template_spec_type,
+    &template_spec_version_type,
     &virtual_network_type,
     &subnet_type,
     &virtual_network_peering_type,
