@@ -11,6 +11,7 @@
 #include "common/crypto/token.h"
 #include "common/json/json.h"
 #include "common/network/throttle.h"
+#include "dataplane/auth/authorization.h"
 #include "dataplane/auth/bearer.h"
 #include "dataplane/auth/firewall.h"
 #include "dataplane/auth/gate.h"
@@ -20,8 +21,6 @@
 #include "dataplane/oci/upload.h"
 #include "dataplane/plane.h"
 #include "dataplane/store/snapshot.h"
-
-#define BASIC_MAX 20000 /* of the decoded pair: a token may be the password */
 
 static const struct data_route *route_of(const struct http_request *req)
 {
@@ -103,20 +102,8 @@ static void deny_link(struct http_request *req, const char *rule, const char *me
 
 bool gate_basic(struct http_request *req, const char **ret_user, const char **ret_password)
 {
-    const char *header = http_header(req, "Authorization");
-    size_t len = 0;
-
-    if (!header || !text_starts_nocase(header, "Basic "))
-        return false;
-    const char *encoded = header + 6 + strspn(header + 6, " ");
-    char *pair = (char *)text_unbase64(req->arena, encoded, strnlen(encoded, BASIC_MAX * 2), &len);
-    char *colon = pair && len < BASIC_MAX && strlen(pair) == len ? strchr(pair, ':') : NULL;
-    if (!colon)
-        return false;
-    *colon = '\0';
-    *ret_user = pair;
-    *ret_password = colon + 1;
-    return true;
+    return authorization_basic(req->arena, http_header(req, "Authorization"), ret_user,
+                               ret_password);
 }
 
 struct authority gate_authority(const struct call *call, bool is_quick)
@@ -155,8 +142,8 @@ int gate_sign_in(struct http_request *req, const char *user, const char *passwor
     return signed_in;
 }
 
-/* What the call's identity may do now. 1 something, 0 nothing at all, -1 when it has replied, or, on
- * an event thread, when a worker has to ask. */
+/* What the call's identity may do now. 1 something, 0 nothing at all, -1 when it has replied, or,
+ * on an event thread, when a worker has to ask. */
 static int find_allowed(struct http_request *req, bool is_quick)
 {
     struct call *call = call_of(req);
@@ -214,8 +201,8 @@ static bool sign_in_bearer(struct http_request *req, const char *token, bool is_
     struct error err = { 0 };
     int expired = 0;
 
-    if (bearer_check(call->plane->bearers, &who, call->plane->settings->registry_id, token,
-                     &bearer, &err) == 0) {
+    if (bearer_check(call->plane->bearers, &who, call->plane->settings->registry_id, token, &bearer,
+                     &err) == 0) {
         use_bearer(call, bearer);
         if (bearer->facts.kind == TOKEN_ACCESS)
             return true;
@@ -246,11 +233,7 @@ static bool sign_in_basic(struct http_request *req)
 
 static const char *bearer_text(const struct http_request *req)
 {
-    const char *header = http_header(req, "Authorization");
-
-    if (!header || !text_starts_nocase(header, "Bearer "))
-        return NULL;
-    return header + 7 + strspn(header + 7, " ");
+    return authorization_bearer(http_header(req, "Authorization"));
 }
 
 /* --- authorising -------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
 """A power cut: what a killed process had not made durable below a folder is undone. Written down by
-support/powercut.c, which is preloaded into the process."""
+faults/powercut.c, which is preloaded into the process."""
 
 import os
 import shutil
 import subprocess
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults", "powercut.c")
 
 
 class PowerCut:
@@ -13,7 +13,7 @@ class PowerCut:
         self.root, self.journal = root, os.path.join(base, "journal")
         self.library = os.path.join(base, "powercut.so")
         subprocess.run(["cc", "-D_GNU_SOURCE", "-O1", "-shared", "-fPIC", "-Wall", "-Werror", "-o",
-                        self.library, os.path.join(HERE, "powercut.c"), "-ldl"], check=True)
+                        self.library, SOURCE, "-ldl"], check=True)
 
     def environment(self, **more):
         return {"LD_PRELOAD": self.library, "POWERCUT_ROOT": self.root,
