@@ -19,6 +19,7 @@ static struct json_object *settable(struct call *c, struct resource *r)
 
     fields_strip(c->type->fields, out, FIELD_READ_ONLY);
     json_unset(out, "systemData");
+    json_unset(out, "etag");
     if (json_has(out, "properties"))
         json_unset(json_at(out, "properties"), "provisioningState");
     return out;

@@ -9,7 +9,7 @@
 #include "controlplane/store/rows.h"
 #include "controlplane/store/statements.h"
 
-enum { TAKEN, ADDRESSES_OF, TAKE, GIVE_BACK, USER, LINK_ADD, LINK_OF, LINKS_OF, RELEASE, SHOW,
+enum { TAKEN, ADDRESSES_OF, TAKE, GIVE_BACK, USER, STRAY, LINK_ADD, LINK_OF, LINKS_OF, RELEASE, SHOW,
        ZONE_LINK, BELOW, DROP };
 
 #define LINK_COLUMNS "link, endpoint_uid, registry_uid, state, description"
@@ -36,6 +36,11 @@ const struct pg_stmt network_statements[] = {
                "join resources s on s.uid = a.subnet_uid "
                "where a.subnet_uid = $1 or s.parent_uid = $1 order by e.key limit 1",
                "uuid" },
+    [STRAY] = { "network_stray",
+                "select s.name from network_addresses a join resources s on s.uid = a.subnet_uid "
+                "where s.parent_uid = $1 and not exists (select 1 from network_subnets p "
+                "where p.subnet_uid = s.uid and a.address <<= p.prefix) limit 1",
+                "uuid" },
     [LINK_ADD] = { "network_link_add",
                    "insert into private_links (link, endpoint_uid, registry_uid, state, "
                    "description) values ($1, $2, $3, $4, $5)",
@@ -56,8 +61,9 @@ const struct pg_stmt network_statements[] = {
                     "uuid text uuid" },
     [BELOW] = { "network_below",
                 "select " RESOURCE_COLUMNS " from resources r where r.parent_uid = $1 "
-                "and ($2::text is null or lower(r.name) = lower($2)) order by r.key limit 30000",
-                "uuid text" },
+                "and ($2::text is null or lower(r.name) = lower($2)) "
+                "and ($3::text is null or r.type_key = $3) order by r.key limit 30000",
+                "uuid text text" },
     [DROP] = { "network_body_drop",
                "update resources set body = body #- array['properties', $2] where uid = $1",
                "uuid text" },
@@ -123,17 +129,34 @@ int network_give_back(struct pg_conn *conn, struct arena *a, const char *endpoin
     return 0;
 }
 
-int network_user(struct pg_conn *conn, struct arena *a, const char *uid, const char **ret_id,
-                 struct error *err)
+/* 1 with the one text that the statement finds by a uid. */
+static int find_text(struct pg_conn *conn, struct arena *a, int statement, const char *uid,
+                     const char **ret, struct error *err)
 {
     struct pg_result *r = NULL;
 
-    if (PG_RUN(conn, a, &network_statements[USER], &r, err, pg_text(uid)))
-        return wrap(err, "who uses a subnet");
+    if (PG_RUN(conn, a, &network_statements[statement], &r, err, pg_text(uid)))
+        return -1;
     if (pg_rows(r) == 0)
         return 0;
-    *ret_id = pg_get_text(r, 0, 0);
+    *ret = pg_get_text(r, 0, 0);
     return 1;
+}
+
+int network_user(struct pg_conn *conn, struct arena *a, const char *uid, const char **ret_id,
+                 struct error *err)
+{
+    int found = find_text(conn, a, USER, uid, ret_id, err);
+
+    return found < 0 ? wrap(err, "who uses a subnet") : found;
+}
+
+int network_stray(struct pg_conn *conn, struct arena *a, const char *network_uid,
+                  const char **ret_name, struct error *err)
+{
+    int found = find_text(conn, a, STRAY, network_uid, ret_name, err);
+
+    return found < 0 ? wrap(err, "addresses outside their subnet") : found;
 }
 
 int network_link_add(struct pg_conn *conn, struct arena *a, const struct network_link *link,
@@ -219,7 +242,8 @@ int network_zone_link(struct pg_conn *conn, struct arena *a, const char *network
 
 struct below {
     const char *parent_uid;
-    const char *name; /* NULL: any */
+    const char *name;     /* NULL: any */
+    const char *type_key; /* NULL: any */
     struct resource *items;
     size_t count;
 };
@@ -230,7 +254,7 @@ static int read_below(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     struct pg_result *r = NULL;
 
     if (PG_RUN(conn, a, &network_statements[BELOW], &r, err, pg_text(b->parent_uid),
-               pg_text(b->name)))
+               pg_text(b->name), pg_text(b->type_key)))
         return wrap(err, "what is below a row");
     b->count = pg_rows(r);
     b->items = arena_array(a, b->count + 1, sizeof(*b->items));
@@ -242,9 +266,10 @@ static int read_below(struct pg_conn *conn, struct arena *a, void *ctx, struct e
 }
 
 int network_below(struct pg_pool *db, struct arena *a, const char *parent_uid,
-                  struct resource **ret, size_t *ret_count, struct error *err)
+                  const char *type_key, struct resource **ret, size_t *ret_count,
+                  struct error *err)
 {
-    struct below b = { .parent_uid = parent_uid };
+    struct below b = { .parent_uid = parent_uid, .type_key = type_key };
 
     if (pg_with(db, a, read_below, &b, err))
         return -1;

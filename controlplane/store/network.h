@@ -49,6 +49,10 @@ MUST_CHECK int network_give_back(struct pg_conn *conn, struct arena *a, const ch
 MUST_CHECK int network_user(struct pg_conn *conn, struct arena *a, const char *uid,
                             const char **ret_id, struct error *err);
 
+/* 1 with the name of a subnet of the network that has an address outside its ranges. */
+MUST_CHECK int network_stray(struct pg_conn *conn, struct arena *a, const char *network_uid,
+                             const char **ret_name, struct error *err);
+
 MUST_CHECK int network_link_add(struct pg_conn *conn, struct arena *a,
                                 const struct network_link *link, struct error *err);
 /* Of one endpoint: 1/0/-1. */
@@ -67,9 +71,10 @@ MUST_CHECK int network_show_endpoint(struct pg_conn *conn, struct arena *a,
 MUST_CHECK int network_zone_link(struct pg_conn *conn, struct arena *a, const char *network_uid,
                                  const char *zone_name, const char *except_link_uid,
                                  const char **ret_name, struct error *err);
-/* What stands below a row: all of it in order, or what has a name, without case. */
+/* What stands below a row, in order: all of it, or of one type; or what has a name, without case. */
 MUST_CHECK int network_below(struct pg_pool *db, struct arena *a, const char *parent_uid,
-                             struct resource **ret, size_t *ret_count, struct error *err);
+                             const char *type_key, struct resource **ret, size_t *ret_count,
+                             struct error *err);
 MUST_CHECK int network_named_below(struct pg_conn *conn, struct arena *a,
                                    const struct resource *parent, const char *name,
                                    struct resource **ret, size_t *ret_count, struct error *err);

@@ -58,7 +58,7 @@ struct record_set {
 
 #define ROWS_ALL                                                                                   \
     { ROW("properties.ttl", FIELD_INT), RW, .min = 0, .max = TTL_MAX, .def = "3600" },             \
-    { ROW("properties.metadata", FIELD_TEXT_MAP), RW, .max = 10 },                                 \
+    { ROW("properties.metadata", FIELD_TEXT_MAP), RW, .max = 10, .def = "{}" },                    \
     { ROW_SHOWN("properties.fqdn", FIELD_TEXT) },                                                  \
     { ROW_SHOWN("properties.isAutoRegistered", FIELD_BOOL), .def = "false" },                      \
     { ROW_SHOWN("properties.provisioningState", FIELD_TEXT), .since = NEVER },                     \

@@ -125,7 +125,7 @@ static int derive_records(struct action_run *run, struct json_object *list, stru
     struct resource *rows = NULL;
     size_t count = 0;
 
-    if (network_below(run->control->db, run->arena, run->resource->uid, &rows, &count, err))
+    if (network_below(run->control->db, run->arena, run->resource->uid, NULL, &rows, &count, err))
         return -1;
     for (size_t i = 0; i < count; i++) {
         const struct resource_type *type = record_type(run->arena, rows[i].type_key);

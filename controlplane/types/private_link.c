@@ -10,13 +10,15 @@
 
 #include "controlplane/api/errors.h"
 #include "controlplane/control.h"
+#include "controlplane/store/network.h"
 #include "controlplane/store/resources.h"
+#include "controlplane/types/private_endpoint.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/rows.h"
+#include "controlplane/types/shared.h"
 #include "controlplane/types/versions.h"
 
 #define CONNECTION "properties.privateLinkServiceConnectionState."
-#define GROUP_ID "registry"
 
 struct connection {
     char *status;
@@ -86,6 +88,17 @@ static const struct field resource_fields[] = {
     { 0 },
 };
 
+static void add_regions(struct arena *a, const struct resource *registry,
+                        const struct resource *below, size_t count, struct json_object *members)
+{
+    json_add_text(members, arena_printf(a, ENDPOINT_DATA "%s", registry->location));
+    for (size_t i = 0; i < count; i++) {
+        if (below[i].state != STATE_DELETING &&
+            !text_eq(below[i].location, registry->location))
+            json_add_text(members, arena_printf(a, ENDPOINT_DATA "%s", below[i].location));
+    }
+}
+
 /* One member for the registry itself, one for the data endpoint of each region it is in. */
 static int resources_derive(struct action_run *run, struct json_object *list, struct error *err)
 {
@@ -93,19 +106,26 @@ static int resources_derive(struct action_run *run, struct json_object *list, st
     struct json_object *entry = json_new_object();
     struct json_object *members = json_new_array(), *zones = json_new_array();
     const char *place = run->resource->location;
+    struct resource *below = NULL;
+    size_t count = 0;
 
-    (void)err;
-    json_add_text(members, GROUP_ID);
+    json_own(run->arena, entry);
+    json_own(run->arena, members);
+    json_own(run->arena, zones);
+    if (network_below(run->control->db, run->arena, run->resource->uid,
+                      type_key(run->arena, &replication_type), &below, &count, err))
+        return -1;
+    json_add_text(members, ENDPOINT_GROUP);
     if (text_eq(registry->regional_endpoints, "Enabled"))
-        json_add_text(members, arena_printf(run->arena, GROUP_ID "_%s", place));
-    json_add_text(members, arena_printf(run->arena, GROUP_ID "_data_%s", place));
+        json_add_text(members, arena_printf(run->arena, ENDPOINT_GROUP "_%s", place));
+    add_regions(run->arena, run->resource, below, count, members);
     json_add_text(zones, arena_printf(run->arena, "privatelink.cr.%s",
                                       run->control->settings->domain));
-    json_set_text(entry, "name", GROUP_ID);
-    json_put_at(entry, "properties.groupId", json_new_text(GROUP_ID));
-    json_put_at(entry, "properties.requiredMembers", members);
-    json_put_at(entry, "properties.requiredZoneNames", zones);
-    json_add(list, entry);
+    json_set_text(entry, "name", ENDPOINT_GROUP);
+    json_put_at(entry, "properties.groupId", json_new_text(ENDPOINT_GROUP));
+    json_put_at(entry, "properties.requiredMembers", json_get(members));
+    json_put_at(entry, "properties.requiredZoneNames", json_get(zones));
+    json_add(list, json_get(entry));
     return 0;
 }
 

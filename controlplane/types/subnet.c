@@ -162,7 +162,9 @@ int subnets_check(const struct admission *ad, const struct resource *network, st
 {
     struct resource *subnets = NULL;
     struct subnet_ranges *ranges;
+    const char *stray = NULL;
     size_t count = 0;
+    int found;
 
     if (network_children(ad, network, &subnet_type, &subnets, &count, err))
         return -1;
@@ -179,7 +181,12 @@ int subnets_check(const struct admission *ad, const struct resource *network, st
                             subnets[i].name, network->name);
         }
     }
-    return 0;
+    found = network_stray(ad->conn, ad->arena, network->uid, &stray, err);
+    if (found <= 0)
+        return found;
+    return fail(err, &E_SUBNET_FIXED,
+                "Subnet %s is in use and cannot be updated: addresses in it would lie outside.",
+                stray);
 }
 
 int subnet_check_unused(const struct admission *ad, const struct resource *r, struct error *err)

@@ -592,6 +592,7 @@ GALLERY_VALUES = {
     "fleet-tokens.json": {"devices": [f"device-{i}" for i in range(4)]},
     "webhooks.json": {"serviceUri": "https://hooks.example.com/x", "authorization": "Bearer abcdef"},
     "registry-firewall.json": {"allowedNetworks": ["192.0.2.0/24", "198.51.100.7"]},
+    "registry-private-endpoint.json": {"privateZone": "privatelink.cr.portolan.localhost"},
 }
 
 

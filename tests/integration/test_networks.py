@@ -1,7 +1,6 @@
 """Virtual networks, private endpoints and private DNS zones as resources: what they show, what they
 refuse, and how a registry and its private endpoints keep in step."""
 
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -75,3 +74,466 @@ def test_a_private_endpoint_from_birth_to_end(instance, net, premium):
     net.delete("privateEndpoints/pe")
     assert connections(premium) == []
     assert shown(premium)["privateEndpointConnections"] == []
+
+
+# --- what networks and subnets refuse -------------------------------------------------------------
+
+def space(*prefixes, **more):
+    return {"addressSpace": {"addressPrefixes": list(prefixes)}, **more}
+
+
+@pytest.mark.parametrize("prefix, code", [
+    ("10.0.0.0", "InvalidAddressPrefixFormat"),
+    ("10.0.0.0/33", "InvalidAddressPrefixFormat"),
+    ("10.0.0/24", "InvalidAddressPrefixFormat"),
+    ("10.0.0.5/24", "InvalidCIDRNotation"),
+    ("10.1.0.0/24", "NetcfgInvalidSubnet"),
+    ("10.0.0.0/15", "NetcfgInvalidSubnet"),
+    ("10.0.9.0/30", "NetcfgInvalidSubnet"),
+    ("10.0.0.128/25", "NetcfgSubnetRangesOverlap"),
+    ("10.0.0.0/16", "NetcfgSubnetRangesOverlap"),
+])
+def test_subnets_that_are_refused(net, prefix, code):
+    net.network("vn")
+    told = net.refused("virtualNetworks/vn/subnets/other", {"addressPrefix": prefix},
+                       location=None)
+    assert told["code"] == code, told
+    listed = {"name": "other", "properties": {"addressPrefix": prefix}}
+    own = {"name": "apps", "properties": {"addressPrefix": "10.0.0.0/24"}}
+    told = net.refused("virtualNetworks/vn", space("10.0.0.0/16", subnets=[own, listed]))
+    assert told["code"] == code, told
+    assert [s["name"] for s in net.list("virtualNetworks/vn/subnets")] == ["apps"]
+
+
+def test_networks_that_are_refused(net):
+    for prefixes, code in ((["10.0.0.1/8"], "InvalidCIDRNotation"),
+                           (["nonsense"], "InvalidAddressPrefixFormat"),
+                           (["10.0.0.0/8", "10.1.0.0/16"], "InvalidParameter"), ([], "InvalidParameter")):
+        assert net.refused("virtualNetworks/vn", space(*prefixes))["code"] == code, prefixes
+    assert net.refused("virtualNetworks/vn", space("10.0.0.0/16"), location="nowhere")["code"] == \
+        "LocationNotAvailableForResourceType"
+    assert net.refused("virtualNetworks/-n", space("10.0.0.0/16"))["code"] == "InvalidResourceName"
+    net.network("vn")
+    assert net.refused("virtualNetworks/vn", space("10.9.0.0/16"))["code"] == "NetcfgInvalidSubnet"
+    twice = [{"name": n, "properties": {"addressPrefix": p}}
+             for n, p in (("x", "10.0.1.0/24"), ("X", "10.0.2.0/24"))]
+    assert net.refused("virtualNetworks/vn", space("10.0.0.0/16", subnets=twice))["code"] == \
+        "InvalidParameter"
+
+
+def test_the_list_in_a_network_is_its_subnets(net):
+    net.network("vn", subnets={"a": "10.0.0.0/24", "b": "10.0.1.0/24"})
+    whole = net.get("virtualNetworks/vn")
+    kept = net.put("virtualNetworks/vn", space("10.0.0.0/16", "10.5.0.0/16"))
+    assert [s["name"] for s in kept["properties"]["subnets"]] == ["a", "b"]
+    # A whole object sent back changes nothing.
+    again = net.call("PUT", "virtualNetworks/vn", kept)
+    assert again.status_code == 200, again.text
+    assert net.get("virtualNetworks/vn")["properties"] == kept["properties"]
+    whole["properties"]["subnets"] = [
+        {"name": "b", "properties": {"addressPrefix": "10.0.8.0/24"}},
+        {"name": "c", "properties": {"addressPrefixes": ["10.5.0.0/24"]}}]
+    whole["properties"]["addressSpace"] = kept["properties"]["addressSpace"]
+    net.instance.finish(net.call("PUT", "virtualNetworks/vn", whole))
+    now = {s["name"]: s["properties"] for s in net.list("virtualNetworks/vn/subnets")}
+    assert set(now) == {"b", "c"}
+    assert now["b"]["addressPrefix"] == "10.0.8.0/24"
+    assert now["c"]["addressPrefixes"] == ["10.5.0.0/24"]
+
+
+def test_tags_are_patched(net):
+    made = net.network("vn")
+    reply = net.call("PATCH", "virtualNetworks/vn", {"tags": {"team": "docks"}})
+    assert reply.status_code == 200, reply.text
+    now = net.get("virtualNetworks/vn")
+    assert now["tags"] == {"team": "docks"} and now["properties"] == made["properties"]
+
+
+def test_peerings_of_two_networks(net):
+    for name, prefix in (("left", "10.1.0.0/16"), ("right", "10.2.0.0/16"), ("same", "10.1.0.0/16")):
+        net.put(f"virtualNetworks/{name}", space(prefix))
+
+    def peer(one, other):
+        return {"remoteVirtualNetwork": {"id": net.id(f"virtualNetworks/{other}")},
+                "allowVirtualNetworkAccess": True}
+
+    def state(one):
+        return net.get(f"virtualNetworks/{one}/virtualNetworkPeerings/p")[
+            "properties"]["peeringState"]
+    made = net.put("virtualNetworks/left/virtualNetworkPeerings/p", peer("left", "right"),
+                   location=None)
+    assert made["properties"]["peeringState"] == "Initiated"
+    net.put("virtualNetworks/right/virtualNetworkPeerings/p", peer("right", "left"), location=None)
+    assert state("left") == state("right") == "Connected"
+    assert net.get("virtualNetworks/left")["properties"]["virtualNetworkPeerings"][0][
+        "properties"]["peeringState"] == "Connected"
+    assert net.refused("virtualNetworks/left/virtualNetworkPeerings/q", peer("left", "same"),
+                       location=None)["code"] == "VnetAddressSpacesOverlap"
+    assert net.refused("virtualNetworks/left/virtualNetworkPeerings/q", peer("left", "none"),
+                       location=None)["code"] == "InvalidResourceReference"
+    net.delete("virtualNetworks/right/virtualNetworkPeerings/p")
+    assert state("left") == "Disconnected"
+
+
+# --- private endpoints ----------------------------------------------------------------------------
+
+def test_the_interface_of_an_endpoint(instance, net, premium):
+    net.network("vn")
+    made = net.endpoint("pe", premium.id, net.subnet_id("vn", "apps"))
+    (nic,) = made["properties"]["networkInterfaces"]
+    name = nic["id"].rsplit("/", 1)[1]
+    shown_nic = net.get(f"networkInterfaces/{name}")
+    assert shown_nic["properties"]["privateEndpoint"]["id"] == made["id"]
+    members = {}
+    for config in shown_nic["properties"]["ipConfigurations"]:
+        p = config["properties"]
+        assert p["subnet"]["id"] == net.subnet_id("vn", "apps")
+        assert p["privateIPAllocationMethod"] == "Dynamic"
+        link = p["privateLinkConnectionProperties"]
+        assert link["groupId"] == "registry"
+        members[link["requiredMemberName"]] = (p["privateIPAddress"], link["fqdns"])
+    host = f"{premium.name}.cr.{instance.domain}"
+    assert members == {
+        "registry": ("10.0.0.5", [host]),
+        "registry_data_eastus": ("10.0.0.4",
+                                 [f"{premium.name}.eastus.data.cr.{instance.domain}"])}
+    assert net.refused(f"networkInterfaces/{name}", method="DELETE")["code"] == \
+        "NicInUseWithPrivateEndpoint"
+    subnet = net.get("virtualNetworks/vn/subnets/apps")["properties"]
+    assert subnet["privateEndpoints"] == [{"id": made["id"]}]
+    assert len(subnet["ipConfigurations"]) == 2
+    net.delete("privateEndpoints/pe")
+    assert net.list("networkInterfaces") == []
+    assert "privateEndpoints" not in net.get("virtualNetworks/vn/subnets/apps")["properties"]
+
+
+def test_what_is_in_use_stays(instance, net, premium):
+    net.network("vn", subnets={"a": "10.0.0.0/24", "b": "10.0.1.0/24"})
+    net.endpoint("pe", premium.id, net.subnet_id("vn", "a"))
+    for path in ("virtualNetworks/vn/subnets/a", "virtualNetworks/vn"):
+        assert net.refused(path, method="DELETE")["code"] == "InUseSubnetCannotBeDeleted", path
+    assert net.refused("virtualNetworks/vn", space("10.0.0.0/16", subnets=[]))["code"] == \
+        "InUseSubnetCannotBeDeleted"
+    assert net.refused("virtualNetworks/vn/subnets/a", {"addressPrefix": "10.0.7.0/24"},
+                       location=None)["code"] == "InUseSubnetCannotBeUpdated"
+    # What the addresses lie in may grow.
+    net.put("virtualNetworks/vn", space("10.0.0.0/16", "10.7.0.0/16"))
+    net.delete("virtualNetworks/vn/subnets/b")
+    net.delete("privateEndpoints/pe")
+    net.delete("virtualNetworks/vn")
+
+
+def test_static_addresses(instance, net, premium):
+    net.network("vn", subnets={"apps": "10.0.0.0/28"})
+    subnet = net.subnet_id("vn", "apps")
+    for address, code in (("10.0.1.4", "PrivateIPAddressNotInSubnet"),
+                          ("10.0.0.3", "PrivateIPAddressInReservedRange"),
+                          ("10.0.0.15", "PrivateIPAddressInReservedRange"),
+                          ("ten", "PrivateIPAddressNotInSubnet")):
+        body = net.endpoint_body(premium.id, subnet, configs={"registry": address})
+        assert net.refused("privateEndpoints/pe", body)["code"] == code, address
+    assert connections(premium) == []
+    made = net.endpoint("pe", premium.id, subnet, configs={
+        "registry": "10.0.0.9", "registry_data_eastus": "10.0.0.4"})
+    assert set(addresses_of(made).values()) == {"10.0.0.9", "10.0.0.4"}
+    body = net.endpoint_body(premium.id, subnet, configs={"registry": "10.0.0.9"})
+    assert net.refused("privateEndpoints/other", body)["code"] == "PrivateIPAddressIsAllocated"
+    other = net.endpoint("other", premium.id, subnet)
+    assert set(addresses_of(other).values()) == {"10.0.0.5", "10.0.0.6"}
+    net.delete("privateEndpoints/pe")
+    third = net.endpoint("third", premium.id, subnet)
+    assert set(addresses_of(third).values()) == {"10.0.0.4", "10.0.0.7"}
+    for name in ("other", "third"):
+        net.delete(f"privateEndpoints/{name}")
+
+
+def test_endpoints_that_are_refused(instance, net, premium):
+    net.network("vn")
+    subnet = net.subnet_id("vn", "apps")
+    basic = instance.make_registry(net.group)
+    assert net.refused("privateEndpoints/pe", net.endpoint_body(basic.id, subnet))["code"] == \
+        "SkuNotSupported"
+    for registry, place in ((premium.id + "x", subnet), (premium.id, subnet + "x"),
+                            (premium.id, "nonsense"), (subnet, subnet)):
+        assert net.refused("privateEndpoints/pe", net.endpoint_body(registry, place))["code"] == \
+            "InvalidResourceReference", (registry, place)
+    assert net.refused("privateEndpoints/pe", net.endpoint_body(premium.id, subnet),
+                       location="westeurope")["code"] == "InvalidResourceReference"
+    body = net.endpoint_body(premium.id, subnet)
+    body["privateLinkServiceConnections"][0]["properties"]["groupIds"] = ["vault"]
+    assert net.refused("privateEndpoints/pe", body)["code"] == "InvalidParameter"
+    body["privateLinkServiceConnections"] = []
+    assert net.refused("privateEndpoints/pe", body)["code"] == "InvalidParameter"
+    assert connections(premium) == [] and net.list("networkInterfaces") == []
+    net.endpoint("pe", premium.id, subnet)
+    net.put("virtualNetworks/vn/subnets/more", {"addressPrefix": "10.0.1.0/24"}, location=None)
+    moved = net.endpoint_body(premium.id, net.subnet_id("vn", "more"))
+    assert net.refused("privateEndpoints/pe", moved)["code"] == "PropertyChangeNotAllowed"
+    net.delete("privateEndpoints/pe")
+
+
+def test_approval_and_rejection(instance, net, premium):
+    net.network("vn")
+    made = net.endpoint("pe", premium.id, net.subnet_id("vn", "apps"), manual=True,
+                        message="let us in")
+    assert state_of(made) == "Pending"
+    (row,) = connections(premium)
+    asked = row["properties"]["privateLinkServiceConnectionState"]
+    assert asked["status"] == "Pending" and asked["description"] == "let us in"
+    for status in ("Approved", "Rejected", "Approved"):
+        body = {"properties": {"privateLinkServiceConnectionState": {
+            "status": status, "description": f"now {status}"}}}
+        reply = instance.arm("PUT", row["id"], body)
+        assert reply.status_code in (200, 201), reply.text
+        instance.finish(reply)
+        assert state_of(net.get("privateEndpoints/pe")) == status
+        (now,) = shown(premium)["privateEndpointConnections"]
+        assert now["properties"]["privateLinkServiceConnectionState"]["status"] == status
+    link = row["name"].rsplit(".", 1)[1]
+    assert instance.sql("control", f"select state from private_links where link = '{link}'") == [
+        ["Approved"]]
+    instance.delete(row["id"])
+    assert connections(premium) == []
+    assert state_of(net.get("privateEndpoints/pe")) == "Disconnected"
+    net.delete("privateEndpoints/pe")
+    assert instance.sql("control", f"select 1 from private_links where link = '{link}'") == []
+
+
+def test_a_registry_that_goes_leaves_its_endpoints_disconnected(instance, net):
+    registry = instance.make_registry(net.group, sku="Premium")
+    net.network("vn")
+    net.endpoint("pe", registry.id, net.subnet_id("vn", "apps"))
+    instance.delete(registry.id)
+    left = net.get("privateEndpoints/pe")
+    assert state_of(left) == "Disconnected"
+    assert len(addresses_of(left)) == 2
+    # One of the same name is another registry.
+    again = instance.make_registry(net.group, registry.name, sku="Premium")
+    assert connections(again) == []
+    assert state_of(net.get("privateEndpoints/pe")) == "Disconnected"
+
+
+def test_addresses_follow_the_registrys_regions(instance, net):
+    registry = instance.make_registry(net.group, sku="Premium")
+    net.network("vn")
+    net.endpoint("pe", registry.id, net.subnet_id("vn", "apps"))
+
+    def hosts():
+        return {h.removeprefix(f"{registry.name}.").split(".")[0]
+                for h in addresses_of(net.get("privateEndpoints/pe"))}
+    assert hosts() == {"cr", "eastus"}
+    reply = instance.arm("PUT", f"{registry.id}/replications/westus2", {"location": "westus2"})
+    assert reply.status_code in (200, 201), reply.text
+    assert hosts() == {"cr", "eastus", "westus2"}
+    instance.finish(reply)
+    (resource,) = instance.arm("GET", f"{registry.id}/privateLinkResources").json()["value"]
+    assert resource["properties"]["requiredMembers"] == [
+        "registry", "registry_data_eastus", "registry_data_westus2"]
+    assert resource["properties"]["requiredZoneNames"] == [f"privatelink.cr.{instance.domain}"]
+    instance.delete(f"{registry.id}/replications/westus2")
+    assert hosts() == {"cr", "eastus"}
+    for wanted, has in ((False, {"cr"}), (True, {"cr", "eastus"})):
+        reply = instance.arm("PATCH", registry.id, {"properties": {"dataEndpointEnabled": wanted}})
+        assert reply.status_code in (200, 201), reply.text
+        instance.finish(reply)
+        assert hosts() == has
+    net.delete("privateEndpoints/pe")
+
+
+def test_a_replica_needs_room_in_every_subnet(instance, net):
+    registry = instance.make_registry(net.group, sku="Premium")
+    net.network("vn", subnets={"apps": "10.0.0.0/29"})
+    net.endpoint("pe", registry.id, net.subnet_id("vn", "apps"))
+    for region, ok in (("westus2", True), ("westeurope", False)):
+        reply = instance.arm("PUT", f"{registry.id}/replications/{region}", {"location": region})
+        if ok:
+            instance.finish(reply)
+        else:
+            assert reply.json()["error"]["code"] == "SubnetIsFull", reply.text
+    names = [r["location"] for r in instance.arm(
+        "GET", f"{registry.id}/replications").json()["value"]]
+    assert sorted(names) == ["eastus", "westus2"]
+
+
+def test_rules_for_subnets_and_endpoints_exclude_each_other(instance, net):
+    registry = instance.make_registry(net.group, sku="Premium")
+    net.network("vn")
+    net.put("virtualNetworks/vn/subnets/clients", {
+        "addressPrefix": "10.0.1.0/24",
+        "serviceEndpoints": [{"service": "Microsoft.ContainerRegistry"}]}, location=None)
+
+    def rule(subnet):
+        return {"properties": {"networkRuleSet": {"defaultAction": "Deny", "virtualNetworkRules": [
+            {"action": "Allow", "id": net.subnet_id("vn", subnet)}]}}}
+
+    def refusal(body):
+        reply = instance.arm("PATCH", registry.id, body, api="2019-05-01")
+        return reply.json()["error"]["code"]
+    assert refusal(rule("apps")) == "SubnetsHaveNoServiceEndpointsConfigured"
+    assert refusal(rule("none")) == "InvalidResourceReference"
+    reply = instance.arm("PATCH", registry.id, rule("clients"), api="2019-05-01")
+    assert reply.status_code == 200, reply.text
+    instance.finish(reply)
+    endpoint = net.endpoint_body(registry.id, net.subnet_id("vn", "apps"))
+    assert net.refused("privateEndpoints/pe", endpoint)["code"] == "BadRequest"
+    reply = instance.arm("PATCH", registry.id, {"properties": {"networkRuleSet": {
+        "defaultAction": "Allow", "virtualNetworkRules": []}}}, api="2019-05-01")
+    instance.finish(reply)
+    net.endpoint("pe", registry.id, net.subnet_id("vn", "apps"))
+    assert refusal(rule("clients")) == "BadRequest"
+
+
+def test_64_creates_at_once_in_a_small_subnet(instance, net):
+    """A model of the addresses: 11 of a /28 are there to take, every endpoint takes two."""
+    registry = instance.make_registry(net.group, sku="Premium")
+    net.network("vn", subnets={"apps": "10.0.0.0/28"})
+    body = net.endpoint_body(registry.id, net.subnet_id("vn", "apps"))
+    with ThreadPoolExecutor(16) as pool:
+        replies = list(pool.map(lambda i: net.call(
+            "PUT", f"privateEndpoints/pe{i}", {"location": "eastus", "properties": body}),
+            range(64)))
+    made = [r.json() for r in replies if r.status_code < 300]
+    refused = [r.json()["error"]["code"] for r in replies if r.status_code >= 300]
+    assert len(made) == 5 and refused == ["SubnetIsFull"] * 59, refused
+    taken = [a for e in made for a in addresses_of(e).values()]
+    assert len(taken) == 10 and len(set(taken)) == 10
+    free = {f"10.0.0.{i}" for i in range(4, 15)}
+    assert set(taken) < free
+    assert sorted(e["name"] for e in net.list("privateEndpoints")) == sorted(
+        e["name"] for e in made)
+    assert len(net.list("networkInterfaces")) == 5
+    assert len(connections(registry)) == 5
+    # What is given back is taken again, by as many as fit.
+    for e in made[:2]:
+        net.delete(f"privateEndpoints/{e['name']}")
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda i: net.call(
+            "PUT", f"privateEndpoints/again{i}", {"location": "eastus", "properties": body}),
+            range(8)))
+    assert sum(r.status_code < 300 for r in replies) == 2
+    now = [a for e in net.list("privateEndpoints") for a in addresses_of(e).values()]
+    assert len(now) == 10 and set(now) < free
+
+
+# --- private DNS ----------------------------------------------------------------------------------
+
+def test_zones_links_and_records(instance, net):
+    net.network("vn")
+    made = net.put("privateDnsZones/example.test", location="global")
+    assert made["location"] == "global"
+    assert made["properties"]["numberOfRecordSets"] == 1
+    assert net.refused("privateDnsZones/example.test", location="eastus")["code"] == \
+        "LocationNotAvailableForResourceType"
+    base = "privateDnsZones/example.test"
+    link = net.put(f"{base}/virtualNetworkLinks/vn", {
+        "virtualNetwork": {"id": net.id("virtualNetworks/vn")}, "registrationEnabled": True},
+        location="global")
+    assert link["properties"]["virtualNetworkLinkState"] == "Completed"
+    records = {
+        "A/www": {"aRecords": [{"ipv4Address": "10.0.0.7"}]},
+        "AAAA/www": {"aaaaRecords": [{"ipv6Address": "fd00::7"}]},
+        "CNAME/alias": {"cnameRecord": {"cname": "www.example.test"}},
+        "MX/@": {"mxRecords": [{"preference": 10, "exchange": "mail.example.test"}]},
+        "PTR/4": {"ptrRecords": [{"ptrdname": "www.example.test"}]},
+        "SRV/_sip._tcp": {"srvRecords": [
+            {"priority": 1, "weight": 2, "port": 5060, "target": "sip.example.test"}]},
+        "TXT/@": {"txtRecords": [{"value": ["v=1", "more"]}]},
+    }
+    for name, properties in records.items():
+        shown_set = net.put(f"{base}/{name}", {"ttl": 60, **properties}, location=None)
+        assert shown_set["properties"].items() >= {"ttl": 60, **properties}.items()
+        assert "provisioningState" not in shown_set["properties"]
+    assert net.get(f"{base}/A/www")["properties"]["fqdn"] == "www.example.test."
+    assert net.get(f"{base}/TXT/@")["properties"]["fqdn"] == "example.test."
+    everything = net.list(f"{base}/ALL")
+    assert {r["type"].rsplit("/", 1)[1] + "/" + r["name"] for r in everything} == \
+        set(records) | {"SOA/@"}
+    zone = net.get(base)["properties"]
+    assert zone["numberOfRecordSets"] == 8
+    assert zone["numberOfVirtualNetworkLinks"] == 1
+    assert zone["numberOfVirtualNetworkLinksWithRegistration"] == 1
+    assert net.refused(f"{base}/A/alias", {"aRecords": []}, location=None)["code"] == "Conflict"
+    assert net.refused(f"{base}/A/bad", {"aRecords": [{"ipv4Address": "10.0.0.256"}]},
+                       location=None)["code"] == "InvalidParameter"
+    assert net.refused(f"{base}/CNAME/@", {"cnameRecord": {"cname": "x"}},
+                       location=None)["code"] == "BadRequest"
+    assert net.call("DELETE", f"{base}/SOA/@").status_code == 405
+    assert net.refused(base, method="DELETE")["code"] == "CannotDeleteResource"
+    other = Networks(instance, instance.make_group())
+    other.put(base, location="global")
+    assert other.refused(f"{base}/virtualNetworkLinks/vn", {
+        "virtualNetwork": {"id": net.id("virtualNetworks/vn")}}, location="global")["code"] == \
+        "Conflict"
+    instance.arm("DELETE", instance.group_id(other.group), api=GROUPS_API)
+    net.delete(f"{base}/virtualNetworkLinks/vn")
+    net.delete(base)
+    assert net.call("GET", f"{base}/A/www").status_code == 404
+
+
+def test_conditional_writes_of_records(net):
+    net.put("privateDnsZones/example.test", location="global")
+    path = "privateDnsZones/example.test/A/www"
+    made = net.put(path, {"aRecords": [{"ipv4Address": "10.0.0.7"}]}, location=None)
+    body = {"properties": {"aRecords": [{"ipv4Address": "10.0.0.8"}]}}
+    for headers, status in (({"If-None-Match": "*"}, 412), ({"If-Match": 'W/"other"'}, 412),
+                            ({"If-Match": made["etag"]}, 200), ({"If-Match": made["etag"]}, 412),
+                            ({"If-Match": "*"}, 200)):
+        reply = net.call("PUT", path, body, headers=headers)
+        assert reply.status_code == status, (headers, reply.text)
+    assert net.call("DELETE", path, headers={"If-Match": made["etag"]}).status_code == 412
+    assert net.get(path)["etag"] != made["etag"]
+
+
+def test_a_zone_group_keeps_the_records(instance, net, premium):
+    zone = f"privatelink.cr.{instance.domain}"
+    net.network("vn")
+    net.zone(zone, "vn")
+    net.endpoint("pe", premium.id, net.subnet_id("vn", "apps"))
+    configs = [{"name": "cr", "properties": {"privateDnsZoneId": net.id(f"privateDnsZones/{zone}")}}]
+    group = net.put("privateEndpoints/pe/privateDnsZoneGroups/default",
+                    {"privateDnsZoneConfigs": configs}, location=None)
+    sets = group["properties"]["privateDnsZoneConfigs"][0]["properties"]["recordSets"]
+    assert {s["fqdn"]: s["ipAddresses"] for s in sets} == {
+        f"{premium.name}.{zone}": ["10.0.0.5"],
+        f"{premium.name}.eastus.data.{zone}": ["10.0.0.4"]}
+
+    def addresses():
+        return {r["name"]: [a["ipv4Address"] for a in r["properties"]["aRecords"]]
+                for r in net.list(f"privateDnsZones/{zone}/A")}
+    assert addresses() == {premium.name: ["10.0.0.5"], f"{premium.name}.eastus.data": ["10.0.0.4"]}
+    assert net.refused("privateEndpoints/pe/privateDnsZoneGroups/other",
+                       {"privateDnsZoneConfigs": configs}, location=None)["code"] == "BadRequest"
+    assert net.refused(f"privateDnsZones/{zone}", method="DELETE")["code"] in (
+        "CannotDeleteResource", "ResourceInUse")
+    # A second endpoint of the registry adds its addresses to the names.
+    net.endpoint("pe2", premium.id, net.subnet_id("vn", "apps"))
+    net.put("privateEndpoints/pe2/privateDnsZoneGroups/default",
+            {"privateDnsZoneConfigs": configs}, location=None)
+    assert sorted(addresses()[premium.name]) == ["10.0.0.5", "10.0.0.7"]
+    net.delete("privateEndpoints/pe2")
+    assert addresses()[premium.name] == ["10.0.0.5"]
+    net.delete("privateEndpoints/pe/privateDnsZoneGroups/default")
+    assert addresses() == {}
+    net.put("privateEndpoints/pe/privateDnsZoneGroups/default",
+            {"privateDnsZoneConfigs": configs}, location=None)
+    assert len(addresses()) == 2
+    net.delete("privateEndpoints/pe")
+    assert addresses() == {}
+
+
+# --- rights, locks, groups ------------------------------------------------------------------------
+
+def test_a_group_goes_with_all_its_networks(instance, premium):
+    net = Networks(instance, instance.make_group())
+    zone = f"privatelink.cr.{instance.domain}"
+    net.network("vn")
+    net.zone(zone, "vn")
+    net.endpoint("pe", premium.id, net.subnet_id("vn", "apps"))
+    net.put("privateEndpoints/pe/privateDnsZoneGroups/default", {"privateDnsZoneConfigs": [
+        {"name": "cr", "properties": {"privateDnsZoneId": net.id(f"privateDnsZones/{zone}")}}]},
+        location=None)
+    assert len(connections(premium)) == 1
+    instance.delete(instance.group_id(net.group), api=GROUPS_API)
+    assert connections(premium) == []
+    assert instance.sql("control", "select 1 from resources where group_key = lower('"
+                        f"{net.group}') and type_key like 'microsoft.network/%'") == []
