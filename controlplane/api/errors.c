@@ -54,6 +54,5 @@ const struct error_code E_ADDRESS_TAKEN = { "PrivateIPAddressIsAllocated", 400 }
 const struct error_code E_ADDRESS_OUTSIDE = { "PrivateIPAddressNotInSubnet", 400 };
 const struct error_code E_ADDRESS_RESERVED = { "PrivateIPAddressInReservedRange", 400 };
 const struct error_code E_PEERINGS_OVERLAP = { "VnetAddressSpacesOverlap", 400 };
-const struct error_code E_NIC_IN_USE = { "NicInUseWithPrivateEndpoint", 400 };
 const struct error_code E_NO_SERVICE_ENDPOINT = { "SubnetsHaveNoServiceEndpointsConfigured", 400 };
 const struct error_code E_NESTED = { "CannotDeleteResource", 409 };

@@ -36,12 +36,23 @@ static int delete_at_once(struct pg_conn *conn, struct call *c, const struct res
     return resource_remove(conn, c->arena, r->uid, err);
 }
 
+/* In the order in which writes take them: first the parent, then the row. */
+static int lock_row(struct pg_conn *conn, struct call *c, struct resource **ret, struct error *err)
+{
+    struct resource *parent = NULL;
+
+    if (c->type->moves_parent &&
+        resource_by_uid(conn, c->arena, c->was->parent_uid, true, &parent, err) < 0)
+        return -1;
+    return resource_by_uid(conn, c->arena, c->was->uid, true, ret, err);
+}
+
 static int delete_row(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct call *c = ctx;
     struct resource *now = NULL;
     int64_t below = 0;
-    int found = resource_by_uid(conn, a, c->was->uid, true, &now, err);
+    int found = lock_row(conn, c, &now, err);
 
     c->operation_id = NULL;
     c->is_gone = found == 0;

@@ -1,9 +1,7 @@
-/* Microsoft.Network/networkInterfaces: made with a private endpoint, there as long as it. What they
- * show follows from the endpoint's addresses (project_endpoint()). */
-#include "common/base/text.h"
+/* Microsoft.Network/networkInterfaces: made with a private endpoint, there as long as it, and nobody's
+ * to change. What they show follows from the endpoint's addresses (project_endpoint()). */
 #include "common/json/json.h"
 
-#include "controlplane/api/errors.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/network.h"
 #include "controlplane/types/rows.h"
@@ -31,14 +29,6 @@ static void network_interface_show(struct arena *a, struct control *control,
     json_put_at(shown, "properties.resourceGuid", json_new_text(r->uid));
 }
 
-static int network_interface_admit(const struct admission *ad, struct error *err)
-{
-    return fail(err, &E_NIC_IN_USE,
-                "Network interface %s cannot be deleted: it belongs to the private endpoint %s.",
-                ad->resource->id,
-                json_text(ad->resource->projected, "properties.privateEndpoint.id"));
-}
-
 const struct resource_type network_interface_type = {
     .name = "Microsoft.Network/networkInterfaces",
     .description = "network interface",
@@ -55,6 +45,5 @@ const struct resource_type network_interface_type = {
     .api_versions = network_versions,
     .size = 1,
     .fields = fields,
-    .admit = network_interface_admit,
     .show = network_interface_show,
 };

@@ -62,7 +62,7 @@ static const struct field fields[] = {
       .def = "[]", .of = config_fields, .of_size = sizeof(struct endpoint_config),
       .max = CONFIGS_MAX, .since = "2021-05-01" },
     { ROW_IN(private_endpoint, "properties.customNetworkInterfaceName", FIELD_TEXT,
-             interface_name), SET_ONCE, .max = 80, .since = "2021-05-01" },
+             interface_name), SET_ONCE, .max = 80, .def = "\"\"", .since = "2021-05-01" },
     { ROW_SHOWN("properties.networkInterfaces", FIELD_JSON), .def = "[]" },
     { ROW_SHOWN("properties.customDnsConfigs", FIELD_JSON), .def = "[]" },
     ROW_STATE,
@@ -138,10 +138,11 @@ static int add_interface(const struct admission *ad, struct error *err)
         .group_key = pe->group_key,
         .parent_uid = pe->uid,
         .location = pe->location,
+        .is_system = true,
     };
 
     uuid_new(uid);
-    if (!row.name || !row.name[0])
+    if (!row.name[0])
         row.name = arena_printf(ad->arena, "%.40s.nic.%s", pe->name, uid);
     row.id = arena_printf(ad->arena, "%.*s/%s/%s", (int)(strstr(pe->id, "/providers/") - pe->id),
                           pe->id, "providers/Microsoft.Network/networkInterfaces", row.name);
@@ -330,8 +331,6 @@ static void private_endpoint_show(struct arena *a, struct control *control,
     (void)control;
     show_connections(a, r, shown, CONNECTIONS);
     show_connections(a, r, shown, MANUAL);
-    if (!json_at(shown, "properties.customNetworkInterfaceName"))
-        json_put_at(shown, "properties.customNetworkInterfaceName", json_new_text(""));
 }
 
 const struct resource_type private_endpoint_type = {

@@ -23,7 +23,7 @@ struct private_endpoint {
     struct field_list connections; /* of struct endpoint_connection */
     struct field_list manual;      /* the same; these wait for an approval */
     struct field_list configs;     /* of struct endpoint_config */
-    char *interface_name;          /* NULL: made up */
+    char *interface_name;          /* "": made up */
 };
 
 #define ENDPOINT_GROUP "registry"

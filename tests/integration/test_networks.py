@@ -67,6 +67,9 @@ def test_a_private_endpoint_from_birth_to_end(instance, net, premium):
     assert addresses_of(made) == {
         f"{premium.name}.cr.{instance.domain}": "10.0.0.5",
         f"{premium.name}.eastus.data.cr.{instance.domain}": "10.0.0.4"}
+    again = net.call("PUT", "privateEndpoints/pe", made)
+    assert again.status_code == 200, again.text
+    assert net.get("privateEndpoints/pe") == made
     (row,) = connections(premium)
     assert row["properties"]["privateEndpoint"]["id"] == made["id"]
     assert row["name"].startswith("pe.")
@@ -197,8 +200,7 @@ def test_the_interface_of_an_endpoint(instance, net, premium):
         "registry": ("10.0.0.5", [host]),
         "registry_data_eastus": ("10.0.0.4",
                                  [f"{premium.name}.eastus.data.cr.{instance.domain}"])}
-    assert net.refused(f"networkInterfaces/{name}", method="DELETE")["code"] == \
-        "NicInUseWithPrivateEndpoint"
+    assert net.refused(f"networkInterfaces/{name}", method="DELETE")["code"] == "BadRequest"
     subnet = net.get("virtualNetworks/vn/subnets/apps")["properties"]
     assert subnet["privateEndpoints"] == [{"id": made["id"]}]
     assert len(subnet["ipConfigurations"]) == 2
