@@ -52,19 +52,10 @@ static void check_tag(void *ctx, const char *key, struct json_object *value)
     check->bad = key;
 }
 
-static int read_tags(struct arena *a, struct json_object *object, struct body_request *ret,
-                     struct error *err)
+int body_check_tags(const struct json_object *tags, struct error *err)
 {
-    struct json_object *tags = json_at(object, "tags");
     struct tag_check check = { 0 };
 
-    ret->has_tags = json_has(object, "tags");
-    if (!ret->has_tags)
-        return 0;
-    if (!tags) { /* null empties the map */
-        ret->tags = json_own(a, json_new_object());
-        return 0;
-    }
     if (json_kind(tags) != JSON_OBJECT)
         return fail_at(err, &E_INVALID_TAGS, "tags", "The tags must be an object of texts.");
     if (json_count(tags) > TAGS_MAX)
@@ -73,6 +64,23 @@ static int read_tags(struct arena *a, struct json_object *object, struct body_re
     if (check.bad)
         return fail_at(err, &E_INVALID_TAGS, "tags", "The tag '%.100s' is invalid: %s", check.bad,
                        check.why);
+    return 0;
+}
+
+static int read_tags(struct arena *a, struct json_object *object, struct body_request *ret,
+                     struct error *err)
+{
+    struct json_object *tags = json_at(object, "tags");
+
+    ret->has_tags = json_has(object, "tags");
+    if (!ret->has_tags)
+        return 0;
+    if (!tags) { /* null empties the map */
+        ret->tags = json_own(a, json_new_object());
+        return 0;
+    }
+    if (body_check_tags(tags, err))
+        return -1;
     ret->tags = json_own(a, json_get(tags));
     return 0;
 }

@@ -29,6 +29,9 @@ MUST_CHECK int body_read(struct arena *a, const struct resource_type *type, cons
                          const char *text, size_t len, struct body_request *ret,
                          struct error *err);
 
+/* E_INVALID_TAGS unless it is an object of tags as resources have them. */
+MUST_CHECK int body_check_tags(const struct json_object *tags, struct error *err);
+
 struct body_change {
     const struct resource_type *type;
     const char *api_version;

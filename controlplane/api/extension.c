@@ -60,11 +60,19 @@ static int read_scope(struct call *c, const char *text, struct extension *ret, s
     return 0;
 }
 
+/* Of Microsoft.Authorization where no other provider is named. */
+static const char *full_action(struct call *c, const char *action)
+{
+    return text_starts(action, "Microsoft.")
+               ? action
+               : arena_printf(c->arena, "%s/%s", AUTHORIZATION, action);
+}
+
 int extension_open(struct call *c, const char *action, bool is_lock, struct extension *ret,
                    struct error *err)
 {
     char *path = arena_strdup(c->arena, c->req->path), *name;
-    const char *full = arena_printf(c->arena, "%s/%s", AUTHORIZATION, action);
+    const char *full = full_action(c, action);
     bool is_read = text_ends(action, "/read");
     size_t len = scope_len(path);
 
@@ -128,7 +136,7 @@ int extension_event(struct pg_conn *conn, struct call *c, const struct extension
         .group_key = x->is_tenant || !c->id.group ? NULL : text_lower(c->arena, c->id.group),
     };
     const struct event event = {
-        .operation_name = arena_printf(c->arena, "%s/%s", AUTHORIZATION, operation),
+        .operation_name = full_action(c, operation),
         .status = "Succeeded",
         .correlation_id = c->correlation_id,
         .client_address = c->req->peer_text,

@@ -1,4 +1,4 @@
-/* Extension resources of Microsoft.Authorization: what their endpoints share. The scope is whatever
+/* Extension resources, of Microsoft.Authorization and others: what their endpoints share. The scope is whatever
  * stands before the last /providers/ of the path: nothing (the tenant), a subscription, a group, a
  * resource or a child of one. */
 #ifndef PORTOLAN_API_EXTENSION_H
@@ -24,7 +24,7 @@ struct extension {
 };
 
 /* Parses the path, checks the subscription, then that the caller may do `action`
- * ("roleAssignments/read") over the scope. Writes are refused under a ReadOnly lock, deletes under
+ * ("roleAssignments/read", or with another provider's name in full) over the scope. Writes are refused under a ReadOnly lock, deletes under
  * any, except where is_lock: locks do not lock themselves. */
 MUST_CHECK int extension_open(struct call *c, const char *action, bool is_lock,
                               struct extension *ret, struct error *err);

@@ -26,6 +26,7 @@ static const struct {
     { "Microsoft.Resources", "subscriptions/locations" },
     { "Microsoft.Resources", "subscriptions/providers" },
     { "Microsoft.Resources", "resources" },
+    { "Microsoft.Resources", "tags" },
     { "Microsoft.Resources", "deployments" },
     { "Microsoft.Resources", "deploymentStacks" },
     { "Microsoft.KeyVault", "operations" },

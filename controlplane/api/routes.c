@@ -2,6 +2,7 @@
  * share the last rows, and the pipeline finds type and verb from the path. */
 #include "controlplane/api/routes.h"
 
+#include "controlplane/api/activity_log.h"
 #include "controlplane/api/call.h"
 #include "controlplane/api/list.h"
 #include "controlplane/api/locks.h"
@@ -11,6 +12,7 @@
 #include "controlplane/api/providers.h"
 #include "controlplane/api/role_assignments.h"
 #include "controlplane/api/subscriptions.h"
+#include "controlplane/api/tags.h"
 #include "controlplane/api/vaults.h"
 #include "controlplane/deployments/endpoints.h"
 
@@ -28,6 +30,13 @@
     { .method = m, .pattern = AUTH t, .body = HTTP_BODY_BUFFER, .max_body = EXTENSION_MAX_BYTES,   \
       .run = endpoint_run, .plane = &(e), .is_nocase = true }
 #define EXTENSION_MAX_BYTES 262144
+/* At any scope but the tenant. */
+#define SCOPED(m, p, e) ENDPOINT(m, "/{scope*}" p, e)
+#define SCOPED_BODY(m, p, e)                                                                       \
+    { .method = m, .pattern = "/{scope*}" p, .body = HTTP_BODY_BUFFER,                             \
+      .max_body = EXTENSION_MAX_BYTES, .run = endpoint_run, .plane = &(e), .is_nocase = true }
+#define TAGS "/providers/Microsoft.Resources/tags/default"
+#define INSIGHTS "/providers/Microsoft.Insights/"
 #define RESOURCES(m, b, cap)                                                                       \
     { .method = m, .pattern = "/subscriptions/{rest*}", .body = b, .max_body = cap,                \
       .run = pipeline_run, .is_nocase = true }
@@ -99,6 +108,21 @@ const struct http_route arm_routes[] = {
     ENDPOINT("GET", SUB VAULTS "managedHSMs", hsm_list),
     ENDPOINT("GET", SUB VAULTS "deletedManagedHSMs", hsm_list),
     BODY("PUT", GROUP VAULTS "vaults/{vault}/accessPolicies/{kind}", vault_policies_put),
+    ENDPOINT("GET", SUB "/tagNames", tag_names_list),
+    ENDPOINT("PUT", SUB "/tagNames/{name}", tag_name_put),
+    ENDPOINT("DELETE", SUB "/tagNames/{name}", tag_name_drop),
+    ENDPOINT("PUT", SUB "/tagNames/{name}/tagValues/{value}", tag_value_put),
+    ENDPOINT("DELETE", SUB "/tagNames/{name}/tagValues/{value}", tag_value_drop),
+    SCOPED("GET", TAGS, tags_show),
+    SCOPED_BODY("PUT", TAGS, tags_write),
+    SCOPED_BODY("PATCH", TAGS, tags_patch),
+    SCOPED("DELETE", TAGS, tags_remove),
+    ENDPOINT("GET", SUB INSIGHTS "eventtypes/management/values", activity_log),
+    SCOPED("GET", INSIGHTS "diagnosticSettings", diagnostics_list),
+    SCOPED("GET", INSIGHTS "diagnosticSettings/{name}", diagnostic_show),
+    SCOPED_BODY("PUT", INSIGHTS "diagnosticSettings/{name}", diagnostic_write),
+    SCOPED("DELETE", INSIGHTS "diagnosticSettings/{name}", diagnostic_remove),
+    SCOPED("GET", INSIGHTS "diagnosticSettingsCategories", diagnostic_categories),
     EXTENSION("GET", "roleDefinitions", role_definitions_list),
     EXTENSION("GET", "roleDefinitions/{name}", role_definition_show),
     EXTENSION_BODY("PUT", "roleDefinitions/{name}", role_definition_put),

@@ -40,6 +40,7 @@ static const struct {
     { "directory", directory_statements },
     { "credentials", credential_statements },
     { "vaults", vault_statements },
+    { "insights", insights_statements },
     { "network", network_statements },
 };
 

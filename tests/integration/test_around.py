@@ -1,0 +1,270 @@
+"""Around every resource: tags on their own, the activity log, diagnostic settings, and identities that
+live as long as their resource."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from support.directory import LOCKS_API, Directory, assign
+from support.instance import GROUPS_API, eventually
+from support.vault import VAULTS_API, Vault
+
+pytestmark = pytest.mark.sanitized
+
+TAGS = "providers/Microsoft.Resources/tags/default"
+DIAGNOSTICS = "providers/Microsoft.Insights/diagnosticSettings"
+DIAGNOSTICS_API = "2021-05-01-preview"
+READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
+
+
+@pytest.fixture(scope="module")
+def home(instance):
+    name = instance.make_group()
+    yield name
+    instance.arm("DELETE", instance.group_id(name), api=GROUPS_API)
+
+
+def tags(instance, scope, method="GET", body=None, **options):
+    reply = instance.arm(method, f"{scope}/{TAGS}", body, api=GROUPS_API, **options)
+    assert reply.status_code == 200, reply.text
+    return reply.json()["properties"]["tags"] if reply.content else None
+
+
+def body(operation=None, **values):
+    out = {"properties": {"tags": values}}
+    return {"operation": operation, **out} if operation else out
+
+
+def error(reply):
+    return reply.json()["error"]["code"]
+
+
+@pytest.fixture(params=["resource", "group", "subscription"])
+def scope(request, instance, home):
+    if request.param == "resource":
+        return Vault(instance, home).make().id
+    if request.param == "group":
+        return instance.group_id(instance.make_group())
+    return f"/subscriptions/{instance.subscription}"
+
+
+def test_tags_at_every_scope(instance, scope):
+    assert tags(instance, scope, "PUT", body(a="1", b="2")) == {"a": "1", "b": "2"}
+    assert tags(instance, scope, "PATCH", body("Merge", B="3", c="x.y")) == \
+        {"a": "1", "B": "3", "c": "x.y"}
+    assert tags(instance, scope, "PATCH", body("Delete", a="other", c="x.y")) == {"a": "1", "B": "3"}
+    assert tags(instance, scope) == {"a": "1", "B": "3"}
+    assert tags(instance, scope, "PATCH", body("Replace", z="")) == {"z": ""}
+    assert error(instance.arm("PATCH", f"{scope}/{TAGS}", body("Add", a="1"), api=GROUPS_API)) == \
+        "InvalidRequestContent"
+    assert error(instance.arm("PUT", f"{scope}/{TAGS}", body(**{f"t{i}": "" for i in range(51)}),
+                              api=GROUPS_API)) == "InvalidTags"
+    tags(instance, scope, "DELETE")
+    assert tags(instance, scope) == {}
+
+
+def test_tags_are_the_resource_s_own(instance, home):
+    v = Vault(instance, home).make()
+    tags(instance, v.id, "PUT", body(a="1"))
+    assert v.get()["tags"] == {"a": "1"}
+    assert instance.arm("PATCH", v.id, {"tags": {"b": "2"}}, api=VAULTS_API).status_code == 200
+    assert tags(instance, v.id) == {"b": "2"}
+    v.delete()
+    assert error(instance.arm("GET", f"{v.id}/{TAGS}", api=GROUPS_API)) == "ResourceNotFound"
+
+
+def test_tags_of_a_registry_that_is_worked_on(instance, home):
+    r = instance.make_registry(home, wait=False)
+    tags(instance, r.id, "PUT", body(a="1"))
+    shown = eventually(lambda: (x := instance.arm("GET", r.id).json())["properties"]
+                       ["provisioningState"] == "Succeeded" and x, timeout=60)
+    assert shown["tags"] == {"a": "1"}
+    tags(instance, r.id, "PUT", body(a="2"))
+    assert instance.arm("GET", r.id).json()["properties"]["provisioningState"] == "Succeeded"
+
+
+def test_tags_from_many_sides_at_once(instance, home):
+    v = Vault(instance, home).make()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: tags(instance, v.id, "PATCH", body("Merge", **{f"t{i}": "x"})),
+                      range(24)))
+    assert tags(instance, v.id) == {f"t{i}": "x" for i in range(24)}
+
+
+def test_tags_under_locks_and_rights(instance, home):
+    v = Vault(instance, home).make()
+    lock = f"{v.id}/providers/Microsoft.Authorization/locks/keep"
+    instance.arm("PUT", lock, {"properties": {"level": "ReadOnly"}}, api=LOCKS_API)
+    assert error(instance.arm("PUT", f"{v.id}/{TAGS}", body(a="1"), api=GROUPS_API)) == "ScopeLocked"
+    instance.arm("DELETE", lock, api=LOCKS_API)
+    app = Directory(instance).application()
+    assign(instance, app.object_id, READER, v.id)
+    assert tags(instance, v.id, token=app.token()) == {}
+    assert error(instance.arm("PUT", f"{v.id}/{TAGS}", body(a="1"), api=GROUPS_API,
+                              token=app.token())) == "AuthorizationFailed"
+
+
+def test_tag_names(instance, home):
+    name = f"n{uuid.uuid4().hex[:8]}"
+    base = f"/subscriptions/{instance.subscription}/tagNames"
+
+    def known():
+        listed = instance.arm("GET", base, api=GROUPS_API).json()["value"]
+        return {x["tagName"]: {v["tagValue"]: v["count"]["value"] for v in x["values"]}
+                for x in listed}
+
+    assert instance.arm("PUT", f"{base}/{name}", api=GROUPS_API).status_code == 201
+    assert instance.arm("PUT", f"{base}/{name}", api=GROUPS_API).status_code == 200
+    assert instance.arm("PUT", f"{base}/{name}/tagValues/v", api=GROUPS_API).status_code == 201
+    v = Vault(instance, home).make()
+    tags(instance, v.id, "PUT", body(**{name: "used"}))
+    assert known()[name] == {"v": 0, "used": 1}
+    tags(instance, v.id, "DELETE")
+    assert instance.arm("DELETE", f"{base}/{name}/tagValues/v", api=GROUPS_API).status_code == 200
+    assert known()[name] == {}
+    assert instance.arm("DELETE", f"{base}/{name}", api=GROUPS_API).status_code == 200
+    assert name not in known()
+    assert instance.arm("DELETE", f"{base}/{name}", api=GROUPS_API).status_code == 204
+
+
+# --- the activity log -----------------------------------------------------------------------------
+
+def log(instance, filter_, token=None, **params):
+    out, url = [], f"/subscriptions/{instance.subscription}/providers/Microsoft.Insights" \
+        "/eventtypes/management/values"
+    params["$filter"] = filter_
+    while url:
+        reply = instance.arm("GET", url, api="2015-04-01" if params else None, token=token, **params)
+        assert reply.status_code == 200, reply.text
+        out += reply.json()["value"]
+        url, params = reply.json().get("nextLink"), {}
+    return out
+
+
+def names(events):
+    return [x["operationName"]["value"] for x in reversed(events)]
+
+
+def test_every_write_is_told_of(instance):
+    group = instance.make_group()
+    v = Vault(instance, group).make()
+    tags(instance, v.id, "PUT", body(a="1"))
+    v.delete()
+    told = log(instance, f"eventTimestamp ge '2020-01-01T00:00:00Z' and resourceGroupName eq '{group}'")
+    assert names(told) == ["Microsoft.Resources/subscriptions/resourceGroups/write",
+                           "Microsoft.KeyVault/vaults/write", "Microsoft.Resources/tags/write",
+                           "Microsoft.KeyVault/vaults/delete"]
+    last = told[0]
+    assert last["resourceId"] == v.id and last["status"]["value"] == "Succeeded"
+    assert last["resourceProviderName"]["value"] == "Microsoft.KeyVault"
+    assert last["authorization"]["action"] == "Microsoft.KeyVault/vaults/delete"
+    assert last["caller"] == instance.env["AZURE_CLIENT_ID"]
+    assert names(log(instance, f"resourceUri eq '{v.id}'"))[0] == "Microsoft.KeyVault/vaults/write"
+    assert [x["eventDataId"] for x in log(instance, f"correlationId eq '{last['correlationId']}'")] \
+        == [last["eventDataId"]]
+    assert log(instance, f"resourceGroupName eq '{group}' and eventTimestamp ge "
+               "'2999-01-01T00:00:00'") == []
+    assert log(instance, f"resourceGroupName eq '{group}' and status eq 'Failed'") == []
+
+
+def test_writes_of_a_deployment_are_told_of(instance):
+    group = instance.make_group()
+    identity = "Microsoft.ManagedIdentity/userAssignedIdentities"
+    path = f"{instance.group_id(group)}/providers/Microsoft.Resources/deployments/d"
+    template = {"$schema": "https://schema.management.azure.com/schemas/2019-04-01/"
+                "deploymentTemplate.json#", "contentVersion": "1.0.0.0", "resources": [
+                    {"type": identity, "apiVersion": "2023-01-31", "name": "one",
+                     "location": "eastus"}]}
+    reply = instance.arm("PUT", path, {"properties": {"mode": "Incremental", "template": template}},
+                         api="2021-04-01")
+    assert reply.status_code in (200, 201), reply.text
+    instance.finish(reply)
+    assert f"{identity}/write" in names(log(instance, f"resourceGroupName eq '{group}'"))
+
+
+def test_pages_of_the_log(instance):
+    group = instance.make_group()
+    for i in range(205):
+        tags(instance, instance.group_id(group), "PUT", body(a=str(i)))
+    told = log(instance, f"resourceGroupName eq '{group}'")
+    assert len(told) == 206 and len({x["eventDataId"] for x in told}) == 206
+
+
+def test_who_may_read_the_log(instance):
+    group = instance.make_group()
+    app = Directory(instance).application()
+    assign(instance, app.object_id, READER, instance.group_id(group))
+    assert names(log(instance, f"resourceGroupName eq '{group}'", token=app.token()))
+    reply = instance.arm("GET", f"/subscriptions/{instance.subscription}/providers"
+                         "/Microsoft.Insights/eventtypes/management/values", api="2015-04-01",
+                         token=app.token())
+    assert error(reply) == "AuthorizationFailed"
+    for bad in ("eventTimestamp ge 'soon'", "correlationId eq 'x'"):
+        reply = instance.arm("GET", f"/subscriptions/{instance.subscription}/providers"
+                             "/Microsoft.Insights/eventtypes/management/values", api="2015-04-01",
+                             **{"$filter": bad})
+        assert error(reply) == "InvalidFilterInQueryString"
+
+
+# --- diagnostic settings --------------------------------------------------------------------------
+
+def test_diagnostic_settings(instance, home):
+    v = Vault(instance, home).make()
+    path = f"{v.id}/{DIAGNOSTICS}"
+    wanted = {"properties": {"workspaceId": f"{instance.group_id(home)}/providers/"
+                             "Microsoft.OperationalInsights/workspaces/w",
+                             "logs": [{"category": "AuditEvent", "enabled": True}]}}
+    made = instance.arm("PUT", f"{path}/d", wanted, api=DIAGNOSTICS_API)
+    assert made.status_code == 200, made.text
+    assert made.json()["id"] == f"{v.id}/{DIAGNOSTICS}/d"
+    assert made.json()["properties"]["logs"] == wanted["properties"]["logs"]
+    assert made.json()["properties"]["metrics"] == []
+    assert instance.arm("GET", f"{path}/D", api=DIAGNOSTICS_API).json() == made.json()
+    assert [x["name"] for x in instance.arm("GET", path, api=DIAGNOSTICS_API).json()["value"]] == ["d"]
+    assert error(instance.arm("PUT", f"{path}/e", {"properties": {"logs": []}},
+                              api=DIAGNOSTICS_API)) == "BadRequest"
+    for i in range(4):
+        assert instance.arm("PUT", f"{path}/d{i}", wanted, api=DIAGNOSTICS_API).status_code == 200
+    assert error(instance.arm("PUT", f"{path}/e", wanted, api=DIAGNOSTICS_API)) == "QuotaExceeded"
+    assert instance.arm("DELETE", f"{path}/d", api=DIAGNOSTICS_API).status_code == 200
+    assert instance.arm("DELETE", f"{path}/d", api=DIAGNOSTICS_API).status_code == 204
+    assert error(instance.arm("GET", f"{path}/d", api=DIAGNOSTICS_API)) == "ResourceNotFound"
+    kinds = instance.arm("GET", f"{v.id}/providers/Microsoft.Insights/diagnosticSettingsCategories",
+                         api="2021-05-01-preview").json()["value"]
+    assert {x["name"] for x in kinds} == {"AuditEvent", "AllMetrics"}
+    v.delete()
+    assert instance.sql("control", "select count(*) from diagnostic_settings where scope_key = "
+                        f"lower('{v.id}')") == [["0"]]
+
+
+# --- system-assigned identities -------------------------------------------------------------------
+
+def principal(instance, object_id):
+    directory = Directory(instance)
+    return directory.call("GET", f"servicePrincipals/{object_id}")
+
+
+def test_an_identity_lives_with_its_registry(instance, home):
+    other = instance.make_registry(home)
+    r = instance.make_registry(home)
+    assert "identity" not in instance.arm("GET", r.id).json()
+
+    def switch(kind):
+        instance.finish(instance.arm("PATCH", r.id, {"identity": {"type": kind}}))
+        return instance.arm("GET", r.id).json().get("identity")
+
+    identity = switch("SystemAssigned")
+    assert identity["tenantId"] == instance.tenant
+    found = principal(instance, identity["principalId"])
+    assert found.status_code == 200 and found.json()["servicePrincipalType"] == "ManagedIdentity"
+    assert assign(instance, identity["principalId"], ACR_PULL, other.id).status_code == 201
+    switch("None")
+    assert principal(instance, identity["principalId"]).status_code == 404
+    again = switch("SystemAssigned")
+    assert principal(instance, again["principalId"]).status_code == 200
+    assert instance.sql("control", "select count(*) from role_assignments where principal_id = "
+                        f"'{identity['principalId']}'") == [["0"]]
+    instance.delete(r.id)
+    assert principal(instance, again["principalId"]).status_code == 404
