@@ -82,7 +82,8 @@ const struct pg_stmt lease_statements[] = {
                    " and state = 'Deleting' returning generation",
                    "uuid uuid" },
     [S_WAKE] = { "lease_wake",
-                 "update resources set not_before = now() where type_key = $1"
+                 "update resources r set not_before = now() where r.type_key = $1"
+                 " and " RESOURCES_OF_SCOPE("$2")
                  " and ($2 = '' or key = $2 or starts_with(key, $2 || '/'))"
                  " and not_before > now()",
                  "text text" },

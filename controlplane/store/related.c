@@ -55,7 +55,7 @@ const struct pg_stmt related_statements[] = {
                    "uuid[] text[]" },
     [AT_OR_BELOW] = { "resource_at_or_below",
                       "select " RESOURCE_COLUMNS " from resources r where r.type_key = $1 "
-                      "and ($2 = '' or r.key = $2 or starts_with(r.key, $2 || '/')) "
+                      "and " RESOURCES_OF_SCOPE("$2") " and ($2 = '' or r.key = $2 or starts_with(r.key, $2 || '/')) "
                       "and r.observed_generation > 0 and r.state <> 'Deleting' "
                       "order by r.key limit $3",
                       "text text int8" },

@@ -18,6 +18,12 @@ struct resource;
     "r.observed_generation, r.attempts, r.last_error, r.created_at, r.updated_at, r.xmin::text, "  \
     "r.is_system, r.projected"
 
+/* Of `resources r`, those of the subscriptions that a scope key ("": everywhere) is in or above: what an
+ * index leads to, however many rows there are. */
+#define RESOURCES_OF_SCOPE(key)                                                                    \
+    "r.subscription_id = any (array(select s.id from subscriptions s where " key " = '' "          \
+    "or starts_with(" key " || '/', '/subscriptions/' || s.id || '/')))"
+
 MUST_CHECK int resource_from_row(const struct pg_result *r, size_t row, struct arena *a,
                                  struct resource *ret, struct error *err);
 

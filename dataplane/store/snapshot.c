@@ -100,7 +100,7 @@ void snapshot_unref(struct snapshot *snapshot)
     free(snapshot);
 }
 
-static struct snapshot *snapshot_new(uint64_t serial)
+struct snapshot *snapshot_new(uint64_t serial)
 {
     struct counted *c = calloc(1, sizeof(*c));
     if (!c)
