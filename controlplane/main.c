@@ -15,6 +15,7 @@
 #include "controlplane/api/dump.h"
 #include "controlplane/control.h"
 #include "controlplane/deployments/worker.h"
+#include "controlplane/identity/console.h"
 #include "controlplane/identity/identity.h"
 #include "controlplane/keyvault/keyvault.h"
 #include "controlplane/reconcile/loop.h"
@@ -33,6 +34,7 @@ static const char usage[] =
     "\n"
     "  portolan-controlplane init [settings]     make databases, regions, first service principal\n"
     "  portolan-controlplane serve [settings]    run\n"
+    "  portolan-controlplane directory … [settings]  users, applications, roles; see below\n"
     "  portolan-controlplane --dump types|routes|operations|states|openapi\n"
     "  portolan-controlplane --help | --version\n"
     "\n"
@@ -51,16 +53,19 @@ static int complain(const struct error *err)
     return 1;
 }
 
+/* ret_args: NULL where no words beside settings are expected. */
 static int load_settings(struct arena *a, int argc, char **argv, struct control_settings *ret,
-                         struct error *err)
+                         char ***ret_args, struct error *err)
 {
     enum log_level level;
     char **args;
 
     if (control_settings_load(a, argc, argv, 2, ret, &args, err))
         return -1;
-    if (args[0])
+    if (args[0] && !ret_args)
         return fail(err, &E_INVALID, "'%s' is not expected here.", args[0]);
+    if (ret_args)
+        *ret_args = args;
     if (!log_parse_level(ret->log_level, &level))
         return fail(err, &E_INVALID, "'%s' is not a log level.", ret->log_level);
     log_set_level(level);
@@ -74,13 +79,34 @@ static int run_init(struct arena *a, int argc, char **argv)
     struct error err;
     int rc = 0;
 
-    if (load_settings(a, argc, argv, &settings, &err))
+    if (load_settings(a, argc, argv, &settings, NULL, &err))
         return complain(&err);
     if (control_open(&settings, true, &control, &err) || control_init(&control, &err))
         rc = complain(&err);
     else
         (void)printf("The databases are ready; the first service principal is in %s\n",
                      settings.secrets_file);
+    control_close(&control);
+    return rc;
+}
+
+static int run_directory(struct arena *a, int argc, char **argv)
+{
+    struct control_settings settings;
+    struct control control = { .settings = NULL };
+    struct error err;
+    char **words = NULL;
+    int rc;
+
+    if (load_settings(a, argc, argv, &settings, &words, &err))
+        return complain(&err);
+    rc = control_open(&settings, false, &control, &err);
+    if (rc == 0)
+        rc = control_connect(&control, &err);
+    if (rc == 0)
+        rc = console_run(&control, a, (const char *const *)words, stdout, &err);
+    if (rc != 0)
+        rc = complain(&err);
     control_close(&control);
     return rc;
 }
@@ -225,7 +251,7 @@ static int run_serve(struct arena *a, int argc, char **argv)
     struct error err;
     int stop_fd, rc;
 
-    if (load_settings(a, argc, argv, &settings, &err) || proc_stop_fd(&stop_fd, &err))
+    if (load_settings(a, argc, argv, &settings, NULL, &err) || proc_stop_fd(&stop_fd, &err))
         return complain(&err);
     rc = control_open(&settings, false, &control, &err);
     if (rc == 0)
@@ -240,7 +266,8 @@ static int run_serve(struct arena *a, int argc, char **argv)
 
 static int print_help(struct arena *a)
 {
-    return printf("%s%s", usage, control_settings_help(a)) < 0;
+    return printf("%s%s\nThe directory, for whoever may read the service key:\n%s", usage,
+                  control_settings_help(a), console_usage) < 0;
 }
 
 int main(int argc, char **argv)
@@ -252,6 +279,8 @@ int main(int argc, char **argv)
         return run_serve(a, argc, argv);
     if (text_eq(command, "init"))
         return run_init(a, argc, argv);
+    if (text_eq(command, "directory"))
+        return run_directory(a, argc, argv);
     if (text_eq(command, "--dump") && argc == 3)
         return dump(argv[2], stdout) ? 2 : 0;
     if (text_eq(command, "--help") || text_eq(command, "-h"))

@@ -57,6 +57,7 @@ static void done(struct http_request *req)
     log_int(&line, "ms", (clock_mono_us() - req->started_us) / 1000);
     log_text(&line, "from", req->peer_text);
     log_text(&line, "caller", c && c->is_authenticated ? c->caller.object_id : NULL);
+    log_text(&line, "rule", c ? c->rule : NULL);
     log_end(&line);
 }
 

@@ -222,6 +222,8 @@ void reply_failure(struct http_request *req, const struct error *err)
         log_text(&line, "cause", err->cause);
         log_end(&line);
     }
+    if (err->code->status == 401 || err->code->status == 403)
+        c->rule = arena_printf(c->arena, "%s: %.400s", err->code->name, err->message);
     if (err->code->status == 401 && c->challenge)
         http_reply_header(req, "WWW-Authenticate", c->challenge);
     if (err->code->status == 503 || err->code->status == 429)

@@ -41,6 +41,7 @@ struct call {
     struct caller caller;
     bool is_authenticated;
     const char *challenge; /* for a 401 */
+    const char *rule;      /* why it was refused (401, 403), for the log */
     bool is_local;         /* comes from within the process: not counted */
     int retry_after_s;     /* with a 429 or 503; 0: one second */
     const char *api_version;

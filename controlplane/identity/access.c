@@ -336,6 +336,8 @@ int access_grants(struct control *control, struct arena *a, const char *registry
             continue;
         struct json_object *grant = json_new_object();
         json_set_text(grant, "principal_id", q.rows[i].principal_id);
+        json_set_text(grant, "role", role.name ? role.name : role.id);
+        json_set_text(grant, "scope", q.rows[i].scope_key[0] ? q.rows[i].scope_key : "/");
         json_set(grant, "actions", texts(role.actions));
         json_set(grant, "notActions", texts(role.not_actions));
         json_set(grant, "dataActions", texts(role.data_actions));

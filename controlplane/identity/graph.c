@@ -36,6 +36,9 @@ static void reply_error(struct http_request *req, const struct error *err)
         code = "InvalidAuthenticationToken";
     else if (err->code->status == 403)
         code = "Authorization_RequestDenied";
+    /* All that is kept with a request of this host: why it was refused, for the log. */
+    if (err->code->status == 401 || err->code->status == 403)
+        req->plane = arena_printf(req->arena, "%s: %.400s", err->code->name, err->message);
     if (err->code->status >= 500)
         log_failure(LOG_ERROR, "graph.failed", err);
     json_set_text(error, "code", code);
@@ -428,6 +431,7 @@ static void done(struct http_request *req)
     log_int(&l, "status", req->status);
     log_text(&l, "client", req->peer_text);
     log_int(&l, "us", clock_mono_us() - req->started_us);
+    log_text(&l, "rule", req->plane);
     log_end(&l);
 }
 

@@ -76,6 +76,9 @@ void login_fail(struct http_request *req, const struct login_error *e, const cha
     va_start(ap, fmt);
     const char *text = arena_vprintf(req->arena, fmt, ap);
     va_end(ap);
+    /* All that is kept with a request of this host: why it was refused, for the log. */
+    if (e->status == 401 || e->status == 403)
+        req->plane = arena_printf(req->arena, "AADSTS%d: %.400s", e->number, text);
     reply_error(req, e, text);
 }
 
@@ -216,6 +219,7 @@ static void done(struct http_request *req)
     log_int(&l, "status", req->status);
     log_text(&l, "client", req->peer_text);
     log_int(&l, "us", clock_mono_us() - req->started_us);
+    log_text(&l, "rule", req->plane);
     log_end(&l);
 }
 

@@ -52,6 +52,9 @@ void vault_reply_error(struct http_request *req, const struct error *err)
     }
     if (err->code->status >= 500)
         log_failure(LOG_ERROR, "vault.failed", err);
+    /* All that is kept with a request of these hosts: why it was refused, for the log. */
+    if (err->code->status == 401 || err->code->status == 403)
+        req->plane = arena_printf(req->arena, "%s: %.400s", err->code->name, err->message);
     json_set_text(error, "code", outer ? outer : err->code->name);
     json_set_text(error, "message", err->message);
     if (outer && err->code->status != 401) {

@@ -91,6 +91,7 @@ static void done(struct http_request *req)
     log_int(&l, "status", req->status);
     log_text(&l, "client", req->peer_text);
     log_int(&l, "us", clock_mono_us() - req->started_us);
+    log_text(&l, "rule", req->plane);
     log_end(&l);
 }
 

@@ -260,5 +260,12 @@ const struct action registry_actions[] = {
                      "rule decides.",
       .request = registry_network_request,
       .run = registry_check_network },
+    { .name = "checkAccess",
+      .method = "POST",
+      .rbac = "checkAccess/action",
+      .description = "Tells whether an identity may do something on a repository of the container "
+                     "registry, and which rule decides.",
+      .request = registry_access_request,
+      .run = registry_check_access },
     { 0 },
 };

@@ -251,6 +251,16 @@ bool call_may(const struct call *call, const char *repository, unsigned actions)
     return call->allowed && scopes_allow(call->allowed, SCOPE_REPOSITORY, repository, actions);
 }
 
+/* Whether the identity's rights, beyond what its token was given, would do. */
+static bool is_identity_able(const struct call *call, const struct data_route *route,
+                             const char *repository)
+{
+    bool is_catalog = route->access == ACCESS_CATALOG;
+
+    return scopes_allow(call->allowed, is_catalog ? SCOPE_CATALOG : SCOPE_REPOSITORY,
+                        is_catalog ? "" : repository, is_catalog ? ACT_ALL : route->actions);
+}
+
 static bool authorise(struct http_request *req)
 {
     const struct call *call = call_of(req);
@@ -269,7 +279,8 @@ static bool authorise(struct http_request *req)
     if (!call->granted)
         deny(req, "permission");
     else
-        refuse(req, "scope", "insufficient_scope");
+        refuse(req, is_identity_able(call, route, req->params[0]) ? "scope" : "permission",
+               "insufficient_scope");
     return false;
 }
 
