@@ -28,6 +28,8 @@ struct control_settings {
     char *listen;           /* management API: plain listener, or NULL */
     char *edge_listen;      /* management API: listener behind the edge, with PROXY v2 */
     char *login_listen;     /* login host: plain listener, or NULL */
+    char *workload_listen;   /* for workloads on this machine: plain listener, or NULL */
+    char *workload_identity; /* client id of whoever asks there for metadata, or NULL */
     char *login_edge_listen; /* login host: listener behind the edge */
     char *graph_listen;     /* graph host: plain listener, or NULL */
     char *graph_edge_listen; /* graph host: listener behind the edge */

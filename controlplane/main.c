@@ -17,6 +17,7 @@
 #include "controlplane/deployments/worker.h"
 #include "controlplane/identity/console.h"
 #include "controlplane/identity/identity.h"
+#include "controlplane/identity/workload.h"
 #include "controlplane/keyvault/keyvault.h"
 #include "controlplane/reconcile/loop.h"
 
@@ -41,8 +42,8 @@ static const char usage[] =
     "Settings are flags, PORTOLAN_… environment variables, or lines of the file --config names:\n";
 
 struct servers {
-    struct http_app arm, login, graph, vault;
-    struct http_server *management, *identity, *directory, *vaults;
+    struct http_app arm, login, graph, vault, workload;
+    struct http_server *management, *identity, *directory, *vaults, *workloads;
 };
 
 static int complain(const struct error *err)
@@ -194,6 +195,10 @@ static int start_servers(struct control *control, struct arena *a, struct server
     config.edge_listen = listener(s->vault_edge_listen);
     if (http_server_start(&config, &servers->vault, &servers->vaults, err))
         return wrap(err, "vault server");
+    config.listen = listener(s->workload_listen);
+    config.edge_listen = NULL;
+    if (config.listen && http_server_start(&config, &servers->workload, &servers->workloads, err))
+        return wrap(err, "workload server");
     return 0;
 }
 
@@ -207,6 +212,8 @@ static void stop_servers(struct servers *servers)
         http_server_stop(servers->directory, HTTP_GRACE_MS);
     if (servers->vaults)
         http_server_stop(servers->vaults, HTTP_GRACE_MS);
+    if (servers->workloads)
+        http_server_stop(servers->workloads, HTTP_GRACE_MS);
 }
 
 /* 0 after a clean stop, -1 when it could not start. */
@@ -221,6 +228,7 @@ static int serve(struct control *control, struct arena *a, int stop_fd, struct e
     identity_app(control, &servers.login);
     graph_app(control, &servers.graph);
     keyvault_app(control, &servers.vault);
+    workload_app(control, &servers.workload);
     if (start_servers(control, a, &servers, err) || reconcile_start(control, &loop, err) ||
         deployer_start(control, &servers.arm, &deployer, err)) {
         rc = -1;
