@@ -52,6 +52,7 @@ struct control_settings {
     char *supervisor;       /* "s6" */
     char *supervisor_dir;   /* s6 scan directory */
     char *edge_dir;         /* where the edge's map files and admin socket are */
+    char *networks_dir;     /* what attached virtual networks work from */
     int64_t reconcilers;    /* reconcile workers */
     int64_t workers;        /* request workers */
     int64_t reads_per_minute; /* of one identity in one subscription; 0: no limit */

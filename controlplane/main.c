@@ -19,6 +19,7 @@
 #include "controlplane/identity/identity.h"
 #include "controlplane/identity/workload.h"
 #include "controlplane/keyvault/keyvault.h"
+#include "controlplane/provision/ingress.h"
 #include "controlplane/reconcile/loop.h"
 
 #define EVENT_THREADS 2
@@ -222,6 +223,7 @@ static int serve(struct control *control, struct arena *a, int stop_fd, struct e
     struct servers servers = { .management = NULL };
     struct reconcile *loop = NULL;
     struct deployer *deployer = NULL;
+    struct ingresses *ingresses = NULL;
     int rc = 0;
 
     arm_app(control, &servers.arm);
@@ -230,7 +232,8 @@ static int serve(struct control *control, struct arena *a, int stop_fd, struct e
     keyvault_app(control, &servers.vault);
     workload_app(control, &servers.workload);
     if (start_servers(control, a, &servers, err) || reconcile_start(control, &loop, err) ||
-        deployer_start(control, &servers.arm, &deployer, err)) {
+        deployer_start(control, &servers.arm, &deployer, err) ||
+        ingresses_start(control, &ingresses, err)) {
         rc = -1;
     } else {
         log_note(LOG_INFO, "serving", "%s", control->management_url);
@@ -240,6 +243,10 @@ static int serve(struct control *control, struct arena *a, int stop_fd, struct e
         log_note(LOG_INFO, "stopping", "finishing what is under way");
     }
     stop_servers(&servers);
+    if (!ingresses_stop(ingresses, RECONCILE_GRACE_MS)) {
+        log_note(LOG_WARN, "stopped", "attached networks are left as they are");
+        _exit(0); /* the thread still uses what would be freed */
+    }
     if (deployer && !deployer_stop(deployer, RECONCILE_GRACE_MS)) {
         log_note(LOG_WARN, "stopped", "deployments under way are left to their leases");
         _exit(0); /* threads still use what would be freed */

@@ -73,6 +73,8 @@ static const struct setting rows[] = {
     TEXT("supervisor", supervisor, "s6", "What runs the data planes: s6."),
     TEXT("supervisor-dir", supervisor_dir, NULL,
          "Directory with the supervisor's scan/ and services/."),
+    TEXT("networks-dir", networks_dir, NULL,
+         "Directory of the attached virtual networks, as ./dev attach makes them."),
     TEXT("edge-dir", edge_dir, NULL, "Directory with the edge's map files and admin socket."),
     NUMBER("reconcilers", reconcilers, "8", 1, 256, "Resources worked on at once."),
     NUMBER("workers", workers, "16", 1, 1024, "Requests worked on at once, for each host."),
@@ -102,6 +104,7 @@ static const struct {
     { offsetof(struct control_settings, dataplane), "bin/portolan-dataplane" },
     { offsetof(struct control_settings, supervisor_dir), "s6" },
     { offsetof(struct control_settings, edge_dir), "edge" },
+    { offsetof(struct control_settings, networks_dir), "net" },
 };
 
 static char **text_at(struct control_settings *s, size_t offset)

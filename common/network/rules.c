@@ -15,8 +15,14 @@
 /* Far above what any tier allows; a bound on what a broken projection can make us hold. */
 #define RULES_MAX 1000000
 
+/* One subnet or private link may have two names: its id, and the identity it comes with. */
+struct name {
+    const char *key;
+    const char *shown; /* as the rule that decided */
+};
+
 struct names {
-    const char **items; /* sorted without case */
+    struct name *items; /* sorted by key, without case */
     size_t count;
 };
 
@@ -63,33 +69,47 @@ static void read_ip_rules(struct network_rules *r, const struct json_object *lis
     free(blocks);
 }
 
-static int by_name(const void *x, const void *y)
+static int by_key(const void *x, const void *y)
 {
-    return strcasecmp(*(const char *const *)x, *(const char *const *)y);
+    return strcasecmp(((const struct name *)x)->key, ((const struct name *)y)->key);
 }
 
-/* Texts, or the member of objects that is one. */
+/* Texts, or objects with one of the id members; those with an `identity` are found by it as well. */
 static void read_names(struct network_rules *r, const struct json_object *list,
                        const char *const *members, struct names *ret)
 {
     size_t count = count_of(list);
 
-    ret->items = arena_array(r->arena, count + 1, sizeof(*ret->items));
+    ret->items = arena_array(r->arena, 2 * count + 1, sizeof(*ret->items));
     for (size_t i = 0; i < count; i++) {
-        const char *name = NULL;
-        for (const char *const *m = members; *m && !name; m++)
-            name = json_text(json_item(list, i), *m);
-        if (name && *name)
-            ret->items[ret->count++] = arena_strdup(r->arena, name);
+        const struct json_object *item = json_item(list, i);
+        const char *identity = json_text(item, "identity"), *id = json_text(item, "");
+
+        for (const char *const *m = members; *m && !id; m++)
+            id = json_text(item, *m);
+        if (!id || !*id)
+            continue;
+        id = arena_strdup(r->arena, id);
+        ret->items[ret->count++] = (struct name){ id, id };
+        if (identity && *identity)
+            ret->items[ret->count++] = (struct name){ arena_strdup(r->arena, identity), id };
     }
-    qsort(ret->items, ret->count, sizeof(*ret->items), by_name);
+    qsort(ret->items, ret->count, sizeof(*ret->items), by_key);
 }
 
-static const char *find_name(const struct names *names, const char *name)
+static const char *find_name(const struct names *names, const char *key)
 {
-    const char **found = bsearch(&name, names->items, names->count, sizeof(*names->items), by_name);
+    struct name wanted = { .key = key };
+    const struct name *found = bsearch(&wanted, names->items, names->count, sizeof(*names->items),
+                                       by_key);
 
-    return found ? *found : NULL;
+    return found ? found->shown : NULL;
+}
+
+/* A private link comes by its uuid; the question of a person names the endpoint. */
+static bool is_private_link(const char *link)
+{
+    return uuid_is_valid(link) || strcasestr(link, "/privateEndpoints/");
 }
 
 /* Absent: the first of the two; anything but it is the other. */
@@ -101,7 +121,7 @@ static bool is_first(const struct json_object *settings, const char *path, const
 struct network_rules *network_rules_new(const struct json_object *settings)
 {
     static const char *const subnet_members[] = { "virtualNetworkSubnetResourceId", "id", NULL };
-    static const char *const link_members[] = { "", NULL };
+    static const char *const link_members[] = { "id", NULL };
     struct network_rules *r = calloc(1, sizeof(*r));
 
     if (!r)
@@ -151,6 +171,9 @@ struct network_verdict network_decide(const struct network_rules *r,
 
     if (name)
         return verdict(true, NETWORK_BY_PRIVATE_LINK, name);
+    /* A link leads to the registry it was approved for and nowhere else. */
+    if (origin->link && is_private_link(origin->link))
+        return verdict(false, NETWORK_BY_PRIVATE_LINK, NULL);
     if (may_bypass(r, origin->service))
         return verdict(true, NETWORK_BY_BYPASS, NULL);
     if (!r->is_public)

@@ -4,9 +4,10 @@
  * asked which rule would decide.
  *
  * Settings read (all optional): publicNetworkAccess, networkRuleSet {defaultAction, ipRules
- * [{value}], virtualNetworkRules [{id | virtualNetworkSubnetResourceId}]},
- * networkRuleBypassOptions, networkRuleBypassAllowedForTasks, privateLinks [id]. What cannot be
- * understood admits nobody. */
+ * [{value}], virtualNetworkRules [{id | virtualNetworkSubnetResourceId, identity}]},
+ * networkRuleBypassOptions, networkRuleBypassAllowedForTasks, privateLinks [{id, identity}].
+ * `identity` is what those who come that way bring along: a private link's uuid, or whatever stands
+ * for a subnet. What cannot be understood admits nobody. */
 #ifndef PORTOLAN_NETWORK_RULES_H
 #define PORTOLAN_NETWORK_RULES_H
 
@@ -50,7 +51,7 @@ struct network_rules *network_rules_new(const struct json_object *settings);
 void network_rules_free(struct network_rules *r); /* NULL is accepted */
 void network_rules_freep(struct network_rules **r);
 
-/* Private links and services first; then publicNetworkAccess; then subnet rules for what came by a
+/* Private links first: approved ones get in, others never do. Then services; then publicNetworkAccess; then subnet rules for what came by a
  * link, IP rules for what did not; then the default. Of nested IP rules the narrowest decides, of
  * equal ones the first. */
 struct network_verdict network_decide(const struct network_rules *r,

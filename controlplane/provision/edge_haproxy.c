@@ -8,9 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
@@ -18,11 +15,10 @@
 #include "common/base/str.h"
 #include "common/base/text.h"
 #include "controlplane/control.h"
+#include "controlplane/provision/haproxy.h"
 
 #define MAP_MAX_BYTES ((size_t)32 * 1024 * 1024)
-#define REPLY_MAX_BYTES 4096
 #define HOST_MAX 253
-#define SOCKET_TIMEOUT_S 2
 
 static const char *const map_names[] = { "hosts.map", "ports.map" };
 
@@ -132,90 +128,14 @@ static int write_map(struct arena *a, const char *path, const char *host, const 
 
 /* The running edge ----------------------------------------------------------------------------- */
 
-/* A connected descriptor in *ret, or -1 there when no HAProxy listens: the file is enough then. */
-static int open_socket(struct control *control, struct arena *a, int *ret, struct error *err)
-{
-    char *path = arena_printf(a, "%s/admin.sock", control->settings->edge_dir);
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    struct timeval timeout = { .tv_sec = SOCKET_TIMEOUT_S };
-    size_t len = strlen(path);
-
-    *ret = -1;
-    if (len >= sizeof(address.sun_path))
-        return fail_cause(err, &E_INTERNAL, "%s is too long for a socket", path);
-    memcpy(address.sun_path, path, len + 1);
-    _cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return fail_errno(err, "socket");
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
-        return fail_errno(err, "socket time-outs");
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        if (errno == ENOENT || errno == ECONNREFUSED)
-            return 0;
-        return fail_cause(err, &E_UNAVAILABLE, "connect %s: %s", path, strerror(errno));
-    }
-    *ret = take_fd(&fd);
-    return 0;
-}
-
-static int talk(int fd, const char *command, struct str *reply)
-{
-    size_t len = strlen(command);
-    char buffer[512];
-    ssize_t n;
-
-    if (send(fd, command, len, MSG_NOSIGNAL) != (ssize_t)len)
-        return -1;
-    while ((n = recv(fd, buffer, sizeof(buffer), 0)) != 0) {
-        if (n < 0 && errno != EINTR)
-            return -1;
-        if (n > 0)
-            str_append(reply, buffer, (size_t)n);
-    }
-    return 0;
-}
-
-/* Sends one command. 1 with the trimmed reply, 0 when no HAProxy runs. */
-static int tell(struct control *control, struct arena *a, const char *command, char **ret_reply,
-                struct error *err)
-{
-    _cleanup_(closep) int fd = -1;
-    _cleanup_(str_done) struct str reply;
-    char *line = arena_printf(a, "%s\n", command);
-
-    str_init(&reply, REPLY_MAX_BYTES);
-    if (open_socket(control, a, &fd, err))
-        return -1;
-    if (fd < 0)
-        return 0;
-    if (talk(fd, line, &reply))
-        return fail_cause(err, &E_UNAVAILABLE, "edge admin socket, '%s': %s", command,
-                          strerror(errno));
-    *ret_reply = str_copy(&reply, a);
-    for (size_t n = strlen(*ret_reply); n > 0 && (*ret_reply)[n - 1] == '\n'; n--)
-        (*ret_reply)[n - 1] = '\0';
-    return 1;
-}
-
-/* A command that answers nothing when it worked. */
-static int tell_quietly(struct control *control, struct arena *a, const char *command,
-                        struct error *err)
-{
-    char *reply;
-    int rc = tell(control, a, command, &reply, err);
-
-    if (rc == 1 && reply[0])
-        return fail_cause(err, &E_UNAVAILABLE, "edge refused '%s': %s", command, reply);
-    return rc < 0 ? -1 : 0;
-}
-
 /* Brings one entry of the running edge to value (NULL: absent). */
 static int tell_map(struct control *control, struct arena *a, const char *path, const char *host,
                     const char *value, struct error *err)
 {
+    const char *socket_path = arena_printf(a, "%s/admin.sock", control->settings->edge_dir);
     char *reply;
-    int rc = tell(control, a, arena_printf(a, "get map %s %s", path, host), &reply, err);
+    int rc = haproxy_tell(a, socket_path, arena_printf(a, "get map %s %s", path, host), &reply,
+                          err);
     bool is_found;
 
     if (rc <= 0)
@@ -226,13 +146,13 @@ static int tell_map(struct control *control, struct arena *a, const char *path, 
     if (!value && !is_found)
         return 0;
     if (!value)
-        return tell_quietly(control, a, arena_printf(a, "del map %s %s", path, host), err);
+        return haproxy_do(a, socket_path, arena_printf(a, "del map %s %s", path, host), err);
     if (is_found && strstr(reply, arena_printf(a, "value=\"%s\"", value)))
         return 0;
-    return tell_quietly(control, a,
-                        arena_printf(a, "%s map %s %s %s", is_found ? "set" : "add", path, host,
-                                     value),
-                        err);
+    return haproxy_do(a, socket_path,
+                      arena_printf(a, "%s map %s %s %s", is_found ? "set" : "add", path, host,
+                                   value),
+                      err);
 }
 
 /* The driver ----------------------------------------------------------------------------------- */

@@ -15,6 +15,7 @@
 #include "controlplane/identity/directory.h"
 #include "controlplane/identity/identity.h"
 #include "controlplane/provision/grants.h"
+#include "controlplane/provision/publish_network.h"
 #include "controlplane/provision/publish_tokens.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/store/leases.h"
@@ -359,7 +360,9 @@ int publish_registry(struct step_run *run, const struct region *region, struct e
     };
 
     p.row.settings = publish_settings(run->control, run->arena, r, p.desired, region);
-    if (pg_with(run->control->db, run->arena, load_secrets, &p, err) || load_directory(&p, err))
+    if (publish_network(run->control, run->arena, r->uid, p.row.settings, err) ||
+        pg_with(run->control->db, run->arena, load_secrets, &p, err) ||
+        load_directory(&p, err))
         return -1;
     if (!run->still_ours(run))
         return fail_cause(err, &E_UNAVAILABLE, "lease lost before publishing");

@@ -16,6 +16,8 @@ extern const struct pg_stmt subscriptions_statements[];
 extern const struct pg_stmt lease_statements[];
 extern const struct pg_stmt placement_statements[];
 extern const struct pg_stmt region_statements[];
+extern const struct pg_stmt attached_statements[];
+extern const struct pg_stmt network_rules_statements[];
 extern const struct pg_stmt deployment_statements[];
 extern const struct pg_stmt deployment_run_statements[];
 extern const struct pg_stmt stack_statements[];

@@ -13,6 +13,7 @@
 #include "controlplane/api/errors.h"
 #include "controlplane/control.h"
 #include "controlplane/provision/publish.h"
+#include "controlplane/provision/publish_network.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry.h"
@@ -100,8 +101,11 @@ int registry_check_network(struct action_run *run, struct error *err)
                     run->resource->location);
     if (ip)
         origin.address = (const struct sockaddr *)&address;
-    _cleanup_(network_rules_freep) struct network_rules *rules = network_rules_new(
-        publish_settings(run->control, run->arena, run->resource, run->decoded, region));
+    struct json_object *settings = publish_settings(run->control, run->arena, run->resource,
+                                                    run->decoded, region);
+    if (publish_network(run->control, run->arena, run->resource->uid, settings, err))
+        return -1;
+    _cleanup_(network_rules_freep) struct network_rules *rules = network_rules_new(settings);
     struct network_verdict verdict = network_decide(rules, &origin);
     json_set_text(run->answer, "access", verdict.is_allowed ? "Allowed" : "Denied");
     json_set_text(run->answer, "decidedBy", network_reason_name(verdict.reason));

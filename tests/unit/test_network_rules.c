@@ -56,6 +56,15 @@ static struct network_rules *rules_of(const char *text)
     "\"networkRuleSet\":{\"defaultAction\":\"Allow\",\"ipRules\":[{\"value\":\"10.0.0.0/8\"}],"    \
     "\"virtualNetworkRules\":[{\"id\":\"" SUBNET "\"}]},\"networkRuleBypassOptions\":"
 
+#define LINK "0b8f2a54-5b0c-4a51-9a3a-0d8a2c8f6c11"
+#define OTHER_LINK "0b8f2a54-5b0c-4a51-9a3a-0d8a2c8f6c12"
+#define ENDPOINT "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/privateEndpoints/e"
+#define LINKED                                                                                     \
+    "{\"privateLinks\":[{\"id\":\"" ENDPOINT "\",\"identity\":\"" LINK "\"}],"                         \
+    "\"networkRuleSet\":{\"defaultAction\":\"Deny\",\"ipRules\":[{\"value\":\"10.0.0.0/8\"}],"          \
+    "\"virtualNetworkRules\":[{\"id\":\"" SUBNET "\",\"identity\":\"subnet:1\"}]},"                    \
+    "\"publicNetworkAccess\":"
+
 static const struct {
     const char *settings, *address, *link;
     enum network_service service;
@@ -107,6 +116,17 @@ static const struct {
       NULL },
     { CLOSED "\"None\",\"networkRuleBypassAllowedForTasks\":true}", "10.0.0.1", NULL, NETWORK_TASK,
       true, NETWORK_BY_BYPASS, NULL },
+    /* Those who come by an attached network bring an identity. A private link is good for what it was
+     * approved for, and lets nobody in elsewhere. */
+    { LINKED "\"Disabled\"}", "10.0.0.1", LINK, 0, true, NETWORK_BY_PRIVATE_LINK, ENDPOINT },
+    { LINKED "\"Disabled\"}", "10.0.0.1", ENDPOINT, 0, true, NETWORK_BY_PRIVATE_LINK, ENDPOINT },
+    { LINKED "\"Enabled\"}", "10.0.0.1", "subnet:1", 0, true, NETWORK_BY_SUBNET_RULE, SUBNET },
+    { LINKED "\"Enabled\"}", "10.0.0.1", "subnet:2", 0, false, NETWORK_BY_DEFAULT, NULL },
+    { LINKED "\"Enabled\"}", "10.0.0.1", OTHER_LINK, 0, false, NETWORK_BY_PRIVATE_LINK, NULL },
+    { LINKED "\"Enabled\"}", "10.0.0.1", ENDPOINT "b", 0, false, NETWORK_BY_PRIVATE_LINK, NULL },
+    { "{}", "10.0.0.1", OTHER_LINK, 0, false, NETWORK_BY_PRIVATE_LINK, NULL },
+    { "{}", "10.0.0.1", OTHER_LINK, NETWORK_TRUSTED, false, NETWORK_BY_PRIVATE_LINK, NULL },
+    { "{}", "10.0.0.1", "subnet:2", 0, true, NETWORK_BY_DEFAULT, NULL },
     /* What cannot be understood admits nobody. */
     { "{\"publicNetworkAccess\":\"Sometimes\"}", "10.0.0.1", NULL, 0, false,
       NETWORK_BY_PUBLIC_ACCESS, NULL },

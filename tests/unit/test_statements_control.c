@@ -32,6 +32,8 @@ static const struct {
     { "leases", lease_statements },
     { "placements", placement_statements },
     { "regions", region_statements },
+    { "attached", attached_statements },
+    { "network_rules", network_rules_statements },
     { "identity", identity_statements },
     { "deployments", deployment_statements },
     { "deployment_runs", deployment_run_statements },

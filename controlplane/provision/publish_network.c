@@ -1,0 +1,129 @@
+/* Which private links and subnets a registry admits, by the identities that an attached network's
+ * ingress tells the edge. */
+#include "controlplane/provision/publish_network.h"
+
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/json/json.h"
+#include "common/pg/pg.h"
+#include "controlplane/control.h"
+#include "controlplane/provision/ingress.h"
+#include "controlplane/provision/region.h"
+#include "controlplane/store/network_rules.h"
+#include "controlplane/store/published.h"
+#include "controlplane/store/resources.h"
+
+#define SUBNET_RULES "networkRuleSet.virtualNetworkRules"
+
+struct origins {
+    const char *registry_uid;
+    const char **subnets; /* that rules name, lower case */
+    size_t subnet_count;
+    struct rule_origin *links, *found;
+    size_t link_count, found_count;
+};
+
+static int load(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct origins *o = ctx;
+
+    if (rules_links(conn, a, o->registry_uid, &o->links, &o->link_count, err))
+        return wrap(err, "private links");
+    if (o->subnet_count > 0 &&
+        rules_subnets(conn, a, o->subnets, o->subnet_count, &o->found, &o->found_count, err))
+        return wrap(err, "subnets of rules");
+    return 0;
+}
+
+/* Both spellings of the member. */
+static const char *subnet_of(const struct json_object *rule)
+{
+    const char *id = json_text(rule, "virtualNetworkSubnetResourceId");
+
+    return id ? id : json_text(rule, "id");
+}
+
+static void name_subnets(struct arena *a, const struct json_object *settings, struct origins *o)
+{
+    const struct json_object *rules = json_at(settings, SUBNET_RULES);
+
+    o->subnets = arena_array(a, json_count(rules) + 1, sizeof(*o->subnets));
+    for (size_t i = 0; i < json_count(rules); i++) {
+        const char *id = subnet_of(json_item(rules, i));
+
+        if (id)
+            o->subnets[o->subnet_count++] = text_lower(a, id);
+    }
+}
+
+static struct json_object *origin_list(struct arena *a, const struct rule_origin *items,
+                                       size_t count, const char *prefix)
+{
+    struct json_object *list = json_new_array();
+
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *one = json_new_object();
+
+        json_set_text(one, "id", items[i].id);
+        json_set_text(one, "identity", arena_printf(a, "%s%s", prefix, items[i].uid));
+        json_add(list, one);
+    }
+    return list;
+}
+
+int publish_network(struct control *control, struct arena *a, const char *registry_uid,
+                    struct json_object *settings, struct error *err)
+{
+    struct origins o = { .registry_uid = registry_uid };
+
+    name_subnets(a, settings, &o);
+    if (pg_with(control->db, a, load, &o, err))
+        return -1;
+    json_set(settings, "privateLinks", origin_list(a, o.links, o.link_count, ""));
+    if (o.subnet_count > 0)
+        json_put_at(settings, SUBNET_RULES,
+                    origin_list(a, o.found, o.found_count, INGRESS_SUBNET));
+    return 0;
+}
+
+/* Links alone ---------------------------------------------------------------------------------- */
+
+struct change {
+    const struct resource *registry;
+    struct json_object *links;
+};
+
+/* The projection's generation of the registry moves along, so that a pass under way, which may have
+ * read the links before, does not write them over these. */
+static int write_links(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    const struct change *c = ctx;
+    struct published_registry now;
+    int found = published_lock(conn, a, c->registry->uid, &now, err);
+
+    if (found <= 0)
+        return found;
+    if (now.resource_generation > c->registry->generation ||
+        json_equal(json_at(now.settings, "privateLinks"), c->links))
+        return 0;
+    json_set(now.settings, "privateLinks", json_copy(c->links));
+    now.resource_generation = c->registry->generation;
+    if (published_update(conn, a, &now, err))
+        return wrap(err, "update links");
+    return published_bump(conn, a, c->registry->uid, err);
+}
+
+int publish_links(struct control *control, struct arena *a, const struct resource *registry,
+                  const struct region *region, struct error *err)
+{
+    struct origins o = { .registry_uid = registry->uid };
+    struct change c = { .registry = registry };
+
+    if (pg_with(control->db, a, load, &o, err))
+        return -1;
+    c.links = json_own(a, origin_list(a, o.links, o.link_count, ""));
+    return pg_transact(region->db, a, write_links, &c, err);
+}

@@ -1,0 +1,72 @@
+/* Reads over the network views of migration 0006. */
+#include "controlplane/store/network_rules.h"
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/pg/pg.h"
+
+#include "controlplane/store/statements.h"
+
+enum { S_LINKS, S_SUBNETS, S_WAKE, S_NOTIFY };
+
+const struct pg_stmt network_rules_statements[] = {
+    [S_LINKS] = { "rules_links",
+                  "select e.id, l.link::text from private_links l"
+                  " join resources e on e.uid = l.endpoint_uid and e.state <> 'Deleting'"
+                  " where l.registry_uid = $1 and l.state = 'Approved' order by 2",
+                  "uuid" },
+    [S_SUBNETS] = { "rules_subnets",
+                    "select distinct subnet_key, subnet_uid::text from network_subnets"
+                    " where subnet_key = any ($1) and has_registry_endpoint order by 1",
+                    "text[]" },
+    [S_WAKE] = { "rules_wake",
+                 "update resources set not_before = now()"
+                 " where type_key = 'microsoft.containerregistry/registries'"
+                 " and state = 'Succeeded' and not_before > now() and jsonb_array_length(coalesce("
+                 "body #> '{properties,networkRuleSet,virtualNetworkRules}', '[]')) > 0",
+                 "" },
+    [S_NOTIFY] = { "rules_notify", "select pg_notify('portolan_work', '')::text", "" },
+    { 0 },
+};
+
+static void read_origins(struct arena *a, const struct pg_result *res, struct rule_origin **ret,
+                         size_t *ret_count)
+{
+    *ret_count = pg_rows(res);
+    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
+    for (size_t i = 0; i < *ret_count; i++)
+        (*ret)[i] = (struct rule_origin){ pg_get_text(res, i, 0), pg_get_text(res, i, 1) };
+}
+
+int rules_links(struct pg_conn *conn, struct arena *a, const char *registry_uid,
+                struct rule_origin **ret, size_t *ret_count, struct error *err)
+{
+    struct pg_result *res;
+
+    if (PG_RUN(conn, a, &network_rules_statements[S_LINKS], &res, err, pg_text(registry_uid)))
+        return -1;
+    read_origins(a, res, ret, ret_count);
+    return 0;
+}
+
+int rules_subnets(struct pg_conn *conn, struct arena *a, const char *const *ids, size_t count,
+                  struct rule_origin **ret, size_t *ret_count, struct error *err)
+{
+    struct pg_result *res;
+
+    if (PG_RUN(conn, a, &network_rules_statements[S_SUBNETS], &res, err, pg_texts(ids, count)))
+        return -1;
+    read_origins(a, res, ret, ret_count);
+    return 0;
+}
+
+int rules_wake(struct pg_conn *conn, struct arena *a, struct error *err)
+{
+    struct pg_result *res;
+
+    if (PG_RUN0(conn, a, &network_rules_statements[S_WAKE], &res, err))
+        return -1;
+    if (pg_affected(res) == 0)
+        return 0;
+    return PG_RUN0(conn, a, &network_rules_statements[S_NOTIFY], NULL, err);
+}

@@ -1,0 +1,31 @@
+/* What a registry's network rules rest on: its approved private links, and the subnets that are what
+ * its rules say. */
+#ifndef PORTOLAN_STORE_NETWORK_RULES_H
+#define PORTOLAN_STORE_NETWORK_RULES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/cleanup.h"
+
+struct arena;
+struct error;
+struct pg_conn;
+
+struct rule_origin {
+    const char *id;  /* of the private endpoint or subnet */
+    const char *uid; /* of the private link or subnet */
+};
+
+/* The registry's private links in state Approved. */
+MUST_CHECK int rules_links(struct pg_conn *conn, struct arena *a, const char *registry_uid,
+                           struct rule_origin **ret, size_t *ret_count, struct error *err);
+/* Those of the subnets that exist and have the service endpoint of container registries; ids in
+ * lower case. */
+MUST_CHECK int rules_subnets(struct pg_conn *conn, struct arena *a, const char *const *ids,
+                             size_t count, struct rule_origin **ret, size_t *ret_count,
+                             struct error *err);
+/* Registries with rules for subnets are due at once. */
+MUST_CHECK int rules_wake(struct pg_conn *conn, struct arena *a, struct error *err);
+
+#endif
