@@ -10,6 +10,7 @@
 
 struct bearer;
 struct data_plane;
+struct firewall_watch;
 struct push;
 struct snapshot;
 
@@ -42,6 +43,7 @@ struct call {
     const struct scopes *allowed; /* to the identity, now */
     bool is_pending;              /* to be checked on a worker first */
     const char *rule;             /* why it was refused, for the log */
+    struct firewall_watch *watch; /* of the routes that stream a body in */
     struct push *push;            /* of the routes that stream a body in */
 };
 

@@ -448,13 +448,32 @@ void gate_run(struct http_request *req)
 
 static void gate_begin(struct http_request *req)
 {
-    if (settle(req))
-        route_of(req)->sink->begin(req);
+    struct call *call = call_of(req);
+
+    if (!settle(req))
+        return;
+    call->watch = ARENA_NEW(req->arena, struct firewall_watch);
+    firewall_watch_init(call->watch, req);
+    route_of(req)->sink->begin(req);
 }
 
+/* Long uploads outlive rules, too: the session is let go, and whoever may come again goes on. */
 static void gate_data(struct http_request *req, const void *bytes, size_t len)
 {
-    route_of(req)->sink->data(req, bytes, len);
+    struct call *call = call_of(req);
+    bool is_fresh;
+
+    if (firewall_still_admits(call->watch)) {
+        route_of(req)->sink->data(req, bytes, len);
+        return;
+    }
+    route_of(req)->sink->abort(req);
+    struct snapshot *now = snapshots_get(call->plane->snapshots, &is_fresh);
+    if (now) {
+        snapshot_unref(call->snapshot);
+        call->snapshot = now;
+    }
+    firewall_refuse(req);
 }
 
 static void gate_end(struct http_request *req)
@@ -484,6 +503,7 @@ void gate_done(struct http_request *req)
     log_int(&line, "bytes", (int64_t)req->sent_bytes);
     log_int(&line, "us", clock_mono_us() - req->started_us);
     log_text(&line, "peer", req->peer_text);
+    log_text(&line, "link", req->link_id);
     log_text(&line, "identity", call ? call->identity.name : NULL);
     log_text(&line, "rule", call ? call->rule : NULL);
     log_end(&line);

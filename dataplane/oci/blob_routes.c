@@ -7,6 +7,7 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/http/range.h"
+#include "dataplane/auth/firewall.h"
 #include "dataplane/call.h"
 #include "dataplane/oci/content.h"
 #include "dataplane/oci/reply.h"
@@ -21,6 +22,7 @@ struct open_blob {
     struct suspects *suspects;
     struct digest digest; /* what the store knows it by */
     uint64_t offset;      /* of the range */
+    struct firewall_watch watch;
 };
 
 enum http_verdict oci_root(struct http_request *req)
@@ -73,6 +75,8 @@ static ssize_t source_read(void *ctx, uint64_t offset, void *buf, size_t cap, st
 {
     struct open_blob *open = ctx;
 
+    if (!firewall_still_admits(&open->watch))
+        return fail(err, &E_DENIED, "the client is not allowed access any more");
     ssize_t n = open->driver->read(open->reader, open->offset + offset, buf, cap, err);
 
     if (n < 0)
@@ -83,6 +87,9 @@ static ssize_t source_read(void *ctx, uint64_t offset, void *buf, size_t cap, st
 static ssize_t source_read_now(void *ctx, uint64_t offset, void *buf, size_t cap, struct error *err)
 {
     struct open_blob *open = ctx;
+
+    if (!firewall_still_admits(&open->watch))
+        return fail(err, &E_DENIED, "the client is not allowed access any more");
     ssize_t n = open->driver->read_now(open->reader, open->offset + offset, buf, cap, err);
 
     if (n == BLOB_LATER)
@@ -119,7 +126,9 @@ static void reply_content(struct http_request *req, const struct blob_driver *dr
                                 .suspects = call_of(req)->plane->suspects,
                                 .digest = *digest,
                                 .offset = offset };
-    if (fd >= 0) {
+    firewall_watch_init(&open->watch, req);
+    /* What goes out by sendfile cannot be ended; a private link can end at any time. */
+    if (fd >= 0 && !req->link_id) {
         http_reply_fd_held(req, status, BLOB_TYPE, fd, offset, len, source_close, open);
         return;
     }

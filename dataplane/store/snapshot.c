@@ -60,7 +60,7 @@ struct snapshots {
     pthread_mutex_t lock;    /* of current */
     pthread_mutex_t refresh; /* one refresh at a time */
     struct snapshot *current;
-    uint64_t serial;
+    _Atomic uint64_t serial;
     int64_t account_changes; /* as of the last comparison of accounts; under refresh */
     _Atomic int64_t checked_ms; /* last comparison that succeeded; 0: none */
     _Atomic int64_t tried_ms;
@@ -363,12 +363,17 @@ struct snapshot *snapshots_get(struct snapshots *s, bool *ret_is_fresh)
     return current;
 }
 
+uint64_t snapshots_serial(const struct snapshots *s)
+{
+    return atomic_load(&s->serial);
+}
+
 static void swap(struct snapshots *s, struct snapshot *next)
 {
     (void)pthread_mutex_lock(&s->lock);
     struct snapshot *old = s->current;
     s->current = next;
-    s->serial = next->serial;
+    atomic_store(&s->serial, next->serial);
     (void)pthread_mutex_unlock(&s->lock);
     snapshot_unref(old);
 }

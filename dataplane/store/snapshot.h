@@ -80,6 +80,8 @@ void snapshots_free(struct snapshots *s);
 /* The current snapshot, one more reference; NULL before the first load and after the registry is
  * gone. *ret_is_fresh says whether it may answer. Never blocks. */
 struct snapshot *snapshots_get(struct snapshots *s, bool *ret_is_fresh);
+/* The serial of the current one; 0 before the first load. */
+uint64_t snapshots_serial(const struct snapshots *s);
 /* An empty one, for whoever fills it; one reference. */
 struct snapshot *snapshot_new(uint64_t serial);
 void snapshot_unref(struct snapshot *snapshot); /* NULL is accepted */
