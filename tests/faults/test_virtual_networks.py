@@ -1,0 +1,473 @@
+"""Virtual networks and private endpoints, on bytes: two networks with the same addresses, a third
+peered with the first, a public client and one that only pretends, each in a namespace of its own.
+What each may do stands in a table. Everything made here is removed, also after a failure."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from support.instance import Instance, eventually, make_image
+from support.namespaces import ip, wires_or_skip
+
+NETWORK_API, DNS_API = "2024-05-01", "2020-06-01"
+PUBLIC = "198.18.79"
+INGRESS = "10.20.0.4"
+CLOSED = {"publicNetworkAccess": "Disabled"}
+PATHS = ["/v2/", "/v2/a/tags/list", "/acr/v1/_catalog", "/oauth2/token", "/nothing"]
+
+
+class World:
+    """The wires, an instance, its registries and networks."""
+
+    def __init__(self, wires):
+        self.wires = wires
+        self.it = Instance()
+
+    def build(self):
+        wires, it = self.wires, self.it
+        public = wires.bridge("pub", f"{PUBLIC}.1/24")
+        self.spaces = {
+            "public": wires.space("public", public, f"{PUBLIC}.10/24"),
+            # Comes to the public edge with an address of the networks.
+            "rogue": wires.space("rogue", public, f"{PUBLIC}.11/24", "10.20.1.10/32"),
+        }
+        ip("route", "add", "10.20.1.10/32", "dev", public)
+        for net in "ab":
+            bridge = wires.bridge(net)
+            back = ["10.30.0.0/16 dev eth"] if net == "a" else []
+            self.spaces[f"ingress-{net}"] = wires.space(f"ingress-{net}", bridge, f"{INGRESS}/16",
+                                                        routes=back)
+            self.spaces[net] = wires.space(net, bridge, "10.20.1.10/16", dns=INGRESS)
+            if net == "a":
+                self.spaces["a2"] = wires.space("a2", bridge, "10.20.2.10/16", dns=INGRESS)
+                self.spaces["stranger"] = wires.space("stranger", bridge, "10.20.9.10/16")
+                self.spaces["peer"] = wires.space("peer", bridge, "10.30.1.10/16",
+                                                  routes=["10.20.0.0/16 dev eth"])
+        it.up("--listen", f"{PUBLIC}.1")
+        self.group = it.make_group()
+        self.linked = it.make_registry(self.group, sku="Premium")
+        self.other = it.make_registry(self.group, sku="Premium")
+        self.plain = it.make_registry(self.group, sku="Premium")
+        for registry in (self.linked, self.other, self.plain):
+            registry.password  # asked for while everything is open
+        self.make_networks()
+
+    def network_id(self, kind, name):
+        return f"{self.it.group_id(self.group)}/providers/Microsoft.Network/{kind}/{name}"
+
+    def put(self, path, body, api=NETWORK_API):
+        reply = self.it.arm("PUT", path, body, api=api)
+        assert reply.status_code in (200, 201, 202), reply.text
+        self.it.finish(reply)
+        return self.it.arm("GET", path, api=api).json()
+
+    def make_networks(self):
+        endpoint = [{"service": "Microsoft.ContainerRegistry"}]
+        subnets = [("s1", "10.20.1.0/24", endpoint), ("s2", "10.20.2.0/24", []),
+                   ("links", "10.20.3.0/24", [])]
+        for net in "ab":
+            self.put(self.network_id("virtualNetworks", net), {
+                "location": "eastus", "properties": {
+                    "addressSpace": {"addressPrefixes": ["10.20.0.0/16"]},
+                    "subnets": [{"name": n, "properties": {"addressPrefix": p,
+                                                           "serviceEndpoints": e}}
+                                for n, p, e in subnets]}})
+            self.it.dev("attach", "--network", self.network_id("virtualNetworks", net),
+                        "--namespace", self.spaces[f"ingress-{net}"])
+
+    def subnet(self, net, name):
+        return f"{self.network_id('virtualNetworks', net)}/subnets/{name}"
+
+    def make_endpoint(self, name, net, registry, manual=False):
+        kind = "manualPrivateLinkServiceConnections" if manual else "privateLinkServiceConnections"
+        return self.put(self.network_id("privateEndpoints", name), {
+            "location": "eastus", "properties": {
+                "subnet": {"id": self.subnet(net, "links")},
+                kind: [{"name": name, "properties": {
+                    "privateLinkServiceId": registry.id, "groupIds": ["registry"],
+                    "requestMessage": "please"}}]}})
+
+    @staticmethod
+    def addresses(endpoint):
+        """Host → address."""
+        return {c["fqdn"]: c["ipAddresses"][0] for c in endpoint["properties"]["customDnsConfigs"]}
+
+    def connection(self, registry):
+        """The one private endpoint connection."""
+        listed = self.it.arm("GET", f"{registry.id}/privateEndpointConnections").json()["value"]
+        assert len(listed) == 1, listed
+        return listed[0]
+
+    def judge(self, registry, status):
+        """Approves or rejects the one connection."""
+        found = self.connection(registry)
+        reply = self.it.arm("PUT", found["id"], {"properties": {
+            **found["properties"], "privateLinkServiceConnectionState": {
+                "status": status, "description": "by the test"}}})
+        assert reply.status_code in (200, 201), reply.text
+        return reply
+
+    def curl(self, client, registry, door, path="/v2/", *options):
+        """Status and body; None and the complaint when there is no answer at all."""
+        it, host = self.it, registry.host.split(":")[0]
+        if client == "rogue":
+            options += ("--interface", "10.20.1.10")
+        done = self.wires.run(
+            self.spaces[client], "curl", "-sS", "--max-time", "5", "--cacert", it.ca, "--resolve",
+            f"{host}:{it.port}:{door}", "-w", "\n%{http_code}", *options, registry.url + path)
+        if done.returncode != 0:
+            return None, done.stderr
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status), body
+
+    def verdict(self, *question):
+        """in, out or none."""
+        status, _ = self.curl(*question)
+        return "none" if status is None else "out" if status == 403 else "in"
+
+    def resolve(self, client, host):
+        """What a program inside finds; the whole answer of the name server is behind it."""
+        done = self.wires.run(
+            self.spaces[client], "/usr/bin/python3", "-c",
+            "import socket, sys; print(socket.gethostbyname(sys.argv[1]))", host)
+        return done.stdout.strip() or None
+
+    def remove(self):
+        try:
+            self.it.down()
+        finally:
+            self.wires.remove()
+
+
+@pytest.fixture(scope="module")
+def world():
+    it = World(wires_or_skip())
+    try:
+        it.build()
+        yield it
+    finally:
+        it.remove()
+
+
+@pytest.fixture(scope="module")
+def links(world):
+    """Private endpoints: of `linked` in network a, of `other` in network b. Each network's own."""
+    mine = world.make_endpoint("mine", "a", world.linked)
+    theirs = world.make_endpoint("theirs", "b", world.other)
+    host = world.linked.host.split(":")[0]
+    assert world.connection(world.linked)["properties"]["privateLinkServiceConnectionState"][
+        "status"] == "Approved"
+    found = {"mine": world.addresses(mine)[host],
+             "theirs": world.addresses(theirs)[world.other.host.split(":")[0]]}
+    # The same subnet in another network gives the same addresses.
+    assert found["mine"] == found["theirs"]
+    eventually(lambda: world.verdict("a", world.linked, found["mine"]) == "in")
+    eventually(lambda: world.verdict("b", world.other, found["theirs"]) == "in")
+    return found
+
+
+def change(registry, properties):
+    """By the version that shows rules for subnets: others leave them as they are."""
+    it = registry.instance
+    reply = it.arm("PATCH", registry.id, {"properties": properties}, api="2026-03-01-preview")
+    assert reply.status_code in (200, 201), reply.text
+    it.finish(reply)
+
+
+def rules(*values, action="Deny", subnets=()):
+    return {"publicNetworkAccess": "Enabled", "networkRuleSet": {
+        "defaultAction": action,
+        "ipRules": [{"action": "Allow", "value": v} for v in values],
+        "virtualNetworkRules": [{"action": "Allow", "virtualNetworkSubnetResourceId": s}
+                                for s in subnets]}}
+
+
+EDGE = f"{PUBLIC}.1"
+# Where a client stands, and the address it dials there.
+LINK = "the link"
+DOORS = [("public", EDGE), ("rogue", EDGE), ("a", LINK), ("a", INGRESS), ("a2", LINK),
+         ("a2", INGRESS), ("stranger", INGRESS), ("peer", LINK), ("peer", INGRESS), ("b", LINK),
+         ("b", INGRESS), ("public", LINK)]
+# Rules of the registry that network a has a link to → verdict at each door, in their order. A link
+# of another registry (b's, at the same address) leads nowhere; who is in none of a network's subnets
+# has no door but the links.
+LINKED = [
+    ("open", rules(action="Allow"),
+     "in in in in in in none in none out in none"),
+    ("nobody", rules(),
+     "out out in out in out none in none out out none"),
+    ("the public client", rules(f"{PUBLIC}.10"),
+     "in out in out in out none in none out out none"),
+    # Rules for addresses bind who comes by the public edge: the rogue has that address there.
+    ("the networks' addresses", rules("10.20.0.0/16", "10.30.0.0/16"),
+     "out in in out in out none in none out out none"),
+    ("closed", CLOSED,
+     "out out in out in out none in none out out none"),
+]
+
+
+def judge_all(world, registry, link, want):
+    for (client, door), verdict in zip(DOORS, want.split(), strict=True):
+        at = (client, registry, link if door == LINK else door)
+        eventually(lambda: world.verdict(*at) == verdict, timeout=4)
+        if verdict == "none":
+            continue
+        for path in PATHS:
+            status, body = world.curl(*at, path)
+            assert (status == 403) is (verdict == "out"), (client, door, path, status, body)
+            if verdict == "out":
+                assert "is not allowed access" in body, body
+
+
+@pytest.mark.parametrize("name,settings,want", LINKED, ids=[row[0] for row in LINKED])
+def test_who_reaches_a_registry_with_a_link(world, links, name, settings, want):
+    change(world.linked, settings)
+    judge_all(world, world.linked, links["mine"], want)
+    asked = world.it.arm("POST", f"{world.linked.id}/checkNetworkAccess", {
+        "ipAddress": "10.20.1.10", "link": world.network_id("privateEndpoints", "mine")}).json()
+    assert (asked["access"], asked["decidedBy"]) == ("Allowed", "privateLink"), asked
+    asked = world.it.arm("POST", f"{world.linked.id}/checkNetworkAccess", {
+        "link": world.network_id("privateEndpoints", "theirs")}).json()
+    assert (asked["access"], asked["decidedBy"]) == ("Denied", "privateLink"), asked
+
+
+# Of the registry that has no links: rules for subnets.
+PLAIN = [
+    ("open", lambda w: rules(action="Allow"),
+     "in in out in out in none out none out in none"),
+    ("a's first subnet", lambda w: rules(subnets=[w.subnet("a", "s1")]),
+     "out out out in out out none out none out out none"),
+    ("b's first subnet", lambda w: rules(subnets=[w.subnet("b", "s1")]),
+     "out out out out out out none out none out in none"),
+    ("both, and an address", lambda w: rules(f"{PUBLIC}.10", subnets=[w.subnet("a", "s1"),
+                                                                    w.subnet("b", "s1")]),
+     "in out out in out out none out none out in none"),
+    ("closed", lambda w: CLOSED,
+     "out out out out out out none out none out out none"),
+]
+
+
+@pytest.mark.parametrize("name,settings,want", PLAIN, ids=[row[0] for row in PLAIN])
+def test_who_reaches_a_registry_by_a_subnet(world, links, name, settings, want):
+    change(world.plain, settings(world))
+    judge_all(world, world.plain, links["mine"], want)
+
+
+def test_a_subnet_counts_while_it_has_the_service_endpoint(world):
+    change(world.plain, rules(subnets=[world.subnet("a", "s1")]))
+    eventually(lambda: world.verdict("a", world.plain, INGRESS) == "in", timeout=4)
+    for endpoints, verdict in (([], "out"), ([{"service": "Microsoft.ContainerRegistry"}], "in")):
+        world.put(world.subnet("a", "s1"), {"properties": {
+            "addressPrefix": "10.20.1.0/24", "serviceEndpoints": endpoints}})
+        eventually(lambda: world.verdict("a", world.plain, INGRESS) == verdict, timeout=4)
+
+
+def test_names_inside_and_outside(world, links):
+    """Inside a network that is linked to the private zone the registry's name leads to the private
+    address; in others to their ingress; outside to the public one."""
+    it, host = world.it, world.linked.host.split(":")[0]
+    zone = world.network_id("privateDnsZones", f"privatelink.cr.{it.domain}")
+    world.put(zone, {"location": "global", "properties": {}}, api=DNS_API)
+    eventually(lambda: world.resolve("a", host) == INGRESS, timeout=4)
+    world.put(f"{zone}/virtualNetworkLinks/a", {"location": "global", "properties": {
+        "registrationEnabled": False,
+        "virtualNetwork": {"id": world.network_id("virtualNetworks", "a")}}}, api=DNS_API)
+    # Linked, and no record yet: the private zone has the last word.
+    eventually(lambda: world.resolve("a", host) is None, timeout=4)
+    group = f"{world.network_id('privateEndpoints', 'mine')}/privateDnsZoneGroups/default"
+    world.put(group, {"properties": {"privateDnsZoneConfigs": [
+        {"name": "acr", "properties": {"privateDnsZoneId": zone}}]}})
+    eventually(lambda: world.resolve("a", host) == links["mine"], timeout=4)
+    assert world.resolve("b", host) == INGRESS
+    assert world.resolve("a", f"management.{it.domain}") == INGRESS
+    assert subprocess.run(["getent", "ahostsv4", host], text=True,
+                          capture_output=True).stdout.startswith("127.0.0.1")
+    extra = f"{zone}/TXT/hello"
+    world.put(extra, {"properties": {"ttl": 5, "txtRecords": [{"value": ['say "x"; \\']}]}},
+              api=DNS_API)
+
+    def texts():
+        return world.wires.run(world.spaces["a"], "kdig", "+short", f"@{INGRESS}", "TXT",
+                               f"hello.privatelink.cr.{it.domain}").stdout.strip()
+    eventually(lambda: texts() == '"say \\"x\\"; \\\\"', timeout=4)
+    it.delete(extra, api=DNS_API)
+    eventually(lambda: texts() == "", timeout=4)
+
+
+def skopeo(world, client, *arguments):
+    return world.wires.run(world.spaces[client], "skopeo", "--insecure-policy", *arguments,
+                           timeout=120)
+
+
+def test_skopeo_by_name_inside(world, links, tmp_path):
+    """After test_names_inside_and_outside: unmodified clients, names and all, uploads and data
+    endpoint; the registry is closed to everybody else."""
+    it, registry = world.it, world.linked
+    change(registry, CLOSED)
+    host = registry.host.split(":")[0]
+    eventually(lambda: world.resolve("a", host) == links["mine"], timeout=4)
+    eventually(lambda: world.verdict("a", registry, links["mine"]) == "in", timeout=4)
+    make_image(tmp_path / "layout", "v1", 3000000)
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "certs" / "ca.crt").write_bytes(open(it.ca, "rb").read())
+    target, login = f"docker://{registry.host}/team/app:v1", f"{registry.name}:{registry.password}"
+    pushed = skopeo(world, "a", "copy", "--dest-creds", login, "--dest-cert-dir",
+                    tmp_path / "certs", f"oci:{tmp_path}/layout:v1", target)
+    assert pushed.returncode == 0, pushed.stderr + it.log_tail()
+    pull = ("copy", "--src-creds", login, "--src-cert-dir", tmp_path / "certs", target)
+    pulled = skopeo(world, "a2", *pull, f"oci:{tmp_path}/back:v1")
+    assert pulled.returncode == 0, pulled.stderr + it.log_tail()
+    outside = skopeo(world, "b", *pull, f"oci:{tmp_path}/none:v1")
+    assert outside.returncode != 0 and "not allowed access" in outside.stderr, outside.stderr
+    assert f"path=/data/team/app/blobs/" in it.log_text()
+
+
+def slow_pull(world, client, registry, door, path):
+    """A download that is under way, and what became of it."""
+    it, host = world.it, registry.host.split(":")[0]
+    data = f"{registry.name}.eastus.data.cr.{it.domain}".lower()
+    return subprocess.Popen(
+        ["ip", "netns", "exec", world.spaces[client], "curl", "-sSL", "--limit-rate", "1M",
+         "--max-time", "60", "--cacert", it.ca, "-u", f"{registry.name}:{registry.password}",
+         "--resolve", f"{host}:{it.port}:{door}", "--resolve", f"{data}:{it.port}:{door}", "-o",
+         "/dev/null", registry.url + path], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture()
+def pending(world):
+    """A link that its registry's owner has to approve."""
+    change(world.plain, rules(action="Allow"))  # rules for subnets exclude links
+    endpoint = world.make_endpoint("asked", "a", world.plain, manual=True)
+    change(world.plain, CLOSED)
+    at = world.addresses(endpoint)[world.plain.host.split(":")[0]]
+    yield at
+    path = world.network_id("privateEndpoints", "asked")
+    if world.it.arm("GET", path, api=NETWORK_API).status_code == 200:
+        world.it.delete(path, api=NETWORK_API)
+
+
+def test_53_a_link_is_as_good_as_its_state(world, pending):
+    """Pending and rejected links lead nowhere, approved ones do; a connection that was open before is
+    cut, and so is a download that is under way."""
+    registry = world.plain
+    at = ("a", registry, pending)
+    eventually(lambda: world.verdict(*at) == "out", timeout=4)
+    world.it.finish(world.judge(registry, "Approved"))
+    eventually(lambda: world.verdict(*at) == "in", timeout=4)
+    change(registry, rules(action="Allow"))
+    eventually(lambda: registry.call("GET", "/v2/").status_code == 200)
+    reply, digest = registry.push_blob("big/one", os.urandom(1 << 16) * 512)
+    assert reply.status_code == 201, reply.text
+    change(registry, CLOSED)
+    moved = world.it.log_text().count("status=307")
+    pull = slow_pull(world, *at, f"/v2/big/one/blobs/{digest}")
+    try:
+        eventually(lambda: world.it.log_text().count("status=307") > moved)
+        assert pull.poll() is None, pull.stderr.read()
+        world.it.finish(world.judge(registry, "Rejected"))
+        eventually(lambda: world.verdict(*at) == "out", timeout=2)
+        assert pull.wait(timeout=40) in (18, 56, 92), pull.stderr.read()
+    finally:
+        pull.kill()
+        pull.wait()
+    assert "rule=network:privateLink" in world.it.log_text()
+    world.it.finish(world.judge(registry, "Approved"))
+    eventually(lambda: world.verdict(*at) == "in", timeout=4)
+    world.it.delete(world.network_id("privateEndpoints", "asked"), api=NETWORK_API)
+    eventually(lambda: world.verdict(*at) != "in", timeout=2)
+
+
+def test_53_removal_by_the_owner(world, pending):
+    registry = world.plain
+    world.it.finish(world.judge(registry, "Approved"))
+    at = ("a", registry, pending)
+    eventually(lambda: world.verdict(*at) == "in", timeout=4)
+    world.it.delete(world.connection(registry)["id"])
+    eventually(lambda: world.verdict(*at) == "out", timeout=2)
+
+
+def test_53_a_dead_control_plane_takes_no_rejection_back(world, pending):
+    registry = world.plain
+    world.it.finish(world.judge(registry, "Approved"))
+    at = ("a", registry, pending)
+    eventually(lambda: world.verdict(*at) == "in", timeout=4)
+    world.judge(registry, "Rejected")
+    os.kill(world.it.pid("controlplane"), signal.SIGKILL)
+    world.it.stop("controlplane")
+    try:
+        eventually(lambda: world.verdict(*at) == "out", timeout=2)
+        # A data plane that starts anew knows it as well; ingress and names go on.
+        name = world.it.dataplane_of(registry.id)
+        world.it.stop(name)
+        world.it.start(name)
+        eventually(lambda: world.verdict(*at) == "out")
+        assert world.resolve("a", world.linked.host.split(":")[0]) is not None
+    finally:
+        world.it.start("controlplane")
+    eventually(lambda: world.it.arm("GET", registry.id).status_code == 200)
+
+
+def test_an_ingress_comes_back(world, links):
+    """Whatever dies is started again with what it worked from."""
+    change(world.linked, rules(action="Allow"))
+    for net in os.listdir(os.path.join(world.it.state, "net")):
+        for program in ("ingress", "dns", "addresses"):
+            service = os.path.join(world.it.state, "net", net, "scan", program)
+            pid = int(world.it.s6("s6-svstat", "-o", "pid", service).stdout)
+            os.kill(pid, signal.SIGKILL)
+    at = ("a", world.linked, links["mine"])
+    eventually(lambda: world.verdict(*at) == "in" and world.resolve(
+        "a", f"management.{world.it.domain}") == INGRESS)
+
+
+def test_many_at_once(world, links):
+    """Clients of both networks at one moment keep their identities apart on shared connections of the
+    edge to a data plane."""
+    change(world.plain, rules(subnets=[world.subnet("a", "s1")]))
+    eventually(lambda: world.verdict("a", world.plain, INGRESS) == "in", timeout=4)
+    eventually(lambda: world.verdict("b", world.plain, INGRESS) == "out", timeout=4)
+    wrong, until = [], time.monotonic() + 3
+
+    def ask(client, door, want):
+        while time.monotonic() < until:
+            status, body = world.curl(client, world.plain, door, "/v2/")
+            if (status == 403) is (want == "in"):
+                wrong.append((client, status, body))
+    threads = [threading.Thread(target=ask, args=a) for a in
+               (("a", INGRESS, "in"), ("b", INGRESS, "out"), ("a2", INGRESS, "out"),
+                ("public", EDGE, "out"))]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong, wrong[:3]
+
+
+def test_an_address_stands_for_a_network_without_a_namespace(world):
+    """Attached by an address of this machine, one door serves all links: the name that is asked for
+    in the TLS handshake says which."""
+    it = world.it
+    path = world.network_id("virtualNetworks", "c")
+    world.put(path, {"location": "eastus", "properties": {
+        "addressSpace": {"addressPrefixes": [f"{PUBLIC}.0/24"]},
+        "subnets": [{"name": "links", "properties": {"addressPrefix": f"{PUBLIC}.0/28"}}]}})
+    it.dev("attach", "--network", path, "--address", "127.0.0.9")
+    try:
+        world.make_endpoint("third", "c", world.linked)
+        change(world.linked, CLOSED)
+
+        def verdict(registry):
+            host = registry.host.split(":")[0]
+            done = subprocess.run(
+                ["curl", "-sS", "--max-time", "5", "--cacert", it.ca, "--resolve",
+                 f"{host}:{it.port}:127.0.0.9", "-o", "/dev/null", "-w", "%{http_code}",
+                 registry.url + "/v2/"], text=True, capture_output=True)
+            return done.stdout
+        eventually(lambda: verdict(world.linked) == "401", timeout=4)
+        assert verdict(world.plain) == "000"  # no link of this network, no subnet of it
+    finally:
+        it.dev("detach", "--network", path)
