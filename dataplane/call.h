@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "common/http/server.h"
+#include "common/network/rules.h"
 #include "dataplane/auth/identity.h"
 
 struct bearer;
@@ -42,6 +43,7 @@ struct call {
     const struct scopes *granted; /* by the token; NULL: all that is allowed */
     const struct scopes *allowed; /* to the identity, now */
     bool is_pending;              /* to be checked on a worker first */
+    enum network_service service; /* that bypasses the network rules */
     const char *rule;             /* why it was refused, for the log */
     struct firewall_watch *watch; /* of the routes that stream a body in */
     struct push *push;            /* of the routes that stream a body in */

@@ -33,6 +33,7 @@ struct network_rules {
     const char **values; /* of IP rules, as they were written */
     struct ranges *ranges;
     struct names subnets, links;
+    struct names trusted, tasks; /* principals */
 };
 
 static const char *const reason_names[NETWORK_REASON_MAX] = {
@@ -106,6 +107,31 @@ static const char *find_name(const struct names *names, const char *key)
     return found ? found->shown : NULL;
 }
 
+static void read_service(void *ctx, const char *principal, struct json_object *kind)
+{
+    struct network_rules *r = ctx;
+    bool is_task = text_eq(json_text(kind, ""), "Task");
+    struct names *names = is_task ? &r->tasks : &r->trusted;
+
+    if (!is_task && !text_eq(json_text(kind, ""), "TrustedService"))
+        return;
+    principal = arena_strdup(r->arena, principal);
+    names->items[names->count++] = (struct name){ principal, principal };
+}
+
+static void read_services(struct network_rules *r, const struct json_object *services)
+{
+    size_t count = json_kind(services) == JSON_OBJECT ? json_count(services) : 0;
+
+    r->trusted.items = arena_array(r->arena, count + 1, sizeof(struct name));
+    r->tasks.items = arena_array(r->arena, count + 1, sizeof(struct name));
+    if (count == 0)
+        return;
+    json_each(services, read_service, r);
+    qsort(r->trusted.items, r->trusted.count, sizeof(struct name), by_key);
+    qsort(r->tasks.items, r->tasks.count, sizeof(struct name), by_key);
+}
+
 /* A private link comes by its uuid; the question of a person names the endpoint. */
 static bool is_private_link(const char *link)
 {
@@ -135,6 +161,7 @@ struct network_rules *network_rules_new(const struct json_object *settings)
     read_names(r, json_at(settings, "networkRuleSet.virtualNetworkRules"), subnet_members,
                &r->subnets);
     read_names(r, json_at(settings, "privateLinks"), link_members, &r->links);
+    read_services(r, json_at(settings, "networkServices"));
     return r;
 }
 
@@ -190,6 +217,18 @@ struct network_verdict network_decide(const struct network_rules *r,
     if (at == RANGES_NONE)
         return verdict(false, NETWORK_BY_DEFAULT, NULL);
     return verdict(true, NETWORK_BY_IP_RULE, r->values[at]);
+}
+
+bool network_has_bypass(const struct network_rules *r)
+{
+    return (r->may_services && r->trusted.count > 0) || (r->may_tasks && r->tasks.count > 0);
+}
+
+enum network_service network_service_of(const struct network_rules *r, const char *principal)
+{
+    if (find_name(&r->tasks, principal))
+        return NETWORK_TASK;
+    return find_name(&r->trusted, principal) ? NETWORK_TRUSTED : NETWORK_NO_SERVICE;
 }
 
 const char *network_reason_name(enum network_reason reason)

@@ -5,7 +5,8 @@
  *
  * Settings read (all optional): publicNetworkAccess, networkRuleSet {defaultAction, ipRules
  * [{value}], virtualNetworkRules [{id | virtualNetworkSubnetResourceId, identity}]},
- * networkRuleBypassOptions, networkRuleBypassAllowedForTasks, privateLinks [{id, identity}].
+ * networkRuleBypassOptions, networkRuleBypassAllowedForTasks, privateLinks [{id, identity}],
+ * networkServices {principal: "TrustedService" | "Task"}.
  * `identity` is what those who come that way bring along: a private link's uuid, or whatever stands
  * for a subnet. What cannot be understood admits nobody. */
 #ifndef PORTOLAN_NETWORK_RULES_H
@@ -56,6 +57,10 @@ void network_rules_freep(struct network_rules **r);
  * equal ones the first. */
 struct network_verdict network_decide(const struct network_rules *r,
                                       const struct network_origin *origin);
+/* True when there is a service that the switches let through. */
+bool network_has_bypass(const struct network_rules *r);
+/* What a principal (uuid, lower case) is. */
+enum network_service network_service_of(const struct network_rules *r, const char *principal);
 /* "ipRule", "defaultAction" …: for answers and the log. */
 const char *network_reason_name(enum network_reason reason);
 

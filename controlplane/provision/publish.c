@@ -192,7 +192,7 @@ static int load_directory(struct publication *p, struct error *err)
     p->grants = grants_reduce(a, entries,
                               text_eq(p->desired->role_assignment_mode,
                                       "AbacRepositoryPermissions"));
-    return 0;
+    return publish_services(control, a, p->grants, p->row.settings, err);
 }
 
 /* What the region has -------------------------------------------------------------------------- */

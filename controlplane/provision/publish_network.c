@@ -89,6 +89,51 @@ int publish_network(struct control *control, struct arena *a, const char *regist
     return 0;
 }
 
+/* Services ------------------------------------------------------------------------------------- */
+
+#define TASK_KEY "microsoft.containerregistry/registries/tasks"
+
+struct services {
+    const char **principals;
+    size_t count;
+    struct rule_origin *found;
+    size_t found_count;
+};
+
+static void add_principal(void *ctx, const char *principal, struct json_object *permissions)
+{
+    struct services *s = ctx;
+
+    (void)permissions;
+    s->principals[s->count++] = principal;
+}
+
+static int load_services(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct services *s = ctx;
+
+    return rules_services(conn, a, s->principals, s->count, &s->found, &s->found_count, err);
+}
+
+int publish_services(struct control *control, struct arena *a, const struct json_object *grants,
+                     struct json_object *settings, struct error *err)
+{
+    struct services s = { .principals = arena_array(a, json_count(grants) + 1,
+                                                    sizeof(*s.principals)) };
+    struct json_object *services = json_new_object();
+
+    json_set(settings, "networkServices", services);
+    json_each(grants, add_principal, &s);
+    if (s.count == 0)
+        return 0;
+    if (pg_with(control->db, a, load_services, &s, err))
+        return wrap(err, "services");
+    for (size_t i = 0; i < s.found_count; i++)
+        json_set_text(services, s.found[i].id,
+                      text_starts(s.found[i].uid, TASK_KEY) ? "Task" : "TrustedService");
+    return 0;
+}
+
 /* Links alone ---------------------------------------------------------------------------------- */
 
 struct change {

@@ -17,6 +17,10 @@ struct resource;
  * the service endpoint. */
 MUST_CHECK int publish_network(struct control *control, struct arena *a, const char *registry_uid,
                                struct json_object *settings, struct error *err);
+/* Puts networkServices {principal: "TrustedService" | "Task"} of those with grants. */
+MUST_CHECK int publish_services(struct control *control, struct arena *a,
+                                const struct json_object *grants, struct json_object *settings,
+                                struct error *err);
 /* Publishes the links alone, at once: a rejection holds although nobody reconciles. The registry is as
  * it stands after the change. Nothing when the registry is not published in the region. */
 MUST_CHECK int publish_links(struct control *control, struct arena *a,

@@ -7,7 +7,7 @@
 
 #include "controlplane/store/statements.h"
 
-enum { S_LINKS, S_SUBNETS, S_WAKE, S_NOTIFY };
+enum { S_LINKS, S_SUBNETS, S_SERVICES, S_WAKE, S_NOTIFY };
 
 const struct pg_stmt network_rules_statements[] = {
     [S_LINKS] = { "rules_links",
@@ -19,6 +19,13 @@ const struct pg_stmt network_rules_statements[] = {
                     "select distinct subnet_key, subnet_uid::text from network_subnets"
                     " where subnet_key = any ($1) and has_registry_endpoint order by 1",
                     "text[]" },
+    /* A managed identity's object id is the uid of its resource. */
+    [S_SERVICES] = { "rules_services",
+                     "select p.object_id::text, r.type_key from principals p"
+                     " join resources r on r.uid = p.object_id"
+                     " where p.object_id::text = any ($1) and p.kind = 'ManagedIdentity'"
+                     " and r.type_key like 'microsoft.containerregistry/registries%' order by 1",
+                     "text[]" },
     [S_WAKE] = { "rules_wake",
                  "update resources set not_before = now()"
                  " where type_key = 'microsoft.containerregistry/registries'"
@@ -55,6 +62,18 @@ int rules_subnets(struct pg_conn *conn, struct arena *a, const char *const *ids,
     struct pg_result *res;
 
     if (PG_RUN(conn, a, &network_rules_statements[S_SUBNETS], &res, err, pg_texts(ids, count)))
+        return -1;
+    read_origins(a, res, ret, ret_count);
+    return 0;
+}
+
+int rules_services(struct pg_conn *conn, struct arena *a, const char *const *principals,
+                   size_t count, struct rule_origin **ret, size_t *ret_count, struct error *err)
+{
+    struct pg_result *res;
+
+    if (PG_RUN(conn, a, &network_rules_statements[S_SERVICES], &res, err,
+               pg_texts(principals, count)))
         return -1;
     read_origins(a, res, ret, ret_count);
     return 0;

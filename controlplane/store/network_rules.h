@@ -25,6 +25,11 @@ MUST_CHECK int rules_links(struct pg_conn *conn, struct arena *a, const char *re
 MUST_CHECK int rules_subnets(struct pg_conn *conn, struct arena *a, const char *const *ids,
                              size_t count, struct rule_origin **ret, size_t *ret_count,
                              struct error *err);
+/* Those of the principals that are the system-assigned identity of a service or task: id is the
+ * principal, uid the key of the type whose resource it belongs to. */
+MUST_CHECK int rules_services(struct pg_conn *conn, struct arena *a, const char *const *principals,
+                              size_t count, struct rule_origin **ret, size_t *ret_count,
+                              struct error *err);
 /* Registries with rules for subnets are due at once. */
 MUST_CHECK int rules_wake(struct pg_conn *conn, struct arena *a, struct error *err);
 

@@ -6,6 +6,7 @@
 
 #include "common/base/arena.h"
 #include "common/network/rules.h"
+#include "dataplane/auth/service.h"
 #include "dataplane/call.h"
 #include "dataplane/oci/reply.h"
 #include "dataplane/plane.h"
@@ -14,7 +15,8 @@
 static struct network_verdict decide(const struct http_request *req)
 {
     struct network_origin origin = { .address = (const struct sockaddr *)&req->peer,
-                                     .link = req->link_id };
+                                     .link = req->link_id,
+                                     .service = call_of(req)->service };
 
     return network_decide(call_of(req)->snapshot->network, &origin);
 }
@@ -33,10 +35,21 @@ void firewall_refuse(struct http_request *req)
                        NULL);
 }
 
-bool firewall_admits(struct http_request *req)
+bool firewall_admits(struct http_request *req, bool has_body)
 {
+    struct call *call = call_of(req);
+    bool is_later = false;
+
+    call->service = NETWORK_NO_SERVICE;
     if (decide(req).is_allowed)
         return true;
+    if (network_has_bypass(call->snapshot->network)) {
+        call->service = service_of_request(req, has_body, &is_later);
+        if (is_later)
+            call->is_pending = true;
+        if (is_later || decide(req).is_allowed)
+            return true;
+    }
     firewall_refuse(req);
     return false;
 }
@@ -47,7 +60,8 @@ void firewall_watch_init(struct firewall_watch *w, const struct http_request *re
 
     *w = (struct firewall_watch){ .plane = call->plane,
                                   .serial = call->snapshot->serial,
-                                  .address = req->peer };
+                                  .address = req->peer,
+                                  .service = call->service };
     if (req->link_id)
         (void)snprintf(w->link, sizeof(w->link), "%s", req->link_id);
 }
@@ -55,7 +69,8 @@ void firewall_watch_init(struct firewall_watch *w, const struct http_request *re
 bool firewall_still_admits(struct firewall_watch *w)
 {
     struct network_origin origin = { .address = (const struct sockaddr *)&w->address,
-                                     .link = w->link[0] ? w->link : NULL };
+                                     .link = w->link[0] ? w->link : NULL,
+                                     .service = w->service };
     bool is_fresh;
 
     /* The projection is compared while there are requests, and this one goes on. */

@@ -382,7 +382,7 @@ void gate_admit(struct http_request *req)
     housekeeper_note_request(plane->housekeeper);
     call->snapshot = snapshots_get(plane->snapshots, &is_fresh);
     /* What is not served has no second look on a worker. */
-    if (call->snapshot && (is_fresh || !req->route) && !firewall_admits(req))
+    if (call->snapshot && (is_fresh || !req->route) && !firewall_admits(req, false))
         return;
     if (!req->route)
         return;
@@ -426,7 +426,7 @@ static bool settle(struct http_request *req)
         reply_gone(req);
         return false;
     }
-    if (!firewall_admits(req) || !check_host(req))
+    if (!firewall_admits(req, true) || !check_host(req))
         return false;
     return route_of(req)->access == ACCESS_OPEN || check(req, false);
 }

@@ -36,7 +36,9 @@ class Plane(DataPlane):
 
     def rules(self, **settings):
         """Publishes settings; those not named are as at first."""
-        names = ["networkRuleSet", "publicNetworkAccess", "dataEndpointEnabled", "dataEndpointHost"]
+        names = ["networkRuleSet", "publicNetworkAccess", "dataEndpointEnabled", "dataEndpointHost",
+                 "networkRuleBypassOptions", "networkRuleBypassAllowedForTasks", "networkServices",
+                 "privateLinks"]
         drop = " - ".join(f"'{n}'" for n in names)
         self.pg.sql(f"update registries set settings = (settings - {drop}) || "
                     f"'{json.dumps(settings)}'::jsonb, generation = generation + 1")
@@ -347,3 +349,74 @@ def test_32_links_expire(plane, link):
     assert at_data(plane, signed(until)).status_code == 200
     assert at_data(plane, signed(int(time.time()) - 1)).status_code == 403
     assert at_data(plane, signed(int(time.time()) + 86400)).status_code == 403
+
+
+# --- services that bypass the rules ---------------------------------------------------------------
+
+CLOSED = {"publicNetworkAccess": "Disabled"}
+STRANGE = "203.0.113.9"
+
+
+def exchange(plane, client, **form):
+    """The refresh token that a directory token is traded for, and the status."""
+    body = "&".join(f"{k}={v}" for k, v in {"grant_type": "access_token", "service":
+                                           plane.login_server, **form}.items())
+    reply = client.call("POST", "/oauth2/exchange", auth=False, body=body,
+                        headers={"Content-Type": "application/x-www-form-urlencoded"})
+    content = json.loads(reply.content or b"{}")
+    return reply.status, content.get("refresh_token")
+
+
+def service_gets_in(plane):
+    """Statuses of a service's way: exchange, token, a listing with it."""
+    client = plane.client(STRANGE)
+    status, refresh = exchange(plane, client, access_token=plane.directory_token())
+    client.close()
+    return status, refresh
+
+
+@pytest.mark.parametrize("kind,switch,others", [
+    ("TrustedService", {"networkRuleBypassOptions": "AzureServices"},
+     [{"networkRuleBypassOptions": "None"},
+      {"networkRuleBypassOptions": "None", "networkRuleBypassAllowedForTasks": True}]),
+    ("Task", {"networkRuleBypassAllowedForTasks": True},
+     [{"networkRuleBypassAllowedForTasks": False},
+      {"networkRuleBypassOptions": "AzureServices"}])])
+def test_51_a_service_is_known_by_its_identity(plane, kind, switch, others):
+    named = {"networkServices": {plane.principal: kind}}
+    plane.rules(**CLOSED, **switch)
+    eventually(lambda: service_gets_in(plane)[0] == 403, timeout=2)  # it is no service yet
+    plane.rules(**CLOSED, **switch, **named)
+    eventually(lambda: service_gets_in(plane)[0] == 200, timeout=2)
+    refresh = service_gets_in(plane)[1]
+    client = plane.client(STRANGE)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    ask = f"grant_type=refresh_token&service=x&scope=registry:catalog:*&refresh_token={refresh}"
+    reply = client.call("POST", "/oauth2/token", auth=False, body=ask, headers=form)
+    content = json.loads(reply.content)
+    assert reply.status == 200, content
+    bearer = {"Authorization": "Bearer " + content["access_token"]}
+    assert client.call("GET", "/v2/", auth=False, headers=bearer).status == 200
+    # Nobody else, whatever they claim; nor a service without a proof.
+    for headers in ({}, {"X-Forwarded-For": "127.0.0.1"}, {"Authorization": "Bearer x.y.z"},
+                    {"x-ms-client-principal-id": plane.principal},
+                    {"User-Agent": "AzureContainerRegistryTasks"}):
+        other = plane.client(STRANGE)
+        assert other.call("GET", "/v2/", auth=False, headers=headers).status == 403, headers
+        other.close()
+    stranger = plane.client(STRANGE)
+    assert stranger.call("GET", "/v2/").status == 403  # the admin user
+    for body in ("", "grant_type=refresh_token&refresh_token=x", "grant_type=password"):
+        assert stranger.call("POST", "/oauth2/token", auth=False, body=body,
+                             headers=form).status == 403, body
+    stranger.close()
+    # The switch holds on a connection that was open before, with tokens that were good before.
+    for off in others:
+        plane.rules(**CLOSED, **off, **named)
+        eventually(lambda: client.call("GET", "/v2/", auth=False, headers=bearer).status == 403,
+                   timeout=2)
+        plane.rules(**CLOSED, **switch, **named)
+        eventually(lambda: client.call("GET", "/v2/", auth=False, headers=bearer).status == 200,
+                   timeout=2)
+    client.close()
+    plane.rules()
