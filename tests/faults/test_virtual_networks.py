@@ -57,6 +57,7 @@ class World:
         self.make_networks()
 
     def network_id(self, kind, name):
+        name = f"net-{name}" if kind == "virtualNetworks" else name
         return f"{self.it.group_id(self.group)}/providers/Microsoft.Network/{kind}/{name}"
 
     def put(self, path, body, api=NETWORK_API):
