@@ -15,6 +15,7 @@
 #include "controlplane/store/network_rules.h"
 #include "controlplane/store/published.h"
 #include "controlplane/store/resources.h"
+#include "controlplane/types/type.h"
 
 #define SUBNET_RULES "networkRuleSet.virtualNetworkRules"
 
@@ -136,18 +137,26 @@ int publish_services(struct control *control, struct arena *a, const struct json
 
 /* Links alone ---------------------------------------------------------------------------------- */
 
-struct change {
-    const struct resource *registry;
+struct link_change {
+    const char *registry_uid;
+    struct resource *registry; /* as it stands after the change */
     struct json_object *links;
 };
+
+static int find_registry(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct link_change *c = ctx;
+
+    return resource_by_uid(conn, a, c->registry_uid, false, &c->registry, err) < 0 ? -1 : 0;
+}
 
 /* The projection's generation of the registry moves along, so that a pass under way, which may have
  * read the links before, does not write them over these. */
 static int write_links(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
-    const struct change *c = ctx;
+    const struct link_change *c = ctx;
     struct published_registry now;
-    int found = published_lock(conn, a, c->registry->uid, &now, err);
+    int found = published_lock(conn, a, c->registry_uid, &now, err);
 
     if (found <= 0)
         return found;
@@ -158,15 +167,23 @@ static int write_links(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     now.resource_generation = c->registry->generation;
     if (published_update(conn, a, &now, err))
         return wrap(err, "update links");
-    return published_bump(conn, a, c->registry->uid, err);
+    return published_bump(conn, a, c->registry_uid, err);
 }
 
-int publish_links(struct control *control, struct arena *a, const struct resource *registry,
-                  const struct region *region, struct error *err)
+int publish_links(struct step_run *run, struct error *err)
 {
-    struct origins o = { .registry_uid = registry->uid };
-    struct change c = { .registry = registry };
+    struct link_change c = { .registry_uid = run->resource->parent_uid };
+    struct origins o = { .registry_uid = c.registry_uid };
+    struct control *control = run->control;
+    struct arena *a = run->arena;
+    const struct region *region;
 
+    if (pg_with(control->db, a, find_registry, &c, err))
+        return wrap(err, "registry of a link");
+    region = c.registry ? region_find(control->regions, c.registry->location) : NULL;
+    if (!region)
+        return 0;
+    /* After the registry: links read now belong to this generation or a later one. */
     if (pg_with(control->db, a, load, &o, err))
         return -1;
     c.links = json_own(a, origin_list(a, o.links, o.link_count, ""));

@@ -9,8 +9,7 @@ struct arena;
 struct control;
 struct error;
 struct json_object;
-struct region;
-struct resource;
+struct step_run;
 
 /* Puts privateLinks [{id, identity}] of the approved links into settings, and lays over its
  * networkRuleSet.virtualNetworkRules [{id, identity}] those of the rules whose subnet exists and has
@@ -21,10 +20,8 @@ MUST_CHECK int publish_network(struct control *control, struct arena *a, const c
 MUST_CHECK int publish_services(struct control *control, struct arena *a,
                                 const struct json_object *grants, struct json_object *settings,
                                 struct error *err);
-/* Publishes the links alone, at once: a rejection holds although nobody reconciles. The registry is as
- * it stands after the change. Nothing when the registry is not published in the region. */
-MUST_CHECK int publish_links(struct control *control, struct arena *a,
-                             const struct resource *registry, const struct region *region,
-                             struct error *err);
+/* For a private endpoint connection that was just written: publishes the links of its registry, those
+ * alone and at once, so that a rejection holds although nobody reconciles. */
+int publish_links(struct step_run *run, struct error *err);
 
 #endif

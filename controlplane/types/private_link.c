@@ -10,6 +10,7 @@
 
 #include "controlplane/api/errors.h"
 #include "controlplane/control.h"
+#include "controlplane/provision/publish_network.h"
 #include "controlplane/store/network.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/private_endpoint.h"
@@ -77,6 +78,7 @@ const struct resource_type private_endpoint_connection_type = {
     .size = sizeof(struct connection),
     .fields = connection_fields,
     .validate = connection_validate,
+    .hasten = publish_links,
     .quota = TIER_PRIVATE_ENDPOINTS,
 };
 
