@@ -185,6 +185,16 @@ static void put_records_of(struct writer *w, const char *zone, bool with_below)
     }
 }
 
+/* A private zone within the domain's exists even while it is empty: no wildcard above reaches into
+ * it. */
+static void put_places(struct writer *w)
+{
+    for (size_t i = 0; i < w->net->zone_count; i++)
+        if (is_name(w->net->zones[i]) && !text_eq(w->net->zones[i], w->domain) &&
+            is_below(w->net->zones[i], w->domain))
+            str_printf(&w->out, "%s. %d TXT \"private zone\"\n", w->net->zones[i], TTL);
+}
+
 static void begin(struct writer *w, const char *zone)
 {
     str_init(&w->out, ZONE_MAX_BYTES);
@@ -205,6 +215,7 @@ static struct ingress_zone domain_zone(struct writer *w, const char *const *regi
 
     begin(w, w->domain);
     put_records_of(w, w->domain, true);
+    put_places(w);
     lead_to_ingress(w, w->domain);
     for (const char *const *place = places; *place; place++) {
         lead_to_ingress(w, arena_printf(w->arena, "%s.%s", *place, w->domain));

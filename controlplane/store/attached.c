@@ -29,7 +29,8 @@ const struct pg_stmt attached_statements[] = {
                   " order by 1",
                   "text" },
     [S_RECORDS] = { "attached_records",
-                    "select lower(r.zone), lower(r.name), r.type, r.ttl::int8, r.data::text"
+                    "select lower(r.zone), lower(r.name), r.type, r.ttl::int8,"
+                    " coalesce(r.data, '{}')::text"
                     " from dns_records r where r.zone_uid in"
                     " (select zone_uid from dns_zone_networks where network_key = $1)"
                     " order by 1, 2, 3",

@@ -88,6 +88,8 @@ static void a_linked_zone_has_the_last_word(void **state)
     (void)state;
     assert_int_equal(count, 2);
     assert_has(all[0].body, "\nreg." PRIVATE ". 60 A 10.0.3.4\n");
+    /* Without it, the wildcard of cr.example.test would answer for names the zone does not have. */
+    assert_has(all[0].body, "\n" PRIVATE ". 10 TXT \"private zone\"\n");
     assert_lacks(all[0].body, "*." PRIVATE);
     assert_lacks(all[0].body, "data." PRIVATE);
     assert_string_equal(all[1].name, "corp.test");
