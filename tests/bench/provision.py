@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import re
-import signal
 import statistics
 import subprocess
 import sys
@@ -72,7 +71,7 @@ def back_after_kill(instance, group, name):
     for _ in range(5):
         time.sleep(1.5)  # the supervisor paces restarts of a service younger than a second
         answers(instance, group, name)
-        os.kill(instance.pid(service), signal.SIGKILL)
+        instance.kill(service)
         del LOCAL.session
         started = time.perf_counter()
         answers(instance, group, name)

@@ -56,10 +56,7 @@ def nothing_left(instance):
 
 
 def kill(instance, name):
-    pid = instance.pid(name)
-    assert pid > 1, name
-    os.kill(pid, signal.SIGKILL)
-    return pid
+    return instance.kill(name)
 
 
 def control_is_up(instance):
@@ -168,8 +165,7 @@ def test_postgres_restart(hurt):
 
 
 def kill_postgres(instance, how):
-    pid = instance.pid("postgres")
-    os.kill(pid, how)
+    pid = instance.kill("postgres", how)
     eventually(lambda: instance.pid("postgres") not in (pid, -1))
 
 

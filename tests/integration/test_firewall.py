@@ -1,8 +1,6 @@
 """Network rules through the management API: what may be written, what it does on whole instances, and
 the call that tells which rule decides."""
 
-import os
-import signal
 import subprocess
 import time
 import uuid
@@ -201,7 +199,7 @@ def test_a_dead_control_plane_takes_no_change_back(own_instance):
         assert session.get(registry.url + "/v2/").status_code == 200
     for registry in registries:
         change(registry, wait=False, **rules("203.0.113.7"))
-    os.kill(it.pid("controlplane"), signal.SIGKILL)
+    it.kill("controlplane")
     written = time.monotonic()
     it.stop("controlplane")
     for session, registry in zip(sessions, registries):

@@ -4,6 +4,7 @@ port, driven through its public API, removed afterwards."""
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -97,6 +98,14 @@ class Instance:
     def pid(self, name):
         out = self.s6("s6-svstat", "-o", "pid", self.service(name)).stdout.strip()
         return int(out) if out.lstrip("-").isdigit() else -1
+
+    def kill(self, name, how=signal.SIGKILL):
+        """Signals a service that runs. One that is down has the pid -1, which to kill() means every
+        process there is."""
+        pid = self.pid(name)
+        assert pid > 1, f"{name} does not run"
+        os.kill(pid, how)
+        return pid
 
     def stop(self, name):
         self.s6("s6-svc", "-d", self.service(name))
