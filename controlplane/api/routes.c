@@ -8,6 +8,7 @@
 #include "controlplane/api/locks.h"
 #include "controlplane/api/lro.h"
 #include "controlplane/api/metadata.h"
+#include "controlplane/api/moves.h"
 #include "controlplane/api/pipeline.h"
 #include "controlplane/api/providers.h"
 #include "controlplane/api/role_assignments.h"
@@ -82,6 +83,8 @@ const struct http_route arm_routes[] = {
     ENDPOINT("GET", GROUP "/deployments/{deployment}/operations/{operation}",
              deployment_operation_show),
     BODY("POST", GROUP "/exportTemplate", group_export),
+    BODY("POST", GROUP "/moveResources", resources_move),
+    BODY("POST", GROUP "/validateMoveResources", resources_move_check),
     BODY("POST", "/providers/Microsoft.Resources/calculateTemplateHash", deployment_hash),
     ENDPOINT("GET", "/metadata/endpoints", metadata_endpoints),
     ENDPOINT("GET", "/tenants", tenants_list),

@@ -268,3 +268,85 @@ def test_an_identity_lives_with_its_registry(instance, home):
                         f"'{identity['principalId']}'") == [["0"]]
     instance.delete(r.id)
     assert principal(instance, again["principalId"]).status_code == 404
+
+
+# --- moves ------------------------------------------------------------------------------------------
+
+def move(instance, source, target, *ids, check=False, **options):
+    what = "validateMoveResources" if check else "moveResources"
+    return instance.arm("POST", f"{instance.group_id(source)}/{what}", {
+        "resources": list(ids), "targetResourceGroup": instance.group_id(target)},
+        api=GROUPS_API, **options)
+
+
+def test_a_registry_moves_with_all_below_it(instance):
+    source, target = instance.make_group(), instance.make_group()
+    r = instance.make_registry(source)
+    scope_map = f"{r.id}/scopeMaps/reads"
+    instance.finish(instance.arm("PUT", scope_map, {"properties": {
+        "actions": ["repositories/a/content/read"]}}))
+    instance.finish(instance.arm("PUT", f"{r.id}/tokens/reader", {"properties": {
+        "scopeMapId": scope_map.replace("resourceGroups", "resourcegroups"), "status": "enabled"}}))
+    digest = r.push_image("a", "v1")
+    assert move(instance, source, target, r.id, check=True).status_code == 204
+    assert instance.arm("GET", r.id).status_code == 200
+    moved = move(instance, source, target, r.id)
+    assert moved.status_code == 204, moved.text
+    assert error(instance.arm("GET", r.id)) == "ResourceNotFound"
+    now = instance.registry_id(target, r.name)
+    shown = instance.arm("GET", now).json()
+    assert shown["id"] == now and shown["properties"]["provisioningState"] == "Succeeded"
+    token = instance.arm("GET", f"{now}/tokens/reader").json()
+    assert token["id"] == f"{now}/tokens/reader"
+    assert token["properties"]["scopeMapId"].lower() == f"{now}/scopeMaps/reads".lower()
+    assert r.call("GET", f"/v2/a/manifests/{digest}").status_code == 200
+    instance.finish(instance.arm("PATCH", now, {"tags": {"a": "b"}}))
+    assert f"{now}" in [x["id"] for x in instance.arm(
+        "GET", f"{instance.group_id(target)}/resources", api=GROUPS_API).json()["value"]]
+    assert names(log(instance, f"resourceUri eq '{now}'"))[0] == \
+        "Microsoft.Resources/subscriptions/resourceGroups/moveResources/action"
+    instance.delete(instance.group_id(source), api=GROUPS_API)
+    assert instance.arm("GET", now).status_code == 200
+    instance.delete(instance.group_id(target), api=GROUPS_API)
+
+
+def test_moves_that_are_refused(instance):
+    source, target = instance.make_group(), instance.make_group()
+    v, other = Vault(instance, source).make(), Vault(instance, source).make()
+    child = f"{instance.registry_id(source, 'nobody12')}/webhooks/hook12"
+    assert error(move(instance, source, target, child)) == "InvalidResourceMoveRequest"
+    assert error(move(instance, source, source, v.id)) == "InvalidResourceMoveRequest"
+    assert error(move(instance, target, source, v.id)) == "InvalidResourceMoveRequest"
+    assert error(move(instance, source, "nowhere", v.id)) == "ResourceGroupNotFound"
+    assert error(move(instance, source, target)) == "InvalidResourceMoveRequest"
+    missing = Vault(instance, source)
+    assert error(move(instance, source, target, v.id, missing.id)) == "ResourceNotFound"
+    assert v.get()["id"] == v.id
+    lock = f"{other.id}/providers/Microsoft.Authorization/locks/keep"
+    instance.arm("PUT", lock, {"properties": {"level": "CanNotDelete"}}, api=LOCKS_API)
+    assert error(move(instance, source, target, v.id, other.id)) == "ScopeLocked"
+    instance.arm("DELETE", lock, api=LOCKS_API)
+    app = Directory(instance).application()
+    assign(instance, app.object_id, READER, instance.group_id(source))
+    assert error(move(instance, source, target, v.id, token=app.token())) == "AuthorizationFailed"
+    identity = "providers/Microsoft.ManagedIdentity/userAssignedIdentities/same"
+    for group in (source, target):
+        assert instance.arm("PUT", f"{instance.group_id(group)}/{identity}",
+                            {"location": "eastus"}, api="2023-01-31").status_code == 201
+    taken = move(instance, source, target, f"{instance.group_id(source)}/{identity}")
+    assert error(taken) == "ResourceMoveTargetExists"
+    assert move(instance, source, target, v.id, other.id).status_code == 204
+    v.good("GET", "/secrets")
+
+
+def test_what_was_allowed_at_the_old_place_stays_there(instance):
+    source, target = instance.make_group(), instance.make_group()
+    v = Vault(instance, source).make()
+    app = Directory(instance).application()
+    assert assign(instance, app.object_id, READER, v.id).status_code == 201
+    assert instance.arm("GET", v.id, api=VAULTS_API, token=app.token()).status_code == 200
+    assert move(instance, source, target, v.id).status_code == 204
+    v.id = v.id.replace(source, target)
+    reply = instance.arm("GET", v.id, api=VAULTS_API, token=app.token())
+    assert error(reply) == "AuthorizationFailed"
+    assert v.get()["id"] == v.id

@@ -43,6 +43,7 @@ static const struct {
     { "credentials", credential_statements },
     { "vaults", vault_statements },
     { "insights", insights_statements },
+    { "moves", move_statements },
     { "network", network_statements },
 };
 
