@@ -135,6 +135,16 @@ static struct json_object *part_of(const struct json_object *now,
     return p.out;
 }
 
+/* The one enumeration among what has no table, and it is taken without case. */
+static void take_spelling(struct json_object *body, const struct json_object *before)
+{
+    static const char member[] = "properties.level";
+    const char *now = json_text(before, member);
+
+    if (now && text_eq_nocase(json_text(body, member), now))
+        json_put_at(body, member, json_new_text(now));
+}
+
 /* What has no table: what is there is compared as far as the template speaks of it. */
 static int look_beside(struct look *x, const struct plan_node *n, struct json_object *body,
                        struct error *err)
@@ -153,6 +163,7 @@ static int look_beside(struct look *x, const struct plan_node *n, struct json_ob
     }
     if (!arm_call_is_good(&call))
         return add_unknown(x, n, "The resource cannot be read.");
+    take_spelling(body, call.answer);
     before = json_own(a, part_of(call.answer, body));
     delta = delta_of(a, before, body);
     add_change(x, n, json_count(delta) ? "Modify" : "NoChange", before, body, delta);
