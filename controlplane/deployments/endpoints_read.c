@@ -15,6 +15,7 @@
 #include "controlplane/api/errors.h"
 #include "controlplane/api/extension.h"
 #include "controlplane/deployments/failure.h"
+#include "controlplane/deployments/journal.h"
 #include "controlplane/deployments/place.h"
 #include "controlplane/deployments/scope.h"
 #include "controlplane/deployments/seal.h"
@@ -127,8 +128,29 @@ static int run_head(struct call *c, struct error *err)
     return 0;
 }
 
+/* A deployment's entry in the activity log. */
+static int note(struct pg_conn *conn, struct call *c, const char *id, const char *action,
+                const char *status, struct error *err)
+{
+    return journal_add(conn, c->arena,
+                       &(struct journal){ .caller = &c->caller,
+                                          .id = id,
+                                          .subscription_id =
+                                              text_starts_nocase(id, "/subscriptions/")
+                                                  ? arena_strndup(c->arena,
+                                                                  id + strlen("/subscriptions/"),
+                                                                  UUID_TEXT_LEN)
+                                                  : NULL,
+                                          .action = action,
+                                          .status = status,
+                                          .correlation_id = c->correlation_id,
+                                          .address = c->req->peer_text },
+                       err);
+}
+
 struct removal {
-    const char *key;
+    struct call *call;
+    const char *key, *id;
     bool is_active;
     int done;
 };
@@ -138,7 +160,9 @@ static int remove_row(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     struct removal *x = ctx;
 
     x->done = deployment_remove(conn, a, x->key, &x->is_active, err);
-    return x->done < 0 ? -1 : 0;
+    if (x->done <= 0)
+        return x->done;
+    return note(conn, x->call, x->id, RIGHT("delete"), "Succeeded", err);
 }
 
 static int run_delete(struct call *c, struct error *err)
@@ -151,7 +175,7 @@ static int run_delete(struct call *c, struct error *err)
         access_check(c->control, c->arena, &c->caller, RIGHT("delete"), place.id, err) ||
         lock_guard(c, place.id, RIGHT("delete"), err))
         return -1;
-    x.key = place.key;
+    x = (struct removal){ .call = c, .key = place.key, .id = place.id };
     if (pg_transact(c->control->db, c->arena, remove_row, &x, err))
         return -1;
     if (x.is_active)
@@ -171,7 +195,8 @@ static int run_delete(struct call *c, struct error *err)
 }
 
 struct cancel {
-    const char *uid;
+    struct call *call;
+    const char *uid, *id;
     struct json_object *error;
     int64_t count;
 };
@@ -182,7 +207,9 @@ static int cancel_rows(struct pg_conn *conn, struct arena *a, void *ctx, struct 
 
     if (deployment_cancel(conn, a, x->uid, x->error, &x->count, err))
         return -1;
-    return stack_cancel(conn, a, x->uid, x->error, err);
+    if (stack_cancel(conn, a, x->uid, x->error, err))
+        return -1;
+    return note(conn, x->call, x->id, RIGHT("cancel/action"), "Succeeded", err);
 }
 
 static int run_cancel(struct call *c, struct error *err)
@@ -198,6 +225,8 @@ static int run_cancel(struct call *c, struct error *err)
                     "The deployment '%s' cannot be cancelled because its provisioning state is "
                     "'%s'.",
                     place.name, q.row->state);
+    x.call = c;
+    x.id = q.row->id;
     x.uid = q.row->uid;
     x.error = json_own(c->arena, failure_new("DeploymentCanceled", q.row->id,
                                              "The deployment was canceled."));

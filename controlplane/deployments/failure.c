@@ -6,6 +6,7 @@
 const struct error_code E_DEPLOYMENT_NOT_FOUND = { "DeploymentNotFound", 404 };
 const struct error_code E_DEPLOYMENT_ACTIVE = { "DeploymentActive", 409 };
 const struct error_code E_DEPLOYMENT_LOCATION = { "InvalidDeploymentLocation", 409 };
+const struct error_code E_DEPLOYMENT_QUOTA = { "DeploymentQuotaExceeded", 409 };
 const struct error_code E_DEPLOYMENT_NAME = { "InvalidDeploymentName", 400 };
 const struct error_code E_CONTENT_LINK = { "InvalidContentLink", 400 };
 const struct error_code E_KEY_VAULT_REFERENCE = { "KeyVaultParameterReferenceNotFound", 400 };

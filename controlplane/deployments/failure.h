@@ -10,6 +10,7 @@ struct json_object;
 extern const struct error_code E_DEPLOYMENT_NOT_FOUND;  /* 404 */
 extern const struct error_code E_DEPLOYMENT_ACTIVE;     /* 409 */
 extern const struct error_code E_DEPLOYMENT_LOCATION;   /* 409 InvalidDeploymentLocation */
+extern const struct error_code E_DEPLOYMENT_QUOTA;      /* 409 DeploymentQuotaExceeded */
 extern const struct error_code E_DEPLOYMENT_NAME;       /* 400 InvalidDeploymentName */
 extern const struct error_code E_CONTENT_LINK;          /* 400 InvalidContentLink */
 extern const struct error_code E_KEY_VAULT_REFERENCE;   /* 400: no such vault */

@@ -12,6 +12,7 @@
 #include "controlplane/api/local.h"
 #include "controlplane/control.h"
 #include "controlplane/deployments/failure.h"
+#include "controlplane/deployments/journal.h"
 #include "controlplane/deployments/rerun.h"
 #include "controlplane/deployments/runtime.h"
 #include "controlplane/deployments/stack.h"
@@ -27,6 +28,25 @@ struct finish {
     int done;
 };
 
+static int log_end(struct pg_conn *conn, struct arena *a, const struct run *r, const char *id,
+                   const char *action, const char *status, struct error *err)
+{
+    return journal_add(conn, a,
+                       &(struct journal){ .caller = &r->caller,
+                                          .id = id,
+                                          .subscription_id = r->row->subscription_id,
+                                          .action = action,
+                                          .status = status,
+                                          .correlation_id = r->row->correlation_id,
+                                          .address = r->address },
+                       err);
+}
+
+static const char *stack_action(const struct stack *s)
+{
+    return text_eq(s->goal, "delete") ? STACK_RIGHT("delete") : STACK_RIGHT("write");
+}
+
 static int write_end(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct finish *f = ctx;
@@ -37,9 +57,13 @@ static int write_end(struct pg_conn *conn, struct arena *a, void *ctx, struct er
             return -1;
     }
     f->done = deployment_finish(conn, a, f->run->owner, &f->row, err);
-    if (f->done > 0 && f->stack && stack_end(conn, a, f->stack, err))
+    if (f->done <= 0)
+        return f->done;
+    if (f->stack && (stack_end(conn, a, f->stack, err) ||
+                     log_end(conn, a, f->run, f->stack->id, stack_action(f->stack), f->row.state,
+                             err)))
         return -1;
-    return f->done < 0 ? -1 : 0;
+    return log_end(conn, a, f->run, f->run->row->id, DEPLOYMENT_TYPE "/write", f->row.state, err);
 }
 
 static int end(struct run *r, struct finish *f, struct error *err)

@@ -18,6 +18,7 @@
 #include "controlplane/api/extension.h"
 #include "controlplane/api/routes.h"
 #include "controlplane/deployments/endpoints.h"
+#include "controlplane/deployments/journal.h"
 #include "controlplane/deployments/place.h"
 #include "controlplane/deployments/seal.h"
 #include "controlplane/deployments/submission.h"
@@ -187,7 +188,19 @@ static int begin(struct pg_conn *conn, struct arena *a, void *ctx, const struct 
     rc = stack_begin(conn, a, &x->stack, &x->is_replaced, err);
     if (rc < 0)
         return -1;
-    return rc ? 0 : fail_active(x, err);
+    if (rc == 0)
+        return fail_active(x, err);
+    return journal_add(conn, a,
+                       &(struct journal){ .caller = &x->caller,
+                                          .id = x->stack.id,
+                                          .subscription_id = x->stack.subscription_id,
+                                          .action = text_eq(x->stack.goal, "delete")
+                                                        ? STACK_RIGHT("delete")
+                                                        : STACK_RIGHT("write"),
+                                          .status = "Accepted",
+                                          .correlation_id = x->stack.correlation_id,
+                                          .address = x->s.peer_text },
+                       err);
 }
 
 /* "name-2026-11-21-03-04-05-1a2b" */

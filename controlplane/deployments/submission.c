@@ -17,6 +17,7 @@
 #include "controlplane/control.h"
 #include "controlplane/deployments/content.h"
 #include "controlplane/deployments/failure.h"
+#include "controlplane/deployments/journal.h"
 #include "controlplane/deployments/payload.h"
 #include "controlplane/deployments/seal.h"
 #include "controlplane/identity/identity.h"
@@ -222,7 +223,23 @@ static int accept_row(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     if (x->s->beside && x->s->beside(conn, a, x->s->beside_ctx, &x->row, err))
         return -1;
     x->found = deployment_put(conn, a, &x->row, &x->is_replaced, &x->active, err);
-    return x->found < 0 ? -1 : 0;
+    if (x->found == DEPLOYMENT_NO_ROOM)
+        return fail(err, &E_DEPLOYMENT_QUOTA,
+                    "Creating the deployment '%s' would exceed the quota of '%d'. A lock keeps "
+                    "older ones from being removed. Please delete some deployments before creating "
+                    "a new one.",
+                    x->row.name, DEPLOYMENT_HISTORY_MAX);
+    if (x->found <= 0)
+        return x->found;
+    return journal_add(conn, a,
+                       &(struct journal){ .caller = x->s->caller,
+                                          .id = x->row.id,
+                                          .subscription_id = x->row.subscription_id,
+                                          .action = WRITE_ACTION,
+                                          .status = "Accepted",
+                                          .correlation_id = x->row.correlation_id,
+                                          .address = x->s->peer_text },
+                       err);
 }
 
 static struct json_object *caller_json(const struct submission *s)

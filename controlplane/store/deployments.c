@@ -9,7 +9,7 @@
 #include "controlplane/store/deployment_rows.h"
 #include "controlplane/store/statements.h"
 
-enum { GET, GET_LOCKED, GET_UID, LAST_GOOD, LIST, PRUNE, DROP, PUT, CANCEL, NOTIFY, ANSWER_PUT,
+enum { GET, GET_LOCKED, GET_UID, LAST_GOOD, LIST, PRUNE, COUNT, DROP, PUT, CANCEL, NOTIFY, ANSWER_PUT,
        ANSWER_GET, ANSWER_PRUNE };
 
 const struct pg_stmt deployment_statements[] = {
@@ -33,8 +33,12 @@ const struct pg_stmt deployment_statements[] = {
     [PRUNE] = { "deployment_prune",
                 "delete from deployments where uid in (select d.uid from deployments d "
                 "where d.scope_key = $1 and d.ended_at is not null "
-                "order by d.ended_at desc, d.uid offset $2)",
-                "text int8" },
+                "order by d.ended_at desc, d.uid offset $2) and not exists (select 1 from locks l "
+                "where l.tenant_id = $3 and (l.scope_key = '' or l.scope_key = $1 "
+                "or starts_with($1, l.scope_key || '/')))",
+                "text int8 uuid" },
+    [COUNT] = { "deployment_count",
+                "select count(*) from deployments where scope_key = $1", "text" },
     [DROP] = { "deployment_drop", "delete from deployments where uid = $1", "uuid" },
     [PUT] = { "deployment_put",
               "insert into deployments (uid, key, id, name, scope_key, tenant_id, "
@@ -180,11 +184,25 @@ static struct pg_arg json_arg(struct arena *a, const struct json_object *value)
     return value ? pg_text(json_print(a, value)) : pg_null();
 }
 
+static int make_room(struct pg_conn *conn, struct arena *a, const struct deployment *d,
+                     int64_t *ret_count, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &deployment_statements[PRUNE], NULL, err, pg_text(d->scope_key),
+               pg_int(DEPLOYMENT_HISTORY_KEEP), pg_text(d->tenant_id)) ||
+        PG_RUN(conn, a, &deployment_statements[COUNT], &r, err, pg_text(d->scope_key)))
+        return wrap(err, "prune deployments");
+    *ret_count = pg_get_int(r, 0, 0);
+    return 0;
+}
+
 int deployment_put(struct pg_conn *conn, struct arena *a, const struct deployment *d,
                    bool *ret_replaced, struct deployment **ret_active, struct error *err)
 {
     struct deployment *was = NULL;
     int found = deployment_get(conn, a, d->key, true, &was, err);
+    int64_t count = 0;
 
     *ret_replaced = found > 0;
     if (found < 0)
@@ -195,9 +213,10 @@ int deployment_put(struct pg_conn *conn, struct arena *a, const struct deploymen
     }
     if (found && PG_RUN(conn, a, &deployment_statements[DROP], NULL, err, pg_text(was->uid)))
         return wrap(err, "replace deployment");
-    if (PG_RUN(conn, a, &deployment_statements[PRUNE], NULL, err, pg_text(d->scope_key),
-               pg_int(DEPLOYMENT_HISTORY_KEEP)))
-        return wrap(err, "prune deployments");
+    if (make_room(conn, a, d, &count, err))
+        return -1;
+    if (count >= DEPLOYMENT_HISTORY_MAX)
+        return DEPLOYMENT_NO_ROOM;
     if (PG_RUN(conn, a, &deployment_statements[PUT], NULL, err, pg_text(d->uid), pg_text(d->key),
                pg_text(d->id), pg_text(d->name), pg_text(d->scope_key), pg_text(d->tenant_id),
                pg_text(d->subscription_id), pg_text(d->group_uid), pg_text(d->parent_uid),

@@ -65,9 +65,10 @@ MUST_CHECK int deployment_last_good(struct pg_conn *conn, struct arena *a, const
 MUST_CHECK int deployment_list(struct pg_conn *conn, struct arena *a, const char *scope_key,
                                const char *after_key, const char *state, int64_t limit,
                                struct deployment **ret, size_t *ret_count, struct error *err);
-/* In the place of an ended one of the same name; prunes the scope's history first. 1 done, 0 when
- * one of that name is active: *ret_active then tells which. *ret_replaced: there was one. Belongs
- * into a transaction. */
+#define DEPLOYMENT_NO_ROOM 2
+/* In the place of an ended one of the same name; prunes the scope's history first, unless a lock is
+ * in the way. 1 done, 0 when one of that name is active: *ret_active then tells which,
+ * DEPLOYMENT_NO_ROOM. *ret_replaced: there was one. Belongs into a transaction. */
 MUST_CHECK int deployment_put(struct pg_conn *conn, struct arena *a, const struct deployment *d,
                               bool *ret_replaced, struct deployment **ret_active,
                               struct error *err);

@@ -402,6 +402,55 @@ def test_cancel(instance, rg, group):
     assert error(rg.call("POST", "slow", what="/cancel"))["code"] == "DeploymentCannotBeCancelled"
 
 
+def fill_history(instance, scope, like, count):
+    """Rows as if `count` more deployments had been: copies of one, older than it."""
+    instance.sql("control", "insert into deployments (uid, key, id, name, scope_key, tenant_id, "
+                 "subscription_id, group_uid, operation_id, correlation_id, caller, mode, state, "
+                 "shown, accepted_at, ended_at) select gen_random_uuid(), key || '-' || n, "
+                 "id || '-' || n, name || '-' || n, scope_key, tenant_id, subscription_id, "
+                 "group_uid, gen_random_uuid(), correlation_id, caller, mode, state, shown, "
+                 "accepted_at - n * interval '1 minute', ended_at - n * interval '1 minute' "
+                 f"from deployments, generate_series(1, {count}) as n "
+                 f"where name = '{like}' and scope_key = lower('{scope}')")
+
+
+def names_of(instance, rg):
+    names, url = [], f"{rg.path}/"
+    while url:
+        page = instance.arm("GET", url, api=V if url.startswith("/") else None).json()
+        names += [d["name"] for d in page["value"]]
+        url = page.get("nextLink")
+    return names
+
+
+def test_history_is_pruned_unless_it_is_locked(instance, rg, group):
+    scope = instance.group_id(group)
+    rg.run(template([]), name="first")
+    fill_history(instance, scope, "first", 805)
+    rg.run(template([]), name="next")
+    left = names_of(instance, rg)
+    assert len(left) == 791 and "next" in left and "first" in left
+    assert "first-1" in left and "first-805" not in left
+    lock = f"{scope}/providers/Microsoft.Authorization/locks/keep"
+    assert instance.arm("PUT", lock, {"properties": {"level": "CanNotDelete"}},
+                        api="2020-05-01").status_code == 201
+    fill_history(instance, scope, "next", 9)
+    refused = rg.start("more", template([]))
+    assert refused.status_code == 409 and error(refused)["code"] == "DeploymentQuotaExceeded"
+    assert instance.arm("DELETE", lock, api="2020-05-01").status_code == 200
+    rg.run(template([]), name="more")
+
+
+def test_activity_log(instance, rg, group):
+    rg.run(template([]), name="logged")
+    assert rg.call("DELETE", "logged").status_code == 202
+    seen = instance.sql("control", "select operation_name, status, group_key from events where "
+                        f"resource_key = lower('{rg.path}/logged') order by at")
+    kind = "Microsoft.Resources/deployments"
+    assert seen == [[f"{kind}/write", "Accepted", group], [f"{kind}/write", "Succeeded", group],
+                    [f"{kind}/delete", "Succeeded", group]]
+
+
 def test_killed_control_plane_goes_on(own_instance):
     it = own_instance
     group = it.make_group()
