@@ -1,0 +1,30 @@
+"""The commands of docs/templates.md, in order, in one shell, against an instance; and that its table of
+the gallery is whole."""
+
+import os
+import re
+import shutil
+import subprocess
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+
+
+def text():
+    with open(os.path.join(ROOT, "docs", "templates.md"), encoding="utf-8") as f:
+        return f.read()
+
+
+def test_commands(instance, tmp_path):
+    blocks = re.findall(r"```sh\n(.*?)```", text(), re.S)
+    assert len(blocks) == 5  # the first is of the command that needs no server
+    shutil.copytree(os.path.join(ROOT, "templates", "gallery"), tmp_path / "templates" / "gallery")
+    done = subprocess.run(["bash", "-c", "set -euo pipefail\n" + "\n".join(blocks[1:])], text=True,
+                          cwd=tmp_path, env={**os.environ, **instance.env}, capture_output=True,
+                          timeout=180)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "/registries/stackdemo1\n" in done.stdout
+
+
+def test_gallery_is_whole():
+    told = set(re.findall(r"^\| `([a-z-]+\.json)` \|", text(), re.M))
+    assert told == set(os.listdir(os.path.join(ROOT, "templates", "gallery")))
