@@ -1,5 +1,6 @@
 /* The threads around the passes. A notification only shortens a worker's sleep; the sweep by
- * lease_next_due() is what makes sure that nothing is forgotten. */
+ * lease_next_due() is what makes sure that nothing is forgotten. Of the workers without work one
+ * watches the clock and the others stand by, so a row that falls due wakes one, not all. */
 #include "controlplane/reconcile/loop.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include "controlplane/store/vaults.h"
 
 #define SLEEP_MAX_MS 5000
+#define STAND_BY_MS 60000 /* only a safety net: whoever finds work calls one */
 #define RETRY_MS 1000 /* after the database failed */
 #define HEARTBEAT_MS (LEASE_MS / 4)
 #define TIDY_MS 2000
@@ -44,6 +46,8 @@ struct reconcile {
     pthread_mutex_t lock;
     pthread_cond_t wake; /* monotonic */
     size_t calls;        /* workers to be woken: each notification asks for one */
+    bool has_watcher;    /* a worker watches the clock */
+    bool is_outdated;    /* what it knows of it */
     bool is_stopping;
     bool is_quiet;       /* the workers have ended, or are given up on */
     int stop_fd;         /* readable when stopping */
@@ -108,6 +112,38 @@ static void doze(struct reconcile *r, bool is_worker, int64_t ms)
     (void)pthread_mutex_unlock(&r->lock);
 }
 
+/* Whether the watch is this worker's now. One that was called and found nothing makes the watcher
+ * look anew: what it was called for may be due later, and sooner than the watcher knows. */
+static bool take_watch(struct reconcile *r)
+{
+    bool is_ours;
+
+    (void)pthread_mutex_lock(&r->lock);
+    is_ours = !r->has_watcher;
+    r->has_watcher = true;
+    if (!is_ours) {
+        r->is_outdated = true;
+        (void)pthread_cond_broadcast(&r->wake);
+    }
+    (void)pthread_mutex_unlock(&r->lock);
+    return is_ours;
+}
+
+/* Sleeps until ms have passed or there is news, and leaves the watch. */
+static void watch_clock(struct reconcile *r, int64_t ms)
+{
+    struct timespec until = time_in(CLOCK_MONOTONIC, ms);
+
+    (void)pthread_mutex_lock(&r->lock);
+    while (!r->is_stopping && r->calls == 0 && !r->is_outdated)
+        if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
+            break;
+    if (r->calls > 0)
+        r->calls--;
+    r->has_watcher = r->is_outdated = false;
+    (void)pthread_mutex_unlock(&r->lock);
+}
+
 /* Sleeps for ms; false at once when the workers are quiet. */
 static bool rest(struct reconcile *r, int64_t ms)
 {
@@ -149,10 +185,13 @@ static bool turn(struct worker *w, struct arena *a, struct error *err)
         kick(r);
     if (rc != 0)
         return rc > 0;
-    if (pg_with(r->control->db, a, next_due, &due, err))
-        return false;
-    doze(r, true, due.ms > 0 ? due.ms : 1);
-    return true;
+    if (!take_watch(r)) {
+        doze(r, true, STAND_BY_MS);
+        return true;
+    }
+    rc = pg_with(r->control->db, a, next_due, &due, err);
+    watch_clock(r, rc ? 0 : due.ms > 0 ? due.ms : 1);
+    return rc == 0;
 }
 
 static void *work(void *ctx)
