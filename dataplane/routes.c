@@ -50,6 +50,9 @@ ROW(acr_get_row, REPOSITORY = ACT_METADATA_READ, .run = acr_repository_get);
 ROW(acr_patch_row, REPOSITORY = ACT_METADATA_WRITE, .run = acr_repository_patch);
 ROW(acr_delete_row, REPOSITORY = ACT_DELETE, .run = acr_repository_delete);
 
+ROW(registry_usage_row, .access = ACCESS_CATALOG, .actions = ACT_ALL, .run = acr_registry_usage);
+ROW(repository_usage_row, REPOSITORY = ACT_METADATA_READ, .run = acr_repository_usage);
+
 ROW(deleted_catalog_row, .access = ACCESS_DELETED_CATALOG, .actions = ACT_ALL,
     .run = acr_deleted_catalog);
 ROW(deleted_manifests_row, REPOSITORY = ACT_DELETED_READ, .run = acr_deleted_manifests);
@@ -137,6 +140,8 @@ static const struct http_route routes[] = {
     PLAIN("GET", "/acr/v1/{name*}/_manifests", acr_manifests_row),
     PLAIN("GET", "/acr/v1/{name*}/_manifests/{digest}", acr_manifest_get_row),
     BODY("PATCH", "/acr/v1/{name*}/_manifests/{digest}", acr_manifest_patch_row, CHANGE_MAX_BYTES),
+    PLAIN("GET", "/acr/v1/_usage", registry_usage_row),
+    PLAIN("GET", "/acr/v1/{name*}/_usage", repository_usage_row),
     PLAIN("GET", "/acr/v1/{name*}", acr_get_row),
     BODY("PATCH", "/acr/v1/{name*}", acr_patch_row, CHANGE_MAX_BYTES),
     PLAIN("DELETE", "/acr/v1/{name*}", acr_delete_row),

@@ -15,6 +15,10 @@ void acr_manifests(struct http_request *req);
 void acr_manifest_get(struct http_request *req);
 void acr_manifest_patch(struct http_request *req);
 
+/* usage_routes.c */
+void acr_registry_usage(struct http_request *req);
+void acr_repository_usage(struct http_request *req);
+
 /* deleted_routes.c */
 void acr_deleted_catalog(struct http_request *req);
 void acr_deleted_manifests(struct http_request *req);

@@ -8,12 +8,25 @@
 #include "dataplane/oci/errors.h"
 #include "dataplane/store/content.h"
 
-enum { SUM };
+enum { SUM, OF_REPOSITORY };
 
 const struct pg_stmt usage_statements[] = {
     [SUM] = { "usage_sum",
               "select coalesce(sum(bytes), 0)::bigint from registry_usage where registry_id = $1",
               "uuid" },
+    [OF_REPOSITORY] = { "usage_of_repository",
+                        "select coalesce(b.own, 0)::bigint, coalesce(b.shared, 0)::bigint, "
+                        "coalesce(m.bytes, 0)::bigint from repositories r cross join lateral "
+                        "(select count(*) as n, sum(octet_length(payload)) as bytes "
+                        "from manifests where repository_id = r.id) m cross join lateral "
+                        "(select count(*) as n, sum(b.size) filter (where not x.is_shared) as own, "
+                        "sum(b.size) filter (where x.is_shared) as shared "
+                        "from repository_blobs l join blobs b on b.id = l.blob_id "
+                        "cross join lateral (select exists (select from repository_blobs o "
+                        "where o.blob_id = l.blob_id and o.repository_id <> r.id) as is_shared) x "
+                        "where l.repository_id = r.id) b "
+                        "where r.registry_id = $1 and r.name = $2 and m.n + b.n > 0",
+                        "uuid text" },
     { 0 },
 };
 
@@ -140,6 +153,35 @@ static int read_work(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     struct read_job *job = ctx;
 
     return sum(job->s, conn, a, &job->bytes, err);
+}
+
+struct repository_job {
+    const struct store *s;
+    const char *repository;
+    struct pg_result *result;
+};
+
+static int repository_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct repository_job *job = ctx;
+
+    return PG_RUN(conn, a, &usage_statements[OF_REPOSITORY], &job->result, err,
+                  pg_text(job->s->registry_id), pg_text(job->repository));
+}
+
+int usage_of_repository(const struct store *s, struct arena *a, const char *repository,
+                        struct repository_usage *ret, struct error *err)
+{
+    struct repository_job job = { .s = s, .repository = repository };
+
+    if (pg_with(s->db, a, repository_work, &job, err) != 0)
+        return -1;
+    if (pg_rows(job.result) == 0)
+        return 0;
+    *ret = (struct repository_usage){ .unique_bytes = pg_get_int(job.result, 0, 0),
+                                      .shared_bytes = pg_get_int(job.result, 0, 1),
+                                      .manifest_bytes = pg_get_int(job.result, 0, 2) };
+    return 1;
 }
 
 int usage_read(const struct store *s, struct arena *a, int64_t *ret_bytes, struct error *err)

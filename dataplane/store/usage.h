@@ -37,6 +37,16 @@ MUST_CHECK int usage_claim(const struct store *s, struct pg_conn *conn, struct a
 void usage_settle(struct usage *u, const struct usage_claim *claim, bool is_committed);
 /* Content is gone, or may be: before anything is refused, it is counted anew. */
 void usage_note_less(struct usage *u);
+/* What one repository holds, of one moment. A blob counts once; it is shared when another
+ * repository has it too. */
+struct repository_usage {
+    int64_t unique_bytes;   /* of blobs that nobody else has */
+    int64_t shared_bytes;   /* of blobs that others have too */
+    int64_t manifest_bytes; /* of the manifests themselves */
+};
+/* 0 when there is no such repository, or it holds nothing. */
+MUST_CHECK int usage_of_repository(const struct store *s, struct arena *a, const char *repository,
+                                   struct repository_usage *ret, struct error *err);
 /* What the database counts. */
 MUST_CHECK int usage_read(const struct store *s, struct arena *a, int64_t *ret_bytes,
                           struct error *err);
