@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
+#include "common/base/str.h"
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
 #include "common/http/server.h"
@@ -21,6 +22,7 @@
 #define CODE_CHARS      64
 #define CHALLENGE_CHARS 43
 #define TEXT_MAX        2048
+#define ESCAPED_MAX     ((size_t)16 * 1024)
 
 static const char page_head[] =
     "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -99,6 +101,7 @@ static bool sign_in(struct http_request *req, const char *tenant_id, bool is_dev
 
 struct ask {
     const char *client_id, *redirect_uri, *state, *challenge, *nonce, *audience;
+    bool is_form_post;
     struct login_grant grant;
 };
 
@@ -110,10 +113,49 @@ static const char *query_one(struct http_request *req, const char *name)
     return count == 1 && values[0][0] && strlen(values[0]) <= TEXT_MAX ? values[0] : NULL;
 }
 
+/* Text of an attribute in double quotes. */
+static const char *escape(struct arena *a, const char *text)
+{
+    _cleanup_(str_done) struct str s = { 0 };
+
+    str_init(&s, ESCAPED_MAX);
+    for (; *text; text++) {
+        if (strchr("&<>\"'", *text))
+            str_printf(&s, "&#%d;", *text);
+        else
+            str_putc(&s, *text);
+    }
+    return str_copy(&s, a);
+}
+
+/* OAuth 2.0 Form Post Response Mode. The page runs no script, so a press of its button sends it. */
+static void post_back(struct http_request *req, const struct ask *q, const char *name,
+                      const char *value)
+{
+    struct arena *a = req->arena;
+    const char *state = q->state
+                            ? arena_printf(a,
+                                           "<input type=\"hidden\" name=\"state\" value=\"%s\">\n",
+                                           escape(a, q->state))
+                            : "";
+
+    reply_page(req, 200,
+               arena_printf(a,
+                            "<h1>Back to the application</h1>\n<form method=\"post\" action=\"%s\">\n"
+                            "<input type=\"hidden\" name=\"%s\" value=\"%s\">\n%s"
+                            "<button>Continue to the application</button>\n</form>\n",
+                            escape(a, q->redirect_uri), name, escape(a, value), state));
+}
+
 static void redirect(struct http_request *req, const struct ask *q, const char *name,
                      const char *value)
 {
     struct arena *a = req->arena;
+
+    if (q->is_form_post) {
+        post_back(req, q, name, value);
+        return;
+    }
     const char *url =
         arena_printf(a, "%s%c%s=%s", q->redirect_uri, strchr(q->redirect_uri, '?') ? '&' : '?',
                      name, text_percent_encode(a, value));
@@ -157,10 +199,11 @@ static const char *check_ask(struct http_request *req, struct ask *q)
 {
     const char *mode = query_one(req, "response_mode"), *scope = query_one(req, "scope");
     const char *method = query_one(req, "code_challenge_method");
+    q->is_form_post = text_eq(mode, "form_post");
     if (!text_eq(query_one(req, "response_type"), "code"))
         return "unsupported_response_type";
-    if ((mode && !text_eq(mode, "query")) || !text_eq(method, "S256") || !q->challenge ||
-        strlen(q->challenge) != CHALLENGE_CHARS)
+    if ((mode && !q->is_form_post && !text_eq(mode, "query")) || !text_eq(method, "S256") ||
+        !q->challenge || strlen(q->challenge) != CHALLENGE_CHARS)
         return "invalid_request";
     q->audience = scope ? login_scope_audience(req, scope) : NULL;
     return q->audience ? NULL : "invalid_scope";

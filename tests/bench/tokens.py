@@ -15,6 +15,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -28,19 +29,27 @@ from support.rawhttp import Plane, bearer_of, call
 API = "2025-11-01"
 SALT = "00112233445566778899aabbccddeeff"
 SCOPE = "repository:team/a:pull"
+BATCH = 100_000
 LUA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokens.lua")
+
+
+def batches(count):
+    """First and last number of each part: one statement has a minute."""
+    return [(n, min(n + BATCH - 1, count)) for n in range(1, count + 1, BATCH)]
 
 
 def fill(sql, registry, count, scope_map, prefix="device"):
     """`count` tokens with one password each, all the same one; its text is returned."""
     password = "password-of-every-device"
     digest = hashlib.sha256(bytes.fromhex(SALT) + password.encode()).hexdigest()
-    sql(f"""insert into credentials (registry_id, username, password_name, kind, hash, scope_map_id,
-        permissions) select '{registry}', '{prefix}-' || lpad(i::text, 8, '0'), 'token/password1', 'token',
-        '$sha256${SALT}${digest}', '{scope_map}', '[]' from generate_series(1, {count}) i;
-        insert into account_changes values ('{registry}', 99, 1)
-        on conflict (registry_id, slot) do update set count = account_changes.count + 1;
-        analyze credentials""")
+    for first, last in batches(count):
+        sql(f"""insert into credentials (registry_id, username, password_name, kind, hash, scope_map_id,
+            permissions) select '{registry}', '{prefix}-' || lpad(i::text, 8, '0'), 'token/password1',
+            'token', '$sha256${SALT}${digest}', '{scope_map}', '[]'
+            from generate_series({first}, {last}) i""")
+    sql(f"""insert into account_changes values ('{registry}', 99, 1)
+        on conflict (registry_id, slot) do update set count = account_changes.count + 1""")
+    sql("analyze credentials")
     return password
 
 
@@ -146,18 +155,22 @@ def fill_control(instance, registry, count, prefix):
     """The same tokens as the control database holds them; the trigger that counts one by one is replaced
     by its sum."""
     uid = Plane(instance, registry).uid
-    instance.sql("control", f"""begin; set local session_replication_role = replica;
-        insert into resources (uid, key, id, type_key, name, subscription_id, group_key, parent_uid, body,
-            state, observed_generation, not_before)
-        select gen_random_uuid(), lower(r.id || '/tokens/' || t.name), r.id || '/tokens/' || t.name,
-            'microsoft.containerregistry/registries/tokens', t.name, r.subscription_id, r.group_key, r.uid,
-            '{{"properties": {{"status": "enabled"}}}}', 'Succeeded', 1, now() + interval '1 day'
-        from resources r, (select '{prefix}-' || lpad(i::text, 8, '0') as name
-                           from generate_series(1, {count}) i) t where r.uid = '{uid}';
-        insert into resource_links select t.uid, m.uid from resources t, resources m
-        where t.parent_uid = '{uid}' and starts_with(t.name, '{prefix}-') and m.parent_uid = '{uid}'
-            and m.name = 'fleet' on conflict do nothing;
-        commit""")
+    for first, last in batches(count):
+        instance.sql("control", f"""begin; set local session_replication_role = replica;
+            with made as (insert into resources (uid, key, id, type_key, name, subscription_id, group_key,
+                parent_uid, body, state, observed_generation, not_before)
+                select gen_random_uuid(), lower(r.id || '/tokens/' || t.name), r.id || '/tokens/' || t.name,
+                    'microsoft.containerregistry/registries/tokens', t.name, r.subscription_id, r.group_key,
+                    r.uid, '{{"properties": {{"status": "enabled"}}}}', 'Succeeded', 1,
+                    now() + interval '1 day'
+                from resources r, (select '{prefix}-' || lpad(i::text, 8, '0') as name
+                                   from generate_series({first}, {last}) i) t where r.uid = '{uid}'
+                returning uid)
+            insert into resource_links select made.uid, m.uid from made, resources m
+            where m.parent_uid = '{uid}' and m.name = 'fleet';
+            commit""")
+    instance.sql("control", f"""update usage_counters set used = used + {count} where owner_uid = '{uid}'
+        and kind = 'microsoft.containerregistry/registries/tokens'""")
     instance.sql("control", "analyze resources")
 
 
@@ -231,8 +244,11 @@ def main():
     options = options.parse_args()
     if options.quick:
         options.tokens, options.all, options.rate, options.seconds = 2000, 6000, 50, 1
-    result = {"machine": platform.machine(), "processors": os.cpu_count(), "bearer": micro(),
-              "data_plane": data_plane(options), "installation": installation(options)}
+    result = {"machine": platform.machine(), "processors": os.cpu_count()}
+    for name, part in (("bearer", micro), ("data_plane", lambda: data_plane(options)),
+                       ("installation", lambda: installation(options))):
+        result[name] = part()
+        print(f"{name}: {json.dumps(result[name])}", file=sys.stderr, flush=True)
     d, i = result["data_plane"], result["installation"]
     rows = [
         ("bearer token seen before", f"{result['bearer']['seen_us']} µs", "≤ 2 µs"),

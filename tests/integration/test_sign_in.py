@@ -4,9 +4,11 @@ password, sign-in page with PKCE, device code and refresh token."""
 import base64
 import datetime
 import hashlib
+import html
 import http.server
 import json
 import os
+import re
 import ssl
 import subprocess
 import threading
@@ -346,6 +348,27 @@ def test_authorization_code(instance, user):
     assert done.status_code == 200, done.text
     assert claims(done.json()["id_token"])["nonce"] == "n1" and done.json()["refresh_token"]
     assert ask(instance, code=code, code_verifier=verifier, **redeem).status_code == 400
+
+
+def test_form_post(instance, user):
+    verifier, state = "f" * 64, "a\"><script>'&"
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode()
+    query = {"client_id": TOOL, "response_type": "code", "redirect_uri": "http://localhost:8400/",
+             "scope": scope(instance), "state": state, "response_mode": "form_post",
+             "code_challenge": challenge.rstrip("="), "code_challenge_method": "S256"}
+    url = endpoint(instance, "authorize")
+    page = instance.session.post(url, params=query, allow_redirects=False, data={
+        "username": user["userPrincipalName"], "password": PASSWORD})
+    assert page.status_code == 200 and "<script" not in page.text, page.text
+    assert 'method="post" action="http://localhost:8400/"' in page.text
+    fields = {m[1]: html.unescape(m[2]) for m in re.finditer(
+        r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text)}
+    assert fields["state"] == state and set(fields) == {"state", "code"}
+    done = ask(instance, code=fields["code"], code_verifier=verifier, grant_type="authorization_code",
+               redirect_uri=query["redirect_uri"])
+    assert done.status_code == 200, done.text
+    wrong = instance.session.get(url, params={**query, "response_type": "token"}, allow_redirects=False)
+    assert wrong.status_code == 200 and 'name="error" value="unsupported_response_type"' in wrong.text
 
 
 def test_a_disabled_person_is_out_at_once(instance, directory, user, group):
