@@ -18,6 +18,7 @@ from support.instance import Instance
 
 V = "2021-04-01"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("PORTOLAN_BUILD_DIR") or os.path.join(ROOT, "build", "release")
 ROUNDS = 5
 
 
@@ -77,8 +78,7 @@ def fleet(instance):
 
 
 def main():
-    subprocess.run([os.path.join(os.environ["PORTOLAN_BUILD_DIR"], "tests", "bench_templates")],
-                   check=True)
+    subprocess.run([os.path.join(BUILD, "tests", "bench_templates")], check=True)
     instance = Instance().up()
     try:
         single(instance)
