@@ -176,5 +176,7 @@ void plane_app(struct data_plane *plane, struct http_app *ret)
                               .missing = missing,
                               .fault = fault,
                               .done = done,
+                              /* The published SDKs encode a repository's slashes. */
+                              .takes_encoded_slashes = true,
                               .ctx = plane };
 }

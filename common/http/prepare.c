@@ -91,7 +91,8 @@ int http_prepare(struct http_exchange *ex, struct error *err)
     const char *host;
 
     read_peer(ex);
-    if (http_target_parse(req->arena, req->target, ex->uri_len, &target, err) < 0)
+    if (http_target_parse(req->arena, req->target, ex->uri_len,
+                          ex->server->app.takes_encoded_slashes, &target, err) < 0)
         return -1;
     req->path = target.path;
     req->query = target.query;

@@ -43,12 +43,12 @@ static int next_byte(const char **s, const char *end, bool *ret_is_escaped)
     return high * 16 + low;
 }
 
-static bool is_refused_byte(int byte, bool is_escaped)
+static bool is_refused_byte(int byte, bool is_escaped, bool takes_slashes)
 {
     if (byte < 0x20 || byte == 0x7f || byte == '\\')
         return true;
     if (is_escaped)
-        return byte == '/';
+        return byte == '/' && !takes_slashes;
     return byte == '#' || byte == ' ';
 }
 
@@ -57,8 +57,8 @@ static bool is_dot_segment(const char *segment, size_t len)
     return (len == 1 && segment[0] == '.') || (len == 2 && segment[0] == '.' && segment[1] == '.');
 }
 
-static int decode_path(char *out, const char *s, const char *end, size_t *ret_len,
-                       struct error *err)
+static int decode_path(char *out, const char *s, const char *end, bool takes_slashes,
+                       size_t *ret_len, struct error *err)
 {
     size_t n = 0, segment = 0;
 
@@ -68,7 +68,7 @@ static int decode_path(char *out, const char *s, const char *end, size_t *ret_le
 
         if (byte < 0)
             return fail(err, &E_INVALID, "The path of the request has a broken percent escape.");
-        if (is_refused_byte(byte, is_escaped))
+        if (is_refused_byte(byte, is_escaped, takes_slashes))
             return fail(err, &E_INVALID, "The path of the request has a character that is not "
                                          "allowed there.");
         if (byte != '/') {
@@ -109,8 +109,8 @@ static size_t scheme_length(const char *raw, size_t len)
     return 0;
 }
 
-int http_target_parse(struct arena *a, const char *raw, size_t len, struct http_target *ret,
-                      struct error *err)
+int http_target_parse(struct arena *a, const char *raw, size_t len, bool takes_slashes,
+                      struct http_target *ret, struct error *err)
 {
     struct http_target t = { .query = "" };
     const char *end = raw + len, *path = raw, *mark;
@@ -142,7 +142,7 @@ int http_target_parse(struct arena *a, const char *raw, size_t len, struct http_
     if (path == end) {
         decoded[0] = '/';
         path_len = 1;
-    } else if (decode_path(decoded, path, end, &path_len, err) < 0) {
+    } else if (decode_path(decoded, path, end, takes_slashes, &path_len, err) < 0) {
         return -1;
     }
     if (!text_is_utf8(decoded, path_len))

@@ -1,10 +1,12 @@
-"""skopeo, buildah and curl, unmodified, against a registry behind the edge."""
+"""skopeo, buildah, podman, containerd and curl, unmodified, against a registry behind the edge."""
 
 import filecmp
 import json
 import os
 import shutil
 import subprocess
+import tempfile
+import time
 
 import pytest
 
@@ -104,6 +106,90 @@ def test_buildah_builds_pushes_and_pulls(registry, run, certs, tmp_path):
     run(*root, "pull", "--cert-dir", certs, name)
     listed = json.loads(run(*root, "images", "--json"))
     assert any(name in (image.get("names") or []) for image in listed)
+
+
+@pytest.fixture
+def short_folder():
+    """podman takes no path of more than 50 characters for its run-time state."""
+    folder = tempfile.mkdtemp(prefix="pp-", dir="/tmp")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.skipif(shutil.which("podman") is None, reason="podman is not installed")
+def test_podman_pushes_pulls_and_makes_an_index(registry, run, certs, image, tmp_path,
+                                                short_folder):
+    """Push, pull, copy to another repository, a manifest list, and removal of what is local."""
+    layout, digest = image
+    podman = ["podman", "--root", str(tmp_path / "store"), "--runroot", short_folder,
+              "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
+    run(*podman, "login", "--cert-dir", certs, "-u", registry.name, "--password-stdin",
+        registry.host, stdin=registry.password)
+    source = run(*podman, "pull", "-q", f"oci:{layout}:v1").strip()
+    name = f"{registry.host}/by/podman"
+    run(*podman, "push", "--cert-dir", certs, source, f"{name}:1")
+    run(*podman, "push", "--cert-dir", certs, "--format", "v2s2", source, f"{name}:docker")
+    run(*podman, "push", "--cert-dir", certs, source, f"{registry.host}/by/podman-copy:1")
+    run(*podman, "rmi", "--all", "--force")
+    assert run(*podman, "pull", "-q", "--cert-dir", certs, f"{name}:1").strip() == source
+    run(*podman, "manifest", "create", "both")
+    for tag in ("1", "docker"):
+        run(*podman, "manifest", "add", "--cert-dir", certs, "both", f"docker://{name}:{tag}")
+    run(*podman, "manifest", "push", "--cert-dir", certs, "--all", "both", f"docker://{name}:both")
+    shown = registry.call("GET", "/v2/by/podman/manifests/both").json()
+    assert len(shown["manifests"]) == 2
+    assert registry.call("GET", "/acr/v1/by/podman/_manifests?orderby=timedesc&n=1") \
+        .json()["manifests"][0]["references"]
+
+
+@pytest.fixture
+def containerd(tmp_path):
+    if shutil.which("containerd") is None or shutil.which("ctr") is None:
+        pytest.skip("containerd is not installed")
+    if os.getuid() != 0:
+        pytest.skip("containerd needs root")
+    base = str(tmp_path / "c")
+    with open(tmp_path / "config.toml", "w") as config:
+        config.write(f'version = 2\nroot = "{base}/root"\nstate = "{base}/state"\n'
+                     'disabled_plugins = ["io.containerd.grpc.v1.cri", '
+                     '"io.containerd.internal.v1.opt"]\n'
+                     f'[grpc]\n address = "{base}/sock"\n[ttrpc]\n address = "{base}/ttrpc"\n')
+    with open(tmp_path / "containerd.log", "w") as log:
+        daemon = subprocess.Popen(["containerd", "--config", str(tmp_path / "config.toml")],
+                                  stdout=log, stderr=log)
+    try:
+        for _ in range(300):
+            if subprocess.run(["ctr", "-a", f"{base}/sock", "version"],
+                              capture_output=True).returncode == 0:
+                break
+            assert daemon.poll() is None, (tmp_path / "containerd.log").read_text()[-3000:]
+            time.sleep(0.1)
+        yield f"{base}/sock"
+    finally:
+        daemon.terminate()
+        daemon.wait(timeout=30)
+
+
+def test_containerd_fetches_and_pushes(instance, registry, run, certs, image, containerd):
+    layout, digest = image
+    run("skopeo", "copy", "--dest-cert-dir", certs, "--dest-creds",
+        f"{registry.name}:{registry.password}", f"oci:{layout}:v1",
+        f"docker://{registry.host}/by/ctr:v1")
+    ctr = ["ctr", "-a", containerd]
+    who = ["--user", f"{registry.name}:{registry.password}", "--tlscacert", instance.ca]
+    name = f"{registry.host}/by/ctr:v1"
+    run(*ctr, "content", "fetch", *who, name)
+    assert digest in run(*ctr, "images", "ls")
+    held = run(*ctr, "content", "ls", "-q").split()
+    with open(f"{layout}/blobs/sha256/{digest[7:]}") as f:
+        manifest = json.load(f)
+    assert {manifest["config"]["digest"], *(x["digest"] for x in manifest["layers"])} <= set(held)
+    # To another repository, and the same again: what is there is not sent a second time.
+    for copy in (f"{registry.host}/by/ctr-copy:v1", f"{registry.host}/by/ctr-copy:v2"):
+        run(*ctr, "images", "tag", name, copy)
+        run(*ctr, "images", "push", *who, copy)
+    assert registry.call("GET", "/v2/by/ctr-copy/manifests/v2").headers["Docker-Content-Digest"] == \
+        digest
 
 
 def test_curl_from_challenge_to_bytes(instance, registry, run):

@@ -154,7 +154,7 @@ static void test_targets(void **state)
     for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
         struct http_target t = { 0 };
         struct error err;
-        int rc = http_target_parse(a, targets[i].raw, targets[i].len, &t, &err);
+        int rc = http_target_parse(a, targets[i].raw, targets[i].len, false, &t, &err);
 
         if (!targets[i].path) {
             if (rc == 0)
@@ -174,6 +174,31 @@ static void test_targets(void **state)
     arena_free(a);
 }
 
+/* Where they are taken, encoded slashes are slashes before any check. */
+static void test_encoded_slashes(void **state)
+{
+    static const struct {
+        const char *raw, *path;
+    } cases[] = {
+        { "/a%2fb%2Fc", "/a/b/c" }, { "/a%2f/b", "/a/b" },    { "/%2f%2fa", "/a" },
+        { "/a%2f", "/a/" },         { "/a%252fb", "/a%2fb" }, { "/a%2f..%2fb", NULL },
+        { "/a%2f%2e", NULL },       { "/a/..%2fb", NULL },    { "/a%5c..%2fb", NULL },
+    };
+    struct arena *a = arena_new();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct http_target t = { 0 };
+        struct error err;
+        int rc = http_target_parse(a, cases[i].raw, strlen(cases[i].raw), true, &t, &err);
+
+        assert_int_equal(rc, cases[i].path ? 0 : -1);
+        if (cases[i].path)
+            assert_string_equal(t.path, cases[i].path);
+    }
+    arena_free(a);
+}
+
 static void test_length(void **state)
 {
     struct arena *a = arena_new();
@@ -184,9 +209,9 @@ static void test_length(void **state)
     (void)state;
     memset(raw, 'a', sizeof raw);
     raw[0] = '/';
-    assert_int_equal(http_target_parse(a, raw, HTTP_TARGET_MAX, &t, &err), 0);
+    assert_int_equal(http_target_parse(a, raw, HTTP_TARGET_MAX, false, &t, &err), 0);
     assert_int_equal(strlen(t.path), HTTP_TARGET_MAX);
-    assert_int_equal(http_target_parse(a, raw, HTTP_TARGET_MAX + 1, &t, &err), -1);
+    assert_int_equal(http_target_parse(a, raw, HTTP_TARGET_MAX + 1, false, &t, &err), -1);
     arena_free(a);
 }
 
@@ -195,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_encoded_slashes),
         cmocka_unit_test(test_length),
     };
 
