@@ -9,9 +9,8 @@
 #include "common/json/json.h"
 
 #include "controlplane/api/etag.h"
-#include "controlplane/control.h"
 #include "controlplane/store/resources.h"
-#include "controlplane/types/type.h"
+#include "controlplane/types/shared.h"
 
 /* sku opens the object, everything else follows the envelope: the order clients print. */
 static void copy_rows(const struct resource_type *type, const char *api_version,
@@ -30,19 +29,6 @@ static void copy_rows(const struct resource_type *type, const char *api_version,
     }
 }
 
-/* The principal is the database's to make and remove (follow_system_identity()). */
-static void show_identity(const struct resource_type *type, const struct control *control,
-                          const struct resource *r, struct json_object *shown)
-{
-    const char *kind = json_text(shown, "identity.type");
-
-    if (!kind || !strcasestr(kind, "SystemAssigned") ||
-        !fields_find(type->fields, "identity.principalId"))
-        return;
-    json_put_at(shown, "identity.principalId", json_new_text(r->uid));
-    json_put_at(shown, "identity.tenantId", json_new_text(control->tenant_id));
-}
-
 struct json_object *resource_encode(struct arena *a, struct control *control,
                                     const struct resource_type *type, const char *api_version,
                                     struct resource *r)
@@ -56,7 +42,7 @@ struct json_object *resource_encode(struct arena *a, struct control *control,
         json_merge_patch(shown, r->projected);
     fields_default(type->fields, shown);
     json_put_at(shown, "properties.provisioningState", json_new_text(state_name(r->state)));
-    show_identity(type, control, r, shown);
+    show_identity(control, r, shown);
     if (type->show)
         type->show(a, control, r, shown);
     fields_strip(type->fields, shown, FIELD_SECRET);

@@ -32,6 +32,7 @@ const struct error_code E_CLASSIC_SKU = { "ClassicSkuDeprecated", 400 };
 const struct error_code E_BAD_REQUEST = { "BadRequest", 400 };
 const struct error_code E_NO_PRIVATE_ACCESS = { "DisablingPublicNetworkAccessNotSupported", 400 };
 const struct error_code E_NO_DATA_ENDPOINT = { "DataEndpointNotSupported", 400 };
+const struct error_code E_BAD_IDENTITY = { "FailedIdentityOperation", 400 };
 const struct error_code E_NO_CREDENTIALS = { "UnAuthorizedForCredentialOperations", 400 };
 const struct error_code E_NAME_IN_USE = { "RegistryNameAlreadyInUse", 409 };
 const struct error_code E_GROUP_BEING_DELETED = { "ResourceGroupBeingDeleted", 409 };

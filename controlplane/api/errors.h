@@ -39,6 +39,7 @@ extern const struct error_code E_CLASSIC_SKU;            /* ClassicSkuDeprecated
 extern const struct error_code E_BAD_REQUEST;            /* BadRequest */
 extern const struct error_code E_NO_PRIVATE_ACCESS;      /* DisablingPublicNetworkAccessNotSupported */
 extern const struct error_code E_NO_DATA_ENDPOINT;       /* DataEndpointNotSupported */
+extern const struct error_code E_BAD_IDENTITY;           /* FailedIdentityOperation */
 extern const struct error_code E_NO_CREDENTIALS;         /* UnAuthorizedForCredentialOperations */
 /* What is in its way. */
 extern const struct error_code E_NAME_IN_USE;            /* RegistryNameAlreadyInUse 409 */

@@ -12,6 +12,7 @@
 #include "common/json/json.h"
 #include "common/pg/pg.h"
 
+#include "controlplane/api/attached.h"
 #include "controlplane/api/body.h"
 #include "controlplane/api/encode.h"
 #include "controlplane/api/errors.h"
@@ -199,6 +200,8 @@ static enum stage_result decode_write(struct call *c, bool is_patch, struct erro
     change.parent_sku = c->parent_sku;
     change.request = body.members;
     if (body_desired(c->arena, &change, &desired, &c->decoded, err))
+        return STAGE_FAILED;
+    if (attached_settle(c, desired, err))
         return STAGE_FAILED;
     c->row = make_row(c, location);
     c->row->body = desired;

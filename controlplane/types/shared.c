@@ -5,9 +5,11 @@
 
 #include "common/base/arena.h"
 #include "common/base/text.h"
+#include "common/crypto/digest.h"
 #include "common/json/json.h"
 
 #include "controlplane/api/errors.h"
+#include "controlplane/control.h"
 #include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/rows.h"
@@ -32,6 +34,28 @@ void show_created(struct arena *a, struct control *control, const struct resourc
 {
     (void)control;
     json_put_at(shown, "properties.creationDate", json_new_text(created_at(a, resource)));
+}
+
+char *identity_client_id(struct arena *a, const char *uid)
+{
+    const char *seed = arena_printf(a, "client/%s", uid);
+    char hex[2 * SHA512_LEN + 1];
+    struct digest d;
+
+    digest_of(DIGEST_SHA256, seed, strlen(seed), &d);
+    digest_hex(&d, hex);
+    return arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+}
+
+void show_identity(const struct control *control, const struct resource *resource,
+                   struct json_object *shown)
+{
+    const char *kind = json_text(shown, "identity.type");
+
+    if (!kind || !text_starts(kind, identity_kinds[0]))
+        return;
+    json_put_at(shown, "identity.principalId", json_new_text(resource->uid));
+    json_put_at(shown, "identity.tenantId", json_new_text(control->tenant_id));
 }
 
 char *type_key(struct arena *a, const struct resource_type *type)
@@ -75,6 +99,7 @@ void answer_details(struct action_run *run, const struct resource_type *type)
     if (r->status)
         json_merge_patch(out, r->status);
     fields_default(type->fields, out);
+    show_identity(run->control, r, out);
     json_put_at(out, "properties.provisioningState", json_new_text(state_name(r->state)));
     json_set_text(out, "id", r->id);
     json_set_text(out, "name", r->name);

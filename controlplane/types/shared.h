@@ -16,6 +16,12 @@ MUST_CHECK int sibling_hold(const struct admission *admission, const char *targe
                             struct error *err);
 /* "microsoft.containerregistry/registries/tokens" */
 char *type_key(struct arena *a, const struct resource_type *type);
+/* The client id of a managed identity, as the database's triggers make it from its resource's uid,
+ * which is the principal's own id. */
+char *identity_client_id(struct arena *a, const char *uid);
+/* The ids of a system-assigned identity, where `shown` says that there is one. */
+void show_identity(const struct control *control, const struct resource *resource,
+                   struct json_object *shown);
 /* The whole resource, secrets included, as listDetails answers it. */
 void answer_details(struct action_run *run, const struct resource_type *type);
 /* The number of the parent's children of a type, inside the admission's transaction. */

@@ -3,12 +3,11 @@
  * deleting one leaves an identity behind. The principal's id is the resource's uid. */
 #include "controlplane/types/user_assigned_identity.h"
 
-#include "common/base/arena.h"
-#include "common/crypto/digest.h"
 #include "common/json/json.h"
 
 #include "controlplane/control.h"
 #include "controlplane/store/resources.h"
+#include "controlplane/types/shared.h"
 
 struct user_assigned_identity {
     char *isolation_scope;
@@ -48,24 +47,12 @@ static const struct field fields[] = {
     { 0 },
 };
 
-/* As follow_identity() makes it. */
-static const char *client_id(struct arena *a, const char *uid)
-{
-    const char *seed = arena_printf(a, "client/%s", uid);
-    char hex[2 * SHA512_LEN + 1];
-    struct digest d;
-
-    digest_of(DIGEST_SHA256, seed, strlen(seed), &d);
-    digest_hex(&d, hex);
-    return arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
-}
-
 static void show(struct arena *a, struct control *control, const struct resource *r,
                  struct json_object *shown)
 {
     json_put_at(shown, "properties.tenantId", json_new_text(control->tenant_id));
     json_put_at(shown, "properties.principalId", json_new_text(r->uid));
-    json_put_at(shown, "properties.clientId", json_new_text(client_id(a, r->uid)));
+    json_put_at(shown, "properties.clientId", json_new_text(identity_client_id(a, r->uid)));
 }
 
 const struct resource_type user_assigned_identity_type = {
