@@ -15,7 +15,7 @@
 #include "controlplane/types/user_assigned_identity.h"
 
 #define MEMBER "identity.userAssignedIdentities"
-#define ASSIGN "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
+#define ASSIGN "Microsoft.ManagedIdentity/userAssignedIdentities/*/assign/action"
 
 struct attaching {
     struct call *c;
