@@ -141,3 +141,25 @@ def test_sdk_keys(sdk):
     client.begin_recover_deleted_key("pen").wait()
     client.begin_delete_key("pen").wait()
     client.purge_deleted_key("pen")
+
+
+def test_tags(az, instance, group):
+    scope = instance.group_id(group)
+    az("tag", "create", "--resource-id", scope, "--tags", "a=1", "b=2")
+    az("tag", "update", "--resource-id", scope, "--operation", "Merge", "--tags", "b=3")
+    assert az("tag", "list", "--resource-id", scope)["properties"]["tags"] == {"a": "1", "b": "3"}
+    assert az("group", "show", "-n", group)["tags"] == {"a": "1", "b": "3"}
+    az("tag", "delete", "--resource-id", scope, "--yes")
+    name = f"n{uuid.uuid4().hex[:8]}"
+    az("tag", "create", "-n", name)
+    az("tag", "add-value", "-n", name, "--value", "v")
+    assert name in [x["tagName"] for x in az("tag", "list")]
+    az("tag", "remove-value", "-n", name, "--value", "v")
+    az("tag", "delete", "-n", name, "--yes")
+
+
+def test_move(az, instance, group):
+    target = instance.make_group()
+    made = az("identity", "create", "-g", group, "-n", "moved")
+    az("resource", "move", "--destination-group", target, "--ids", made["id"])
+    assert az("identity", "show", "-g", target, "-n", "moved")["principalId"] == made["principalId"]
