@@ -72,21 +72,34 @@ static const char *find_provider(struct call *c, const char *name, struct error 
     return NULL;
 }
 
+/* Where resources of a type can be. */
+enum places { PLACES_NONE, PLACES_REGIONS, PLACES_GLOBAL };
+
+static enum places places_of(const struct resource_type *t)
+{
+    if (!t->is_tracked)
+        return PLACES_NONE;
+    return t->is_global ? PLACES_GLOBAL : PLACES_REGIONS;
+}
+
 static void add_type(struct call *c, struct json_object *list, const char *name,
-                     const char *const *versions, bool has_locations)
+                     const char *const *versions, enum places places)
 {
     struct json_object *entry = json_new_object();
     struct json_object *locations = json_new_array();
     struct json_object *list_of_versions = json_new_array();
 
-    for (const struct region *r = c->control->regions; has_locations && r && r->name; r++)
+    for (const struct region *r = c->control->regions;
+         places == PLACES_REGIONS && r && r->name; r++)
         json_add_text(locations, r->display_name);
+    if (places == PLACES_GLOBAL)
+        json_add_text(locations, "global");
     for (; *versions; versions++)
         json_add_text(list_of_versions, *versions);
     json_set_text(entry, "resourceType", name);
     json_set(entry, "locations", locations);
     json_set(entry, "apiVersions", list_of_versions);
-    json_set_text(entry, "capabilities", has_locations ? "SupportsTags, SupportsLocation" : "None");
+    json_set_text(entry, "capabilities", places ? "SupportsTags, SupportsLocation" : "None");
     json_add(list, entry);
 }
 
@@ -101,16 +114,16 @@ static struct json_object *types_of(struct call *c, const char *provider)
         if (!text_eq(provider_of(c->arena, *t), provider))
             continue;
         versions = (*t)->api_versions;
-        add_type(c, list, name, versions, (*t)->is_tracked);
+        add_type(c, list, name, versions, places_of(*t));
         for (const struct action *x = (*t)->actions; x && x->name; x++)
             add_type(c, list,
                      x->is_on_subscription ? x->name
                                            : arena_printf(c->arena, "%s/%s", name, x->name),
-                     versions, false);
+                     versions, PLACES_NONE);
     }
     for (size_t i = 0; i < ARRAY_LEN(plain_types); i++) {
         if (text_eq(plain_types[i].provider, provider))
-            add_type(c, list, plain_types[i].type, versions, false);
+            add_type(c, list, plain_types[i].type, versions, PLACES_NONE);
     }
     return list;
 }

@@ -9,7 +9,7 @@
 
 #include "controlplane/store/statements.h"
 
-enum { INSERT, UPDATE, DELETE_ONE, DELETE_GROUP, DROP_PLAIN, DELETE_BELOW, REMOVE, TOUCH, NOTIFY };
+enum { INSERT, UPDATE, DELETE_ONE, DELETE_GROUP, DROP_PLAIN, DELETE_BELOW, REMOVE_LEAVES, REMOVE, TOUCH, NOTIFY };
 
 /* A settled row is observed again soon, an unsettled one at once: not_before is the only clock. A
  * new generation starts with a clean slate of attempts. */
@@ -52,11 +52,14 @@ const struct pg_stmt resources_write_statements[] = {
                        " from unnest($2::text[], $3::text[]) as t (old, new) "
                        "where r.parent_uid = $1 and r.state = t.old",
                        "uuid text[] text[]" },
-    [REMOVE] = { "resource_remove",
-                 "with recursive tree (uid) as (select $1::uuid union all select r.uid "
-                 "from resources r join tree t on r.parent_uid = t.uid) "
-                 "delete from resources where uid in (select uid from tree)",
-                 "uuid" },
+    [REMOVE_LEAVES] = { "resource_remove_leaves",
+                        "with recursive tree (uid) as (select r.uid from resources r "
+                        "where r.parent_uid = $1 union all select r.uid "
+                        "from resources r join tree t on r.parent_uid = t.uid) "
+                        "delete from resources d where uid in (select uid from tree) "
+                        "and not exists (select 1 from resources c where c.parent_uid = d.uid)",
+                        "uuid" },
+    [REMOVE] = { "resource_remove", "delete from resources where uid = $1", "uuid" },
     [TOUCH] = { "resource_touch",
                 "update resources set generation = generation + 1, " DUE
                 " where uid = $1 and state <> 'Deleting'",
@@ -169,8 +172,16 @@ int resource_start_delete_below(struct pg_conn *conn, struct arena *a, const cha
     return 0;
 }
 
+/* Children in statements of their own: their parent's counters, which follow them, need it there. */
 int resource_remove(struct pg_conn *conn, struct arena *a, const char *uid, struct error *err)
 {
+    struct pg_result *leaves = NULL;
+
+    do {
+        if (PG_RUN(conn, a, &resources_write_statements[REMOVE_LEAVES], &leaves, err,
+                   pg_text(uid)))
+            return wrap(err, "remove what is below a resource");
+    } while (pg_affected(leaves) > 0);
     if (PG_RUN(conn, a, &resources_write_statements[REMOVE], NULL, err, pg_text(uid)))
         return wrap(err, "remove resource");
     return 0;

@@ -135,16 +135,20 @@ static int check_static(const struct taking *t, const char *text, struct error *
     return 0;
 }
 
-/* The lowest one that is free. */
+/* The lowest one that is free; those taken come in order. */
 static int find_free(const struct taking *t, const char **ret, struct error *err)
 {
     uint32_t last = prefix_last(&t->range) - RESERVED_LAST;
+    uint32_t x = prefix_first(&t->range) + RESERVED_FIRST, taken = 0;
     char text[PREFIX_TEXT_MAX];
 
-    for (uint32_t x = prefix_first(&t->range) + RESERVED_FIRST; x <= last; x++) {
+    for (size_t i = 0; i < t->taken_count && x <= last; i++) {
+        if (ipv4_parse(t->taken[i], &taken) && taken > x)
+            break;
+        x += taken == x ? 1 : 0;
+    }
+    if (x <= last) {
         ipv4_text(x, text);
-        if (is_taken(t, text))
-            continue;
         *ret = arena_strdup(t->ad->arena, text);
         return 0;
     }

@@ -1,11 +1,14 @@
 """Virtual networks, private endpoints and private DNS zones as resources: what they show, what they
 refuse, and how a registry and its private endpoints keep in step."""
 
+import random
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.instance import API, GROUPS_API
+from support.directory import Directory, assign
+from support.instance import GROUPS_API, eventually
 from support.networks import NETWORK_API, Networks, addresses_of, state_of
 
 pytestmark = pytest.mark.sanitized
@@ -539,3 +542,105 @@ def test_a_group_goes_with_all_its_networks(instance, premium):
     assert connections(premium) == []
     assert instance.sql("control", "select 1 from resources where group_key = lower('"
                         f"{net.group}') and type_key like 'microsoft.network/%'") == []
+
+
+def role(instance, name, *actions):
+    """The id of a custom role with these actions."""
+    guid = str(uuid.uuid4())
+    path = f"/subscriptions/{instance.subscription}/providers/Microsoft.Authorization"
+    reply = instance.arm("PUT", f"{path}/roleDefinitions/{guid}", {"properties": {
+        "roleName": f"{name} {guid[:8]}", "description": "d", "type": "CustomRole",
+        "permissions": [{"actions": list(actions), "notActions": []}],
+        "assignableScopes": [f"/subscriptions/{instance.subscription}"]}}, api="2022-04-01")
+    assert reply.status_code == 201, reply.text
+    return guid
+
+
+def test_whose_registry_it_is_decides_about_approval(instance, net, premium):
+    directory = Directory(instance)
+    app = directory.application()
+    net.network("vn", subnets={"open": "10.0.0.0/24", "closed": "10.0.1.0/24"})
+    endpoints = role(instance, "endpoints", "Microsoft.Network/privateEndpoints/*")
+    join = role(instance, "join", "Microsoft.Network/virtualNetworks/subnets/join/action")
+    assign(instance, app.object_id, endpoints, instance.group_id(net.group))
+    assign(instance, app.object_id, join, net.subnet_id("vn", "open"))
+
+    def create(name, subnet):
+        return net.call("PUT", f"privateEndpoints/{name}", {
+            "location": "eastus",
+            "properties": net.endpoint_body(premium.id, net.subnet_id("vn", subnet))},
+            token=app.token())
+    reply = create("closed", "closed")
+    assert reply.status_code == 403, reply.text
+    assert reply.json()["error"]["code"] == "LinkedAuthorizationFailed"
+    assert connections(premium) == []
+    reply = create("waits", "open")
+    assert reply.status_code == 201, reply.text
+    assert state_of(reply.json()) == "Pending"
+    approve = role(instance, "approve", "Microsoft.ContainerRegistry/registries/"
+                   "privateEndpointConnectionsApproval/action")
+    assign(instance, app.object_id, approve, premium.id)
+    eventually(lambda: state_of(create(f"own{uuid.uuid4().hex[:6]}", "open").json()) == "Approved")
+    for endpoint in net.list("privateEndpoints"):
+        net.delete(f"privateEndpoints/{endpoint['name']}")
+    assert connections(premium) == []
+
+
+def test_locks_hold_networks(instance, net):
+    net.network("vn")
+    lock = f"{net.id('virtualNetworks/vn')}/providers/Microsoft.Authorization/locks/keep"
+    reply = instance.arm("PUT", lock, {"properties": {"level": "CanNotDelete"}}, api="2020-05-01")
+    assert reply.status_code == 201, reply.text
+    for path in ("virtualNetworks/vn", "virtualNetworks/vn/subnets/apps"):
+        assert net.refused(path, method="DELETE")["code"] == "ScopeLocked", path
+    net.put("virtualNetworks/vn/subnets/more", {"addressPrefix": "10.0.1.0/24"}, location=None)
+    instance.arm("DELETE", lock, api="2020-05-01")
+    net.delete("virtualNetworks/vn")
+
+
+def test_providers_tell_of_networks(instance):
+    told = instance.arm("GET", f"/subscriptions/{instance.subscription}/providers/"
+                        "Microsoft.Network", api="2021-04-01").json()
+    types = {t["resourceType"]: t for t in told["resourceTypes"]}
+    assert "eastus" in [x.lower().replace(" ", "") for x in types["privateEndpoints"]["locations"]]
+    assert types["privateDnsZones"]["locations"] == ["global"]
+    assert NETWORK_API in types["virtualNetworks"]["apiVersions"]
+
+
+def test_states_of_many_endpoints_agree(instance, net):
+    """Endpoints come, go, are approved and rejected at once; both sides agree in the end."""
+    registry = instance.make_registry(net.group, sku="Premium")
+    net.network("vn", subnets={"apps": "10.0.0.0/24"})
+    chance = random.Random(11)
+    plans = [[chance.choice(("put", "delete", "Approved", "Rejected")) for _ in range(6)]
+             for _ in range(8)]
+
+    def live(i):
+        body = net.endpoint_body(registry.id, net.subnet_id("vn", "apps"), manual=i % 2 == 0)
+        for step in plans[i]:
+            if step == "put":
+                reply = net.call("PUT", f"privateEndpoints/pe{i}",
+                                 {"location": "eastus", "properties": body})
+            elif step == "delete":
+                reply = net.call("DELETE", f"privateEndpoints/pe{i}")
+            else:
+                mine = [c for c in connections(registry) if c["name"].startswith(f"pe{i}.")]
+                if not mine:
+                    continue
+                reply = instance.arm("PUT", mine[0]["id"], {"properties": {
+                    "privateLinkServiceConnectionState": {"status": step}}})
+            assert reply.status_code < 300, (step, reply.text)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(live, range(8)))
+    wanted = {i for i in range(8)
+              if "put" in plans[i] and "delete" not in
+              plans[i][len(plans[i]) - 1 - plans[i][::-1].index("put"):]}
+    endpoints = {e["name"]: state_of(e) for e in net.list("privateEndpoints")}
+    assert set(endpoints) == {f"pe{i}" for i in wanted}
+    rows = {c["name"].split(".")[0]: c["properties"]["privateLinkServiceConnectionState"]["status"]
+            for c in connections(registry)}
+    assert rows == endpoints
+    listed = shown(registry)["privateEndpointConnections"]
+    assert sorted(c["name"] for c in listed) == sorted(c["name"] for c in connections(registry))
+    taken = [a for e in net.list("privateEndpoints") for a in addresses_of(e).values()]
+    assert len(taken) == 2 * len(wanted) == len(set(taken))
