@@ -57,7 +57,7 @@ static const struct setting settings_table[] = {
     NUMBER("collect-delay", collect_delay_s, "86400", 0, 31536000,
            "Seconds before unused content is removed."),
     NUMBER("walk-delay", walk_delay_s, "20", 0, 86400,
-           "Seconds after start before stored files are compared with the database."),
+           "Seconds after start, at least, before stored files are compared with the database."),
     NUMBER("walk-interval", walk_interval_s, "86400", 1, 31536000,
            "Seconds between such comparisons."),
     NUMBER("scrub-interval", scrub_interval_s, "604800", 0, 31536000,

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
+#include "common/crypto/digest.h"
 #include "dataplane/store/cache.h"
 #include "dataplane/store/content.h"
 #include "dataplane/store/upkeep.h"
@@ -16,6 +17,7 @@
 #define STEP_MS        20 /* of walking */
 #define PAUSE_MS       400
 #define RETRY_MS       30000
+#define SPREAD         9    /* the first walk comes after one to ten times its delay */
 #define PER_BLOB_BYTES 4096 /* what a small blob costs beside its bytes */
 
 struct upkeep {
@@ -28,13 +30,23 @@ struct upkeep {
     bool is_scrubbing;
 };
 
+/* Many processes start at once after their machine did: they spread out. */
+static int64_t some_of(int64_t ms)
+{
+    uint32_t noise;
+
+    random_bytes(&noise, sizeof(noise));
+    return (int64_t)(noise % (uint64_t)(ms + 1));
+}
+
 struct upkeep *upkeep_new(const struct upkeep_config *config)
 {
     struct upkeep *u = calloc(1, sizeof(*u));
     if (!u)
         abort();
     u->config = *config;
-    u->walk_ms = u->scrub_ms = clock_mono_ms() + config->walk_delay_ms;
+    u->walk_ms = u->scrub_ms =
+        clock_mono_ms() + config->walk_delay_ms + some_of(SPREAD * config->walk_delay_ms);
     if (config->scrub_interval_ms == 0)
         u->scrub_ms = INT64_MAX;
     return u;
@@ -83,7 +95,7 @@ static int walk(struct upkeep *u, struct arena *a, int64_t now_ms, struct error 
     say("aside_removed", "count", u->aside);
     u->orphans = u->aside = 0;
     u->part = 0;
-    u->walk_ms = now_ms + u->config.walk_interval_ms;
+    u->walk_ms = now_ms + u->config.walk_interval_ms - some_of(u->config.walk_interval_ms / 8);
     return 0;
 }
 

@@ -179,7 +179,7 @@ def restore(plane, repo, digest, tag=None, **params):
                       json={"tag": tag})
 
 
-def test_soft_deleted_and_restored(plane, repo, soft):
+def test_35_soft_deleted_and_restored(plane, repo, soft):
     data = plane.push_image(repo, "v1", b"soft")
     plane.push_manifest(repo, "also", data)
     digest = sha256(data)
@@ -479,7 +479,7 @@ def test_retention(plane, repo, policies):
 
 # --- quarantine -----------------------------------------------------------------------------------
 
-def test_quarantine(plane, policies):
+def test_35_quarantine(plane, policies):
     """What is pushed under the policy is pulled by those with the right until it has passed."""
     repo = "team/" + uuid.uuid4().hex[:8]
     earlier = plane.push_image(repo, "earlier", b"earlier " + repo.encode())
