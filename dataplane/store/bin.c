@@ -7,7 +7,6 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
-#include "common/base/failpoint.h"
 #include "common/pg/pg.h"
 #include "dataplane/oci/errors.h"
 #include "dataplane/store/content.h"
@@ -493,7 +492,7 @@ static int restore_work(struct pg_conn *conn, struct arena *a, void *ctx, struct
         repository_touch(conn, a, repository, err) != 0)
         return -1;
     job->status = 1;
-    return FAILPOINT("bin_restore.before_commit") ? fail_errno(err, "restore a manifest") : 0;
+    return 0;
 }
 
 int bin_restore(const struct store *s, struct arena *a, const char *repository,
