@@ -206,6 +206,7 @@ static void *housekeep(void *arg)
             h->is_tidy = false;
             if (h->sweep_ms == NEVER)
                 h->sweep_ms = now + HOUR_MS;
+            h->plane->blobs->driver->rest(h->plane->blobs);
             if (seen != compared_for)
                 compare(h);
             compared_for = seen;

@@ -52,6 +52,8 @@ static const struct setting settings_table[] = {
     NUMBER("ready-fd", ready_fd, "-1", -1, 1024, "Descriptor to write a newline to when ready."),
     NUMBER("cache-bytes", cache_bytes, "33554432", 0, INT64_C(1) << 40,
            "Most memory for cached manifests and memberships."),
+    NUMBER("hot-bytes", hot_bytes, "100663296", 0, INT64_C(1) << 40,
+           "Most memory for decrypted content that is pulled again within seconds."),
     NUMBER("grace", grace_s, "3600", 0, 31536000,
            "Seconds that reads go on from memory while the regional database is away."),
     NUMBER("collect-delay", collect_delay_s, "86400", 0, 31536000,

@@ -73,7 +73,8 @@ static int open_blobs(struct data_plane *plane, struct error *err)
                                   .registry_id = settings->registry_id,
                                   .key = snapshot->data_key,
                                   .epoch = snapshot->data_key_epoch,
-                                  .is_sealing = settings->encryption };
+                                  .is_sealing = settings->encryption,
+                                  .hot_bytes = (uint64_t)settings->hot_bytes };
     const struct blob_driver *driver = &blob_directory_driver;
 
     int status = driver->open(&config, &plane->blobs, err);

@@ -38,6 +38,7 @@ struct data_settings {
     int64_t event_threads, workers;
     int64_t ready_fd;
     int64_t cache_bytes;     /* of manifests and memberships */
+    int64_t hot_bytes;       /* of decrypted content */
     int64_t grace_s;         /* how long reads go on without the database */
     int64_t collect_delay_s; /* before unused content is removed */
     int64_t walk_delay_s, walk_interval_s;

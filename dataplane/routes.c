@@ -30,8 +30,9 @@ ROW(push_put, SESSION, .sink = &oci_push_put);
 ROW(push_status, SESSION, .run = oci_push_status);
 ROW(push_cancel, SESSION, .run = oci_push_cancel);
 ROW(blob_head, REPOSITORY = ACT_PULL, .fast = oci_blob_head_fast, .run = oci_blob_get);
-ROW(blob_get, REPOSITORY = ACT_PULL, .run = oci_login_blob_get);
-ROW(data_get, .access = ACCESS_LINK, .actions = ACT_PULL, .run = oci_blob_get);
+ROW(blob_get, REPOSITORY = ACT_PULL, .fast = oci_login_blob_get_fast, .run = oci_login_blob_get);
+ROW(data_get, .access = ACCESS_LINK, .actions = ACT_PULL, .fast = oci_blob_get_fast,
+    .run = oci_blob_get);
 ROW(blob_delete, REPOSITORY = ACT_DELETE, .run = oci_blob_delete);
 ROW(manifest_get, REPOSITORY = ACT_PULL, .fast = oci_manifest_fast, .run = oci_manifest_get);
 ROW(manifest_put, REPOSITORY = ACT_PULL | ACT_PUSH, .run = oci_manifest_put);

@@ -21,7 +21,6 @@ struct error;
 #define BLOB_SALT_BYTES 24
 #define BLOB_LATER      (-2) /* what read_now says instead of waiting */
 #define BLOB_PARTS      256
-#define BLOB_LATER      (-2) /* what read_now says instead of waiting */
 
 struct blob_config {
     const char *root;        /* of this registry's tree */
@@ -29,6 +28,7 @@ struct blob_config {
     const uint8_t *key;      /* SEAL_KEY_BYTES; NULL: neither sealed files are written nor read */
     uint32_t epoch;          /* of key */
     bool is_sealing;         /* new blobs are encrypted */
+    uint64_t hot_bytes;      /* most memory for opened content that is read again and again */
 };
 
 /* How a stored blob is to be read: what the database says of it. */
@@ -61,6 +61,10 @@ struct blob_driver {
 
     int (*get)(struct blob_store *store, const struct blob_ref *ref, struct blob_reader **ret,
                struct error *err); /* 1 found, 0 absent, -1 */
+    /* Like get, for a thread that may not block: 0 also when it would have to be waited for. The
+     * reader is good for plain_fd and release only. */
+    int (*get_now)(struct blob_store *store, const struct blob_ref *ref,
+                   struct blob_reader **ret);
     /* Fills up to cap bytes at offset; 0 only at the end. E_INTERNAL for content that is not
      * authentic: wrong bytes are never returned. */
     ssize_t (*read)(struct blob_reader *reader, uint64_t offset, void *buf, size_t cap,
@@ -86,6 +90,8 @@ struct blob_driver {
     /* Ends what was set aside more than keep_s ago; adds their number. */
     int (*sweep_aside)(struct blob_store *store, int64_t keep_s, int64_t *ret_removed,
                        struct error *err);
+    /* Called now and then: gives back memory that readers have no more use for. */
+    void (*rest)(struct blob_store *store);
 };
 
 /* Every store begins with this. */

@@ -57,7 +57,7 @@ struct blob_put {
 struct blob_reader {
     struct directory_store *store;
     struct view view;
-    struct hot_file *hot; /* NULL: only this reader's business */
+    struct hot_file *hot; /* NULL: there was no row for it */
 };
 
 static struct directory_store *store_of(struct blob_store *base)
@@ -191,7 +191,7 @@ static int directory_open(const struct blob_config *config, struct blob_store **
     store->base.driver = &blob_directory_driver;
     store->lock_fd = -1;
     store->chunks = chunk_cache_new();
-    store->hot = hot_cache_new();
+    store->hot = hot_cache_new(config->hot_bytes);
     store->has_key = config->key != NULL;
     store->is_sealing = config->is_sealing && store->has_key;
     store->epoch = config->epoch;
@@ -356,6 +356,7 @@ static int directory_commit(struct blob_put *put, const struct digest *digest, s
     if (FAILPOINT("blob.before_rename") || (!put->is_renamed && rename(put->path, path) != 0))
         return fail_errno(err, "rename an upload");
     put->is_renamed = true;
+    hot_forget(put->store->hot, digest);
     if (FAILPOINT("blob.after_rename"))
         return fail_errno(err, "fsync a blob folder");
     if (file_fsync_dir(folder, err) != 0)
@@ -403,6 +404,7 @@ static int directory_get(struct blob_store *base, const struct blob_ref *ref,
     struct directory_store *store = store_of(base);
     char path[PATH_MAX];
     uint8_t header[SEAL_HEADER_BYTES];
+    uint64_t stamp = hot_stamp(store->hot);
     struct stat st;
 
     blob_path(store, &ref->digest, path);
@@ -427,29 +429,59 @@ static int directory_get(struct blob_store *base, const struct blob_ref *ref,
     }
     (void)take_fd(&fd);
     reader->store = store;
-    if (ref->is_sealed)
-        reader->hot = hot_enter(store->hot, ref->salt, ref->size);
+    reader->hot = hot_enter(store->hot, ref, stamp);
     *ret = reader;
     return 1;
+}
+
+static int directory_get_now(struct blob_store *base, const struct blob_ref *ref,
+                             struct blob_reader **ret)
+{
+    struct directory_store *store = store_of(base);
+    struct hot_file *hot = hot_find(store->hot, ref);
+
+    if (!hot)
+        return 0;
+    struct blob_reader *reader = calloc(1, sizeof(*reader));
+    if (!reader)
+        abort();
+    *reader = (struct blob_reader){ .store = store, .view = { .fd = -1 }, .hot = hot };
+    *ret = reader;
+    return 1;
+}
+
+/* Who began to read before the content was opened goes on with the opened one. 0: there is none. */
+static ssize_t read_opened(const struct blob_reader *reader, uint64_t offset, void *buf, size_t cap)
+{
+    if (!reader->view.opener || !reader->hot || offset >= reader->view.size)
+        return 0;
+    int fd = hot_fd(reader->store->hot, reader->hot, NULL);
+    return fd >= 0 ? pread(fd, buf, cap, (off_t)offset) : 0;
 }
 
 static ssize_t directory_read(struct blob_reader *reader, uint64_t offset, void *buf, size_t cap,
                               struct error *err)
 {
-    return view_read(&reader->view, offset, buf, cap, false, err);
+    ssize_t n = read_opened(reader, offset, buf, cap);
+
+    return n > 0 ? n : view_read(&reader->view, offset, buf, cap, false, err);
 }
 
 static ssize_t directory_read_now(struct blob_reader *reader, uint64_t offset, void *buf,
                                   size_t cap, struct error *err)
 {
-    return view_read(&reader->view, offset, buf, cap, true, err);
+    ssize_t n = read_opened(reader, offset, buf, cap);
+
+    return n > 0 ? n : view_read(&reader->view, offset, buf, cap, true, err);
 }
 
 static int directory_plain_fd(struct blob_reader *reader)
 {
-    if (!reader->view.opener)
-        return fcntl(reader->view.fd, F_DUPFD_CLOEXEC, 0);
-    int fd = reader->hot ? hot_fd(reader->store->hot, reader->hot, &reader->view) : -1;
+    struct view *v = reader->view.fd >= 0 ? &reader->view : NULL;
+    int fd = reader->hot ? hot_fd(reader->store->hot, reader->hot, v) : -1;
+
+    if (fd < 0 && v && !v->opener)
+        fd = v->fd;
     if (fd >= 0)
         fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (fd >= 0)
@@ -475,6 +507,7 @@ static int directory_remove(struct blob_store *base, const struct digest *digest
     if (FAILPOINT("blob.before_remove") || (unlink(path) != 0 && errno != ENOENT) ||
         FAILPOINT("blob.after_remove"))
         return fail_errno(err, "remove a blob");
+    hot_forget(store_of(base)->hot, digest);
     return 0;
 }
 
@@ -543,6 +576,7 @@ static int directory_set_aside(struct blob_store *base, const struct digest *dig
     (void)snprintf(aside, sizeof(aside), "%s/aside/%.64s.%s", store->root, hex, name);
     if (rename(path, aside) != 0 && errno != ENOENT)
         return fail_errno(err, "set a damaged blob aside");
+    hot_forget(store->hot, digest);
     return 0;
 }
 
@@ -574,6 +608,11 @@ static int directory_sweep_aside(struct blob_store *base, int64_t keep_s, int64_
     return 0;
 }
 
+static void directory_rest(struct blob_store *base)
+{
+    hot_rest(store_of(base)->hot);
+}
+
 const struct blob_driver blob_directory_driver = {
     .name = "directory",
     .open = directory_open,
@@ -586,6 +625,7 @@ const struct blob_driver blob_directory_driver = {
     .commit = directory_commit,
     .discard = directory_discard,
     .get = directory_get,
+    .get_now = directory_get_now,
     .read = directory_read,
     .read_now = directory_read_now,
     .plain_fd = directory_plain_fd,
@@ -596,4 +636,5 @@ const struct blob_driver blob_directory_driver = {
     .list = directory_list,
     .set_aside = directory_set_aside,
     .sweep_aside = directory_sweep_aside,
+    .rest = directory_rest,
 };

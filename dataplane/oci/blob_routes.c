@@ -111,12 +111,34 @@ static const struct http_source blob_source = { .read = source_read,
                                                 .read_now = source_read_now,
                                                 .close = source_close };
 
-static void reply_content(struct http_request *req, const struct blob_driver *driver,
-                          struct blob_reader *reader, const struct digest *digest, int status,
-                          uint64_t offset, uint64_t len)
-{
-    int fd = driver->plain_fd(reader);
+/* What of a blob is asked for. */
+struct part {
+    enum range_verdict verdict;
+    uint64_t offset, len;
+};
 
+static struct part part_of(const struct http_request *req, const struct blob_ref *ref)
+{
+    struct part part = { .offset = 0, .len = ref->size };
+
+    part.verdict = range_parse(http_header(req, "Range"), ref->size, &part.offset, &part.len);
+    if (part.verdict != RANGE_PART) {
+        part.offset = 0;
+        part.len = ref->size;
+    }
+    return part;
+}
+
+/* Takes the reader over; fd is its plain_fd(). */
+static void reply_content(struct http_request *req, const struct blob_driver *driver,
+                          struct blob_reader *reader, int fd, const struct blob_ref *ref,
+                          const struct part *part)
+{
+    int status = part->verdict == RANGE_PART ? 206 : 200;
+
+    if (part->verdict == RANGE_PART)
+        http_reply_headerf(req, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
+                           part->offset, part->offset + part->len - 1, ref->size);
     blob_headers(req);
     struct open_blob *open = calloc(1, sizeof(*open));
     if (!open)
@@ -124,15 +146,14 @@ static void reply_content(struct http_request *req, const struct blob_driver *dr
     *open = (struct open_blob){ .driver = driver,
                                 .reader = reader,
                                 .suspects = call_of(req)->plane->suspects,
-                                .digest = *digest,
-                                .offset = offset };
+                                .digest = ref->digest,
+                                .offset = part->offset };
     firewall_watch_init(&open->watch, req);
-    /* What goes out by sendfile cannot be ended; a private link can end at any time. */
-    if (fd >= 0 && !req->link_id) {
-        http_reply_fd_held(req, status, BLOB_TYPE, fd, offset, len, source_close, open);
-        return;
-    }
-    http_reply_source(req, status, BLOB_TYPE, len, &blob_source, open);
+    if (fd >= 0)
+        http_reply_fd_held(req, status, BLOB_TYPE, fd, part->offset, part->len, source_close,
+                           open);
+    else
+        http_reply_source(req, status, BLOB_TYPE, part->len, &blob_source, open);
 }
 
 /* The bytes are not where the reference says. The collector may have taken the blob since it was
@@ -157,17 +178,12 @@ static void send_blob(struct http_request *req, const struct blob_ref *ref)
     struct blob_store *store = call_of(req)->plane->blobs;
     struct blob_reader *reader = NULL;
     struct error err = { 0 };
-    uint64_t offset = 0, len = ref->size;
-    enum range_verdict verdict = range_parse(http_header(req, "Range"), ref->size, &offset, &len);
+    struct part part = part_of(req, ref);
 
-    if (verdict == RANGE_UNSATISFIABLE) {
+    if (part.verdict == RANGE_UNSATISFIABLE) {
         http_reply_headerf(req, "Content-Range", "bytes */%" PRIu64, ref->size);
         reply_error_detail(req, &E_RANGE_INVALID, "the range is not within the blob", NULL);
         return;
-    }
-    if (verdict == RANGE_NONE) {
-        offset = 0;
-        len = ref->size;
     }
     int status = store->driver->get(store, ref, &reader, &err);
     if (status == 0)
@@ -180,11 +196,29 @@ static void send_blob(struct http_request *req, const struct blob_ref *ref)
         reply_error(req, &err);
         return;
     }
-    if (verdict == RANGE_PART)
-        http_reply_headerf(req, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, offset,
-                           offset + len - 1, ref->size);
-    reply_content(req, store->driver, reader, &ref->digest, verdict == RANGE_PART ? 206 : 200,
-                  offset, len);
+    reply_content(req, store->driver, reader, store->driver->plain_fd(reader), ref, &part);
+}
+
+/* What is known and ready to be sent by the kernel needs no worker. */
+enum http_verdict oci_blob_get_fast(struct http_request *req)
+{
+    const struct data_plane *plane = call_of(req)->plane;
+    const struct blob_driver *driver = plane->blobs->driver;
+    struct blob_reader *reader = NULL;
+    struct blob_ref ref;
+
+    if (!content_cache_blob(plane->cache, req->params[0], req->params[1], &ref))
+        return HTTP_NEEDS_WORKER;
+    struct part part = part_of(req, &ref);
+    if (part.verdict == RANGE_UNSATISFIABLE || driver->get_now(plane->blobs, &ref, &reader) != 1)
+        return HTTP_NEEDS_WORKER;
+    int fd = driver->plain_fd(reader);
+    if (fd < 0) {
+        driver->release(reader);
+        return HTTP_NEEDS_WORKER;
+    }
+    reply_content(req, driver, reader, fd, &ref, &part);
+    return HTTP_ANSWERED;
 }
 
 void oci_blob_get(struct http_request *req)

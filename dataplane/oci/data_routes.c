@@ -36,6 +36,11 @@ static void redirect(struct http_request *req)
     http_reply_empty(req, 307);
 }
 
+enum http_verdict oci_login_blob_get_fast(struct http_request *req)
+{
+    return call_of(req)->snapshot->data_host ? HTTP_NEEDS_WORKER : oci_blob_get_fast(req);
+}
+
 void oci_login_blob_get(struct http_request *req)
 {
     if (call_of(req)->snapshot->data_host)

@@ -9,10 +9,12 @@ void oci_root_run(struct http_request *req);
 
 /* blob_routes.c */
 enum http_verdict oci_blob_head_fast(struct http_request *req);
+enum http_verdict oci_blob_get_fast(struct http_request *req);
 void oci_blob_get(struct http_request *req); /* GET and HEAD */
 void oci_blob_delete(struct http_request *req);
 
 /* data_routes.c: GET on the login server, which may lead to the data endpoint. */
+enum http_verdict oci_login_blob_get_fast(struct http_request *req);
 void oci_login_blob_get(struct http_request *req);
 
 /* push_routes.c */

@@ -19,8 +19,9 @@
 
 #include <cmocka.h> /* last: its fail() is another one */
 
-#define REGISTRY "6f1c7a52-0d3c-4a3a-9a59-0b1f4f0f8a11"
-#define CANARY   "CANARY-of-the-test-7c41"
+#define REGISTRY  "6f1c7a52-0d3c-4a3a-9a59-0b1f4f0f8a11"
+#define HOT_BYTES 210000 /* two of the files of test_hot_bytes() are more */
+#define CANARY    "CANARY-of-the-test-7c41"
 
 struct fixture {
     char root[64];
@@ -45,6 +46,7 @@ static void set_up(struct fixture *f, const struct blob_driver *driver, bool is_
     assert_non_null(mkdtemp(f->root));
     memset(f->key, 7, sizeof(f->key));
     f->config.is_sealing = is_sealing;
+    f->config.hot_bytes = HOT_BYTES;
     open_store(f, driver);
 }
 
@@ -345,41 +347,124 @@ static void expect_fd(int fd, const uint8_t *bytes, size_t len)
     (void)close(fd);
 }
 
-/* What two readers want at once is opened for both; what one wants, or what is damaged, is not. */
+/* What is wanted again is opened once for all: by then no file is needed any more, until the content
+ * is another one. */
 static void test_shared_descriptor(void **state)
 {
     const struct blob_driver *d = &blob_directory_driver;
     const size_t len = 3 * SEAL_CHUNK_BYTES + 123;
-    struct blob_reader *one = NULL, *two = NULL, *three = NULL;
     struct error err = { 0 };
+
+    (void)state;
+    for (int is_sealing = 0; is_sealing <= 1; is_sealing++) {
+        struct blob_reader *one = NULL, *two = NULL, *three = NULL;
+        uint8_t piece[1000];
+        struct fixture f;
+
+        set_up(&f, d, is_sealing);
+        uint8_t *bytes = pattern(len);
+        struct blob_ref ref = put(&f, bytes, len, len);
+        assert_int_equal(d->get_now(f.store, &ref, &three), 0);
+        assert_int_equal(d->get(f.store, &ref, &one, &err), 1);
+        if (is_sealing)
+            assert_int_equal(d->plain_fd(one), -1);
+        assert_int_equal(d->get_now(f.store, &ref, &three), 0);
+        assert_int_equal(d->get(f.store, &ref, &two, &err), 1);
+        expect_fd(d->plain_fd(two), bytes, len);
+        assert_int_equal(d->read(one, 70000, piece, sizeof(piece), &err), sizeof(piece));
+        assert_memory_equal(piece, bytes + 70000, sizeof(piece));
+        d->release(two);
+        assert_int_equal(d->get_now(f.store, &ref, &three), 1);
+        expect_fd(d->plain_fd(three), bytes, len);
+        expect_fd(d->plain_fd(one), bytes, len);
+        d->release(one);
+
+        assert_int_equal(d->remove(f.store, &ref.digest, &err), 0);
+        assert_int_equal(d->get_now(f.store, &ref, &two), 0);
+        assert_int_equal(d->get(f.store, &ref, &two, &err), 0);
+        expect_fd(d->plain_fd(three), bytes, len); /* who reads may go on */
+        d->release(three);
+
+        ref = put(&f, bytes, len, len);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(d->get(f.store, &ref, &one, &err), 1);
+            (void)close(d->plain_fd(one));
+            d->release(one);
+        }
+        assert_int_equal(d->get_now(f.store, &ref, &one), 1);
+        d->release(one);
+        assert_int_equal(d->set_aside(f.store, &ref.digest, &err), 0);
+        assert_int_equal(d->get_now(f.store, &ref, &one), 0);
+        free(bytes);
+        tear_down(&f);
+    }
+}
+
+static int fd_of(struct fixture *f, const struct blob_ref *ref, struct blob_reader **ret)
+{
+    struct error err = { 0 };
+
+    assert_int_equal(f->store->driver->get(f->store, ref, ret, &err), 1);
+    return f->store->driver->plain_fd(*ret);
+}
+
+/* Opened content is bounded: what is being read stays, what is not makes room. */
+static void test_hot_bytes(void **state)
+{
+    const struct blob_driver *d = &blob_directory_driver;
+    const size_t len = 120000;
+    struct blob_reader *readers[4] = { 0 };
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, d, true);
+    uint8_t *bytes = pattern(len), *large = pattern(300000);
+    struct blob_ref big = put(&f, large, 300000, 1000), first = put(&f, bytes, len, len);
+    bytes[0] ^= 1;
+    struct blob_ref second = put(&f, bytes, len, len);
+
+    assert_int_equal(fd_of(&f, &first, &readers[0]), -1);
+    int fd = fd_of(&f, &first, &readers[1]);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_int_equal(fd_of(&f, &second, &readers[2]), -1);
+    assert_int_equal(fd_of(&f, &second, &readers[3]), -1);
+    d->release(readers[0]);
+    d->release(readers[1]);
+    expect_fd(d->plain_fd(readers[3]), bytes, len);
+    assert_int_equal(d->get_now(f.store, &first, &readers[0]), 0);
+    d->release(readers[2]);
+    d->release(readers[3]);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(fd_of(&f, &big, &readers[i]), -1);
+    for (int i = 0; i < 4; i++)
+        d->release(readers[i]);
+    d->rest(f.store);
+    free(bytes);
+    free(large);
+    tear_down(&f);
+}
+
+/* Damaged content is not opened for anybody. */
+static void test_damaged_descriptor(void **state)
+{
+    const size_t len = 3 * SEAL_CHUNK_BYTES + 123;
+    struct blob_reader *one = NULL, *two = NULL;
     struct fixture f;
     char path[PATH_MAX];
 
     (void)state;
-    set_up(&f, d, true);
+    set_up(&f, &blob_directory_driver, true);
     uint8_t *bytes = pattern(len);
     struct blob_ref ref = put(&f, bytes, len, len);
-    assert_int_equal(d->get(f.store, &ref, &one, &err), 1);
-    assert_int_equal(d->plain_fd(one), -1);
-    assert_int_equal(d->get(f.store, &ref, &two, &err), 1);
-    expect_fd(d->plain_fd(two), bytes, len);
-    d->release(two);
-    assert_int_equal(d->get(f.store, &ref, &three, &err), 1);
-    expect_fd(d->plain_fd(three), bytes, len);
-    expect_fd(d->plain_fd(one), bytes, len);
-    d->release(one);
-    d->release(three);
-    assert_int_equal(d->get(f.store, &ref, &one, &err), 1);
-    assert_int_equal(d->plain_fd(one), -1);
-
     content_path(&f, &ref.digest, path);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     assert_int_equal(pwrite(fd, "\xff\xff\xff\xff", 4, SEAL_HEADER_BYTES + 70000), 4);
     (void)close(fd);
-    assert_int_equal(d->get(f.store, &ref, &two, &err), 1);
-    assert_int_equal(d->plain_fd(two), -1);
-    d->release(one);
-    d->release(two);
+    assert_int_equal(fd_of(&f, &ref, &one), -1);
+    assert_int_equal(fd_of(&f, &ref, &two), -1);
+    f.store->driver->release(one);
+    f.store->driver->release(two);
     free(bytes);
     tear_down(&f);
 }
@@ -462,6 +547,8 @@ int main(void)
         cmocka_unit_test(test_tampering),
         cmocka_unit_test(test_plain_descriptor),
         cmocka_unit_test(test_shared_descriptor),
+        cmocka_unit_test(test_hot_bytes),
+        cmocka_unit_test(test_damaged_descriptor),
         cmocka_unit_test(test_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
