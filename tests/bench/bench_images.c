@@ -2,7 +2,7 @@
  * the bytes, then PUT of the manifest under a tag of its own. Three blobs of 8 KiB together, no two
  * images alike. Prints one line of JSON; any unexpected status ends it.
  *
- *   bench_push URL REPOSITORY CLIENTS SECONDS HEADER [CA-FILE] */
+ *   bench_images URL REPOSITORY CLIENTS SECONDS HEADER [CA-FILE] */
 /* links: portolan_base portolan_crypto portolan_client */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,7 +29,7 @@ struct push {
 
 static _Noreturn void die(const char *what, int status, const char *text)
 {
-    (void)fprintf(stderr, "bench_push: %s: %d %s\n", what, status, text);
+    (void)fprintf(stderr, "bench_images: %s: %d %s\n", what, status, text);
     exit(1);
 }
 
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
     struct error err;
 
     if (argc < 6) {
-        (void)fputs("usage: bench_push URL REPOSITORY CLIENTS SECONDS HEADER [CA-FILE]\n", stderr);
+        (void)fputs("usage: bench_images URL REPOSITORY CLIENTS SECONDS HEADER [CA-FILE]\n", stderr);
         return 2;
     }
     long clients = strtol(argv[3], NULL, 10), seconds = strtol(argv[4], NULL, 10);

@@ -3,7 +3,7 @@
 import re
 import time
 
-from pulling.load import Client, Image, digest_of, quantile
+from rig.load import Client, Image, digest_of, quantile
 
 SCOPE = "repository:{}:pull,metadata_read"
 
@@ -48,40 +48,46 @@ def fill(postgres, plane, tags, referrers, repositories):
     scope = SCOPE.format("bench/tags")
     catalog = "registry:catalog:*"
     names = "many/repository-{:06d}"
+    thousandth = min(1000, tags // 100)
+    before = (thousandth - 1) * 100
     return [
         (f"tags, 100 of {tags:,}", {
-            "first": (scope, "/v2/bench/tags/tags/list?n=100"),
-            "middle": (scope, f"/v2/bench/tags/tags/list?n=100&last=tag-{tags // 2:07d}"),
-            "last": (scope, f"/v2/bench/tags/tags/list?n=100&last=tag-{tags - 101:07d}")}),
+            "page 1": (scope, "/v2/bench/tags/tags/list?n=100"),
+            f"page {thousandth:,}": (scope, "/v2/bench/tags/tags/list?n=100"
+                                            f"&last=tag-{before:07d}"),
+            "last page": (scope, f"/v2/bench/tags/tags/list?n=100&last=tag-{tags - 100:07d}")}),
         (f"referrers of a subject with {referrers:,}", {
             name: (scope, path) for name, path in
             linked(plane, scope, f"/v2/bench/tags/referrers/{subject}").items()}),
         (f"ACR tags, 100 of {tags:,}", {
-            "first": (scope, "/acr/v1/bench/tags/_tags?n=100"),
-            "middle": (scope, f"/acr/v1/bench/tags/_tags?n=100&last=tag-{tags // 2:07d}"),
+            "page 1": (scope, "/acr/v1/bench/tags/_tags?n=100"),
+            f"page {thousandth:,}": (scope, "/acr/v1/bench/tags/_tags?n=100"
+                                            f"&last=tag-{before:07d}"),
             "newest first": (scope, "/acr/v1/bench/tags/_tags?n=100&orderby=timedesc"),
             "single": (scope, f"/acr/v1/bench/tags/_tags/tag-{tags // 2:07d}")}),
         (f"ACR manifests, 100 of {referrers:,}", {
-            "first": (scope, "/acr/v1/bench/tags/_manifests?n=100"),
-            "last": (scope, "/acr/v1/bench/tags/_manifests?n=100&last=sha256:f" + 63 * "0"),
+            "page 1": (scope, "/acr/v1/bench/tags/_manifests?n=100"),
+            "last page": (scope, "/acr/v1/bench/tags/_manifests?n=100&last=sha256:f" + 63 * "0"),
             "single": (scope, f"/acr/v1/bench/tags/_manifests/{subject}")}),
         ("ACR repository", {"single": (scope, "/acr/v1/bench/tags")}),
         (f"catalog, 100 of {repositories:,}", {
-            "first": (catalog, "/v2/_catalog?n=100"),
-            "middle": (catalog, "/v2/_catalog?n=100&last=" + names.format(repositories // 2)),
-            "last": (catalog, "/v2/_catalog?n=100&last=" + names.format(repositories - 101))}),
+            "page 1": (catalog, "/v2/_catalog?n=100"),
+            "middle page": (catalog, "/v2/_catalog?n=100&last=" +
+                            names.format(repositories // 2)),
+            "last page": (catalog, "/v2/_catalog?n=100&last=" +
+                          names.format(repositories - 100))}),
     ]
 
 
 def linked(plane, scope, path):
-    """First, middle and last page of a list that is followed by its Link headers."""
+    """First, middle and last page of a list which is followed by its Link headers."""
     client, paths = Client(plane, scope), []
     while path:
         paths.append(path)
         reply, _ = client.call("GET", path)
         link = re.match(r'<([^>]+)>;\s*rel="?next', reply.getheader("Link") or "")
         path = link.group(1) if link else None
-    return {"first": paths[0], "middle": paths[len(paths) // 2], "last": paths[-1]}
+    return {"page 1": paths[0], "middle page": paths[len(paths) // 2], "last page": paths[-1]}
 
 
 def pages(plane, wanted, samples, most_s=20):

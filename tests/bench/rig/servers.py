@@ -1,11 +1,12 @@
-"""The servers of the pull benchmark, each in a directory of its own on a free loopback port, ended
-by its process id: data planes with a private PostgreSQL, docker-registry, nginx, and one HAProxy in
-front of all of them. Data planes run without a control plane: the rows it would publish are written
+"""The servers of the benchmarks, each in a directory of its own on a free loopback port, ended by its
+process id: data planes with a private PostgreSQL, docker-registry, nginx, and one HAProxy in front
+of all of them. Data planes run without a control plane: the rows it would publish are written
 here."""
 
 import http.client
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -41,6 +42,10 @@ def listens(port):
         return True
     except OSError:
         return False
+
+
+def plain_name(name):
+    return re.sub("[^a-z0-9]+", "-", name)
 
 
 class Server:
@@ -167,7 +172,7 @@ class DataPlane(Server):
         self.postgres = postgres
         self.registry_id = str(uuid.uuid4())
         self.port, self.edge_port = free_port(), free_port()
-        self.login_server = f"{name}.cr.bench.localhost"
+        self.login_server = f"{plain_name(name)}.cr.bench.localhost"
         self.secret = secrets.token_hex(32)
         self.key_file = self.path("service.key")
         self.publish()
@@ -216,8 +221,21 @@ class DataPlane(Server):
         return f"Authorization: Bearer {self._tokens[scope]}"
 
     def private_kib(self):
+        """Private memory, and what it holds of decrypted content in memory of files without name."""
         with open(f"/proc/{self.pid}/status", encoding="utf-8") as f:
-            return next(int(line.split()[1]) for line in f if line.startswith("RssAnon:"))
+            kib = next(int(line.split()[1]) for line in f if line.startswith("RssAnon:"))
+        return kib + self.opened_kib()
+
+    def opened_kib(self):
+        seen, folder = {}, f"/proc/{self.pid}/fd"
+        for fd in os.listdir(folder):
+            try:
+                if os.readlink(f"{folder}/{fd}").startswith("/memfd:opened"):
+                    status = os.stat(f"{folder}/{fd}")
+                    seen[status.st_ino] = status.st_blocks // 2
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return sum(seen.values())
 
 
 class DockerRegistry(Server):
@@ -328,13 +346,13 @@ defaults
         for s in servers:
             proxied = isinstance(s, DataPlane)
             text += f"""
-frontend {s.name}
+frontend {plain_name(s.name)}
     bind 127.0.0.1:{self.ports[s.name]} ssl crt {pem} alpn h2,http/1.1
     {f"unique-id-format {s.secret}" if proxied else
      "http-request set-header X-Forwarded-Proto https"}
-    default_backend {s.name}
+    default_backend {plain_name(s.name)}
 
-backend {s.name}
+backend {plain_name(s.name)}
     server one 127.0.0.1:{s.edge_port if proxied else s.port}{
         " send-proxy-v2 proxy-v2-options unique-id" if proxied else ""} pool-low-conn 1000
 """

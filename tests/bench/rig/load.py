@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.parse
 
-from pulling.servers import BUILD, MANIFEST_TYPE
+from rig.servers import BUILD, MANIFEST_TYPE
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MEDIA = "application/vnd.oci.image"
@@ -131,7 +131,7 @@ def load(server, connections, how, amount, method, header, *paths):
 
 
 def push_small(url, repository, clients, seconds, header, ca=None):
-    return run_json(os.path.join(BUILD, "tests", "bench_push"), url, repository, str(clients),
+    return run_json(os.path.join(BUILD, "tests", "bench_images"), url, repository, str(clients),
                     str(seconds), header, *([ca] if ca else []))
 
 
