@@ -167,6 +167,38 @@ static size_t utf8_char(const unsigned char *s, size_t len)
     return more + 1;
 }
 
+/* Whether one of the eight bytes is below 0x20 or is 0x7f. */
+static bool has_control(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    uint64_t deleted = word ^ (ones * 0x7f);
+
+    return (((word - ones * 0x20) & ~word) | ((deleted - ones) & ~deleted)) & tops;
+}
+
+static bool is_field_text(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+bool text_is_field_value(const char *s, size_t len)
+{
+    uint64_t word;
+
+    for (; len >= sizeof(word); s += sizeof(word), len -= sizeof(word)) {
+        memcpy(&word, s, sizeof(word));
+        if (has_control(word) && !is_field_text(s, sizeof(word)))
+            return false;
+    }
+    return is_field_text(s, len);
+}
+
 bool text_is_utf8(const char *s, size_t len)
 {
     const unsigned char *p = (const unsigned char *)s;

@@ -26,17 +26,6 @@ static bool is_bodiless(const struct http_request *req, int status)
     return is_head(req) || status < 200 || status == 204 || status == 304;
 }
 
-static bool is_clean(const char *s)
-{
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
-    return true;
-}
-
 /* For replies whose body is told but not sent. */
 static ssize_t never_read(void *cls, uint64_t at, char *buf, size_t max)
 {
@@ -106,7 +95,8 @@ void http_reply_header(struct http_request *req, const char *name, const char *v
     struct http_exchange *ex = req->exchange;
     struct http_header_line *line;
 
-    if (!is_clean(name) || !is_clean(value) || name[0] == '\0' || strpbrk(name, " \t:")) {
+    if (!text_is_field_value(name, strlen(name)) || !text_is_field_value(value, strlen(value)) ||
+        name[0] == '\0' || strpbrk(name, " \t:")) {
         log_note(LOG_DEBUG, "http-header-dropped", "%s", name);
         return;
     }

@@ -244,6 +244,24 @@ static void test_uuid(void **state)
         assert_false(uuid_is_valid(malformed[i]));
 }
 
+/* Every byte at every place of a text longer than a machine word. */
+static void test_field_value(void **state)
+{
+    char text[21];
+
+    (void)state;
+    for (size_t at = 0; at < sizeof(text); at++) {
+        for (int c = 0; c < 256; c++) {
+            memset(text, 'x', sizeof(text));
+            text[at] = (char)c;
+            bool is_valid = c == '\t' || (c >= 0x20 && c != 0x7f);
+            assert_int_equal(text_is_field_value(text, sizeof(text)), is_valid);
+        }
+    }
+    assert_true(text_is_field_value("", 0));
+    assert_true(text_is_field_value("\t\t\t\t\t\t\t\t ", 9));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_hex),     cmocka_unit_test(test_base64),
         cmocka_unit_test(test_percent), cmocka_unit_test(test_uuid),
+        cmocka_unit_test(test_field_value),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
