@@ -16,6 +16,7 @@
 #include "common/crypto/digest.h"
 
 struct arena;
+struct aside;
 struct error;
 
 #define BLOB_SALT_BYTES 24
@@ -97,6 +98,7 @@ struct blob_driver {
 /* Every store begins with this. */
 struct blob_store {
     const struct blob_driver *driver;
+    struct aside *aside; /* for hashing beside writing */
 };
 
 extern const struct blob_driver blob_directory_driver;

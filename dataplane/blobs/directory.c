@@ -19,6 +19,7 @@
 #include "common/base/file.h"
 #include "common/base/text.h"
 #include "common/crypto/seal.h"
+#include "dataplane/blobs/aside.h"
 #include "dataplane/blobs/hot.h"
 #include "dataplane/blobs/view.h"
 
@@ -57,7 +58,9 @@ struct blob_put {
 struct blob_reader {
     struct directory_store *store;
     struct view view;
-    struct hot_file *hot; /* NULL: there was no row for it */
+    struct blob_ref ref;
+    uint64_t stamp;       /* of the hot files when it was opened */
+    struct hot_file *hot; /* NULL: plain_fd was not asked for, or there was no row for it */
 };
 
 static struct directory_store *store_of(struct blob_store *base)
@@ -175,6 +178,7 @@ static void directory_close(struct blob_store *base)
         return;
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
+    aside_free(store->base.aside);
     chunk_cache_free(store->chunks);
     hot_cache_free(store->hot);
     secret_cleanse(store->key, sizeof(store->key));
@@ -189,6 +193,7 @@ static int directory_open(const struct blob_config *config, struct blob_store **
     if (!store)
         abort();
     store->base.driver = &blob_directory_driver;
+    store->base.aside = aside_new();
     store->lock_fd = -1;
     store->chunks = chunk_cache_new();
     store->hot = hot_cache_new(config->hot_bytes);
@@ -274,10 +279,16 @@ static int write_out(struct blob_put *put, const void *bytes, size_t len, struct
     return 0;
 }
 
+static int write_sealed(struct blob_put *put, const void *plain, size_t len, int is_last,
+                        struct error *err)
+{
+    sealer_chunk(put->sealer, plain, len, is_last, put->pending);
+    return write_out(put, put->pending, len + SEAL_TAG_BYTES, err);
+}
+
 static int flush_pending(struct blob_put *put, int is_last, struct error *err)
 {
-    sealer_chunk(put->sealer, put->pending, put->pending_len, is_last, put->pending);
-    if (write_out(put, put->pending, put->pending_len + SEAL_TAG_BYTES, err) != 0)
+    if (write_sealed(put, put->pending, put->pending_len, is_last, err) != 0)
         return -1;
     put->pending_len = 0;
     return 0;
@@ -296,6 +307,13 @@ static int directory_write(struct blob_put *put, const void *bytes, size_t len, 
         /* A full chunk is kept until more comes: the last one is sealed as the last. */
         if (put->pending_len == SEAL_CHUNK_BYTES && flush_pending(put, 0, err) != 0)
             return -1;
+        if (put->pending_len == 0 && len > SEAL_CHUNK_BYTES) {
+            if (write_sealed(put, at, SEAL_CHUNK_BYTES, 0, err) != 0)
+                return -1;
+            at += SEAL_CHUNK_BYTES;
+            len -= SEAL_CHUNK_BYTES;
+            continue;
+        }
         size_t room = SEAL_CHUNK_BYTES - put->pending_len;
         size_t n = len < room ? len : room;
         memcpy(put->pending + put->pending_len, at, n);
@@ -429,7 +447,8 @@ static int directory_get(struct blob_store *base, const struct blob_ref *ref,
     }
     (void)take_fd(&fd);
     reader->store = store;
-    reader->hot = hot_enter(store->hot, ref, stamp);
+    reader->ref = *ref;
+    reader->stamp = stamp;
     *ret = reader;
     return 1;
 }
@@ -450,7 +469,8 @@ static int directory_get_now(struct blob_store *base, const struct blob_ref *ref
     return 1;
 }
 
-/* Who began to read before the content was opened goes on with the opened one. 0: there is none. */
+/* Who asked for a descriptor before there was one goes on with the opened content. 0: there is none.
+ * Others, such as the scrubber, want what is in the file. */
 static ssize_t read_opened(const struct blob_reader *reader, uint64_t offset, void *buf, size_t cap)
 {
     if (!reader->view.opener || !reader->hot || offset >= reader->view.size)
@@ -478,6 +498,9 @@ static ssize_t directory_read_now(struct blob_reader *reader, uint64_t offset, v
 static int directory_plain_fd(struct blob_reader *reader)
 {
     struct view *v = reader->view.fd >= 0 ? &reader->view : NULL;
+
+    if (!reader->hot)
+        reader->hot = hot_enter(reader->store->hot, &reader->ref, reader->stamp);
     int fd = reader->hot ? hot_fd(reader->store->hot, reader->hot, v) : -1;
 
     if (fd < 0 && v && !v->opener)

@@ -19,7 +19,7 @@ void hot_cache_free(struct hot_cache *c); /* NULL is accepted; nobody reads any 
 /* Moves whenever something is forgotten: taken before a file is opened, so that one that was
  * replaced or removed in between is not kept. */
 uint64_t hot_stamp(struct hot_cache *c);
-/* A reader comes to the file it opened; NULL when there is no row for it. */
+/* A reader that wants a descriptor comes to the file it opened; NULL when there is no row for it. */
 struct hot_file *hot_enter(struct hot_cache *c, const struct blob_ref *ref, uint64_t stamp);
 /* A reader comes to a file that is ready; NULL when it is not. Never waits for a disk. */
 struct hot_file *hot_find(struct hot_cache *c, const struct blob_ref *ref);

@@ -3,17 +3,27 @@
 #include "dataplane/blobs/blobs.h"
 
 #include "common/base/error.h"
+#include "dataplane/blobs/aside.h"
 
 #define READ_BACK_BYTES ((size_t)256 * 1024)
+/* Smaller pieces are hashed before another thread is awake. */
+#define ASIDE_BYTES ((size_t)128 * 1024)
 
 const struct blob_driver *const blob_drivers[] = { &blob_directory_driver, NULL };
 
 struct blob_writer {
     const struct blob_driver *driver;
+    struct aside *aside;
     struct blob_put *put;
     struct hasher *hashers[DIGEST_ALGORITHM_MAX]; /* sha512 may be NULL */
     uint64_t size;
     bool is_finished;
+};
+
+struct piece {
+    struct blob_writer *w;
+    const void *bytes;
+    size_t len;
 };
 
 int blob_writer_new(struct blob_store *store, bool has_sha512, struct blob_writer **ret,
@@ -26,6 +36,7 @@ int blob_writer_new(struct blob_store *store, bool has_sha512, struct blob_write
     if (!w)
         abort();
     w->driver = store->driver;
+    w->aside = store->aside;
     w->put = put;
     w->hashers[DIGEST_SHA256] = hasher_new(DIGEST_SHA256);
     w->hashers[DIGEST_SHA512] = has_sha512 ? hasher_new(DIGEST_SHA512) : NULL;
@@ -43,18 +54,31 @@ void blob_writer_free(struct blob_writer *w)
     free(w);
 }
 
+static void hash_piece(void *arg)
+{
+    const struct piece *piece = arg;
+
+    for (size_t i = 0; i < ARRAY_LEN(piece->w->hashers); i++) {
+        if (piece->w->hashers[i])
+            hasher_update(piece->w->hashers[i], piece->bytes, piece->len);
+    }
+}
+
 int blob_writer_add(struct blob_writer *w, const void *bytes, size_t len, struct error *err)
 {
+    struct piece piece = { w, bytes, len };
+
     if (len == 0)
         return 0;
-    if (w->driver->write(w->put, bytes, len, err) != 0)
-        return -1;
-    for (size_t i = 0; i < ARRAY_LEN(w->hashers); i++) {
-        if (w->hashers[i])
-            hasher_update(w->hashers[i], bytes, len);
-    }
-    w->size += len;
-    return 0;
+    bool is_aside = len >= ASIDE_BYTES && aside_begin(w->aside, hash_piece, &piece);
+    int status = w->driver->write(w->put, bytes, len, err);
+    if (is_aside)
+        aside_end(w->aside);
+    else if (status == 0)
+        hash_piece(&piece);
+    if (status == 0)
+        w->size += len;
+    return status;
 }
 
 uint64_t blob_writer_size(const struct blob_writer *w)
