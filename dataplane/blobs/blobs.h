@@ -63,7 +63,7 @@ struct blob_driver {
     int (*get)(struct blob_store *store, const struct blob_ref *ref, struct blob_reader **ret,
                struct error *err); /* 1 found, 0 absent, -1 */
     /* Like get, for a thread that may not block: 0 also when it would have to be waited for. The
-     * reader is good for plain_fd and release only. */
+     * reader is good for plain_fd, and of a sealed blob for reading, too. */
     int (*get_now)(struct blob_store *store, const struct blob_ref *ref,
                    struct blob_reader **ret);
     /* Fills up to cap bytes at offset; 0 only at the end. E_INTERNAL for content that is not
@@ -75,7 +75,8 @@ struct blob_driver {
     ssize_t (*read_now)(struct blob_reader *reader, uint64_t offset, void *buf, size_t cap,
                         struct error *err);
     /* A new descriptor whose bytes are the blob's, for sendfile; -1 when there is none such. The
-     * reader is then kept until they are sent, and not read from any more. */
+     * reader is then kept until they are sent, and not read from any more; one of a sealed blob may
+     * be. */
     int (*plain_fd)(struct blob_reader *reader);
     void (*release)(struct blob_reader *reader);
 

@@ -464,7 +464,8 @@ static int directory_get_now(struct blob_store *base, const struct blob_ref *ref
     struct blob_reader *reader = calloc(1, sizeof(*reader));
     if (!reader)
         abort();
-    *reader = (struct blob_reader){ .store = store, .view = { .fd = -1 }, .hot = hot };
+    *reader =
+        (struct blob_reader){ .store = store, .view = { .fd = -1 }, .ref = *ref, .hot = hot };
     *ret = reader;
     return 1;
 }
@@ -473,7 +474,7 @@ static int directory_get_now(struct blob_store *base, const struct blob_ref *ref
  * Others, such as the scrubber, want what is in the file. */
 static ssize_t read_opened(const struct blob_reader *reader, uint64_t offset, void *buf, size_t cap)
 {
-    if (!reader->view.opener || !reader->hot || offset >= reader->view.size)
+    if (!reader->ref.is_sealed || !reader->hot || offset >= reader->ref.size)
         return 0;
     int fd = hot_fd(reader->store->hot, reader->hot, NULL);
     return fd >= 0 ? pread(fd, buf, cap, (off_t)offset) : 0;

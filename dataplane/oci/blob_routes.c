@@ -14,7 +14,8 @@
 #include "dataplane/plane.h"
 #include "dataplane/rules/suspects.h"
 
-#define BLOB_TYPE "application/octet-stream"
+#define BLOB_TYPE    "application/octet-stream"
+#define SENDFILE_MAX ((uint64_t)8 << 20) /* of decrypted content */
 
 struct open_blob {
     const struct blob_driver *driver;
@@ -129,7 +130,19 @@ static struct part part_of(const struct http_request *req, const struct blob_ref
     return part;
 }
 
-/* Takes the reader over; fd is its plain_fd(). */
+/* What the kernel may send from; -1: the bytes are read. What goes out by sendfile cannot be ended
+ * when the rules that let the client in are, and a private link can end at any time; so where
+ * reading is nearly as fast, sendfile is for what is soon sent. */
+static int sendfile_fd(const struct http_request *req, const struct blob_driver *driver,
+                       struct blob_reader *reader, const struct blob_ref *ref,
+                       const struct part *part)
+{
+    _cleanup_(closep) int fd = req->link_id ? -1 : driver->plain_fd(reader);
+
+    return ref->is_sealed && part->len > SENDFILE_MAX ? -1 : take_fd(&fd);
+}
+
+/* Takes the reader over; fd is its sendfile_fd(). */
 static void reply_content(struct http_request *req, const struct blob_driver *driver,
                           struct blob_reader *reader, int fd, const struct blob_ref *ref,
                           const struct part *part)
@@ -150,8 +163,7 @@ static void reply_content(struct http_request *req, const struct blob_driver *dr
                                 .offset = part->offset };
     firewall_watch_init(&open->watch, req);
     if (fd >= 0)
-        http_reply_fd_held(req, status, BLOB_TYPE, fd, part->offset, part->len, source_close,
-                           open);
+        http_reply_fd_held(req, status, BLOB_TYPE, fd, part->offset, part->len, source_close, open);
     else
         http_reply_source(req, status, BLOB_TYPE, part->len, &blob_source, open);
 }
@@ -196,7 +208,8 @@ static void send_blob(struct http_request *req, const struct blob_ref *ref)
         reply_error(req, &err);
         return;
     }
-    reply_content(req, store->driver, reader, store->driver->plain_fd(reader), ref, &part);
+    reply_content(req, store->driver, reader, sendfile_fd(req, store->driver, reader, ref, &part),
+                  ref, &part);
 }
 
 /* What is known and ready to be sent by the kernel needs no worker. */
@@ -207,13 +220,13 @@ enum http_verdict oci_blob_get_fast(struct http_request *req)
     struct blob_reader *reader = NULL;
     struct blob_ref ref;
 
-    if (!content_cache_blob(plane->cache, req->params[0], req->params[1], &ref))
+    if (req->link_id || !content_cache_blob(plane->cache, req->params[0], req->params[1], &ref))
         return HTTP_NEEDS_WORKER;
     struct part part = part_of(req, &ref);
     if (part.verdict == RANGE_UNSATISFIABLE || driver->get_now(plane->blobs, &ref, &reader) != 1)
         return HTTP_NEEDS_WORKER;
-    int fd = driver->plain_fd(reader);
-    if (fd < 0) {
+    int fd = sendfile_fd(req, driver, reader, &ref, &part);
+    if (fd < 0 && !ref.is_sealed) {
         driver->release(reader);
         return HTTP_NEEDS_WORKER;
     }

@@ -379,7 +379,13 @@ static void test_shared_descriptor(void **state)
         }
         d->release(two);
         assert_int_equal(d->get_now(f.store, &ref, &three), 1);
+        if (is_sealing) {
+            assert_int_equal(d->read_now(three, 65000, piece, sizeof(piece), &err), sizeof(piece));
+            assert_memory_equal(piece, bytes + 65000, sizeof(piece));
+        }
         expect_fd(d->plain_fd(three), bytes, len);
+        if (is_sealing)
+            assert_int_equal(d->read(three, len - 10, piece, sizeof(piece), &err), 10);
         expect_fd(d->plain_fd(one), bytes, len);
         d->release(one);
 
