@@ -170,12 +170,11 @@ static int write_links(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     return published_bump(conn, a, c->registry_uid, err);
 }
 
-int publish_links(struct step_run *run, struct error *err)
+int publish_links_of(struct control *control, struct arena *a, const char *registry_uid,
+                     struct error *err)
 {
-    struct link_change c = { .registry_uid = run->resource->parent_uid };
-    struct origins o = { .registry_uid = c.registry_uid };
-    struct control *control = run->control;
-    struct arena *a = run->arena;
+    struct link_change c = { .registry_uid = registry_uid };
+    struct origins o = { .registry_uid = registry_uid };
     const struct region *region;
 
     if (pg_with(control->db, a, find_registry, &c, err))
@@ -188,4 +187,9 @@ int publish_links(struct step_run *run, struct error *err)
         return -1;
     c.links = json_own(a, origin_list(a, o.links, o.link_count, ""));
     return pg_transact(region->db, a, write_links, &c, err);
+}
+
+int publish_links(struct step_run *run, struct error *err)
+{
+    return publish_links_of(run->control, run->arena, run->resource->parent_uid, err);
 }

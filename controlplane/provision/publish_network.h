@@ -20,8 +20,11 @@ MUST_CHECK int publish_network(struct control *control, struct arena *a, const c
 MUST_CHECK int publish_services(struct control *control, struct arena *a,
                                 const struct json_object *grants, struct json_object *settings,
                                 struct error *err);
-/* For a private endpoint connection that was just written: publishes the links of its registry, those
- * alone and at once, so that a rejection holds although nobody reconciles. */
+/* Publishes the links of a registry, those alone and at once, so that a rejection or a removal holds
+ * although nobody reconciles. */
+MUST_CHECK int publish_links_of(struct control *control, struct arena *a, const char *registry_uid,
+                                struct error *err);
+/* The same for a private endpoint connection that was just written or removed. */
 int publish_links(struct step_run *run, struct error *err);
 
 #endif

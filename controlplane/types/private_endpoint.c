@@ -8,9 +8,12 @@
 #include "common/base/arena.h"
 #include "common/base/text.h"
 #include "common/json/json.h"
+#include "common/pg/pg.h"
 
 #include "controlplane/api/errors.h"
+#include "controlplane/control.h"
 #include "controlplane/identity/identity.h"
+#include "controlplane/provision/publish_network.h"
 #include "controlplane/store/network.h"
 #include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
@@ -333,6 +336,39 @@ static void private_endpoint_show(struct arena *a, struct control *control,
     show_connections(a, r, shown, MANUAL);
 }
 
+struct target {
+    const char *key;
+    struct resource *registry;
+    int found;
+};
+
+static int find_registry(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct target *t = ctx;
+
+    t->found = resource_peek(conn, a, t->key, &t->registry, err);
+    return t->found < 0 ? -1 : 0;
+}
+
+/* Its link ended with it. */
+static int private_endpoint_revoke(struct step_run *run, struct error *err)
+{
+    const struct json_object *body = run->resource->body;
+    const struct json_object *connection = json_item(json_at(body, CONNECTIONS), 0);
+    const char *id;
+    struct target t = { 0 };
+
+    if (!connection)
+        connection = json_item(json_at(body, MANUAL), 0);
+    id = json_text(connection, "properties.privateLinkServiceId");
+    if (!id)
+        return 0;
+    t.key = text_lower(run->arena, id);
+    if (pg_with(run->control->db, run->arena, find_registry, &t, err))
+        return -1;
+    return t.found ? publish_links_of(run->control, run->arena, t.registry->uid, err) : 0;
+}
+
 const struct resource_type private_endpoint_type = {
     .name = "Microsoft.Network/privateEndpoints",
     .description = "private endpoint",
@@ -351,5 +387,6 @@ const struct resource_type private_endpoint_type = {
     .fields = fields,
     .validate = private_endpoint_validate,
     .admit = private_endpoint_admit,
+    .revoke = private_endpoint_revoke,
     .show = private_endpoint_show,
 };

@@ -79,6 +79,7 @@ const struct resource_type private_endpoint_connection_type = {
     .fields = connection_fields,
     .validate = connection_validate,
     .hasten = publish_links,
+    .revoke = publish_links,
     .quota = TIER_PRIVATE_ENDPOINTS,
 };
 

@@ -384,21 +384,32 @@ def test_53_removal_by_the_owner(world, pending):
     eventually(lambda: world.verdict(*at) == "out")
 
 
-def test_53_a_dead_control_plane_takes_no_rejection_back(world, pending):
+ENDS = {
+    "rejection": lambda world: world.judge(world.plain, "Rejected"),
+    "removal of the connection": lambda world: world.it.arm(
+        "DELETE", world.connection(world.plain)["id"]),
+    "removal of the endpoint": lambda world: world.it.arm(
+        "DELETE", world.network_id("privateEndpoints", "asked"), api=NETWORK_API),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_53_a_dead_control_plane_takes_no_end_back(world, pending, end):
     registry = world.plain
     world.it.finish(world.judge(registry, "Approved"))
     at = ("a", registry, pending)
     eventually(lambda: world.verdict(*at) == "in")
-    world.judge(registry, "Rejected")
+    reply = ENDS[end](world)
+    assert reply.status_code in (200, 201, 202), reply.text
     world.it.kill("controlplane")
     world.it.stop("controlplane")
     try:
-        eventually(lambda: world.verdict(*at) == "out")
+        eventually(lambda: world.verdict(*at) != "in")
         # A data plane that starts anew knows it as well; ingress and names go on.
         name = world.it.dataplane_of(registry.id)
         world.it.stop(name)
         world.it.start(name)
-        eventually(lambda: world.verdict(*at) == "out")
+        eventually(lambda: world.verdict(*at) != "in")
         assert world.resolve("a", world.linked.host.split(":")[0]) is not None
     finally:
         world.it.start("controlplane")

@@ -20,9 +20,9 @@
 
 #include <cmocka.h>
 
-#define TENANT "10000000-0000-4000-8000-000000000001"
+#define TENANT       "10000000-0000-4000-8000-000000000001"
 #define SUBSCRIPTION "20000000-0000-4000-8000-000000000001"
-#define TYPE_KEY "test/things"
+#define TYPE_KEY     "test/things"
 
 static struct test_postgres *server;
 static char *conninfo;
@@ -53,8 +53,8 @@ static const struct pg_stmt stmts[] = {
     [CLEAN] = { "t_clean", "truncate resources, operations, placements cascade", "" },
     [ADD] = { "t_add",
               "insert into resources (uid, key, id, type_key, name, subscription_id, state,"
-              " generation, observed_generation, not_before) values ($1, $1::text, $1::text, $2,"
-              " 'n', $3, $4, 1, 0, now() + $5 * interval '1 ms')",
+              " generation, observed_generation, not_before) values ($1,"
+              " '/subscriptions/' || $3 || '/' || $1, '/subscriptions/' || $3 || '/' || $1, $2, 'n', $3, $4, 1, 0, now() + $5 * interval '1 ms')",
               "uuid text uuid text int8" },
     [OPERATION] = { "t_operation",
                     "insert into operations (id, tenant_id, subscription_id, resource_uid,"
@@ -203,8 +203,8 @@ static int finish_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
         x->rc = lease_postpone(conn, a, x->owner, x->r, "step", 4000, false, status, NULL, err);
         break;
     case FAIL:
-        x->rc = lease_postpone(conn, a, x->owner, x->r, "step", 4000, true, status, failure(a),
-                               err);
+        x->rc =
+            lease_postpone(conn, a, x->owner, x->r, "step", 4000, true, status, failure(a), err);
         break;
     case GIVE_UP:
         x->rc = lease_give_up(conn, a, x->owner, x->r, status, failure(a), err);
@@ -338,18 +338,24 @@ static void test_wake_by_scope(void **state)
     struct fixture *f = *state;
     char *one = add(f, TYPE_KEY, "Succeeded", 60000);
     char *two = add(f, TYPE_KEY, "Succeeded", 60000);
+    const char *scope = arena_printf(f->a, "/subscriptions/" SUBSCRIPTION "/%s", two);
     int64_t count;
 
-    must(lease_wake(f->conn, f->a, TYPE_KEY, one, &count, &f->err), &f->err);
+    must(lease_wake(f->conn, f->a, TYPE_KEY,
+                    arena_printf(f->a, "/subscriptions/" SUBSCRIPTION "/%s", one), &count, &f->err),
+         &f->err);
     assert_int_equal(count, 1);
     assert_true(look(f, one).due_ms <= 0);
     assert_true(look(f, two).due_ms > 1000);
     /* A scope is a whole path, not the beginning of a name. */
-    must(lease_wake(f->conn, f->a, TYPE_KEY, arena_strndup(f->a, two, 8), &count, &f->err),
+    must(lease_wake(f->conn, f->a, TYPE_KEY, arena_strndup(f->a, scope, strlen(scope) - 8), &count,
+                    &f->err),
          &f->err);
     assert_int_equal(count, 0);
-    must(lease_wake(f->conn, f->a, "test/others", "", &count, &f->err), &f->err);
-    assert_int_equal(count, 0);
+    must(lease_wake(f->conn, f->a, TYPE_KEY, "/subscriptions/" SUBSCRIPTION, &count, &f->err),
+         &f->err);
+    assert_int_equal(count, 1);
+    assert_true(look(f, two).due_ms <= 0);
 }
 
 static void test_lost_lease_changes_nothing(void **state)
@@ -505,8 +511,9 @@ static void test_placements(void **state)
     assert_int_equal(placement_add(f->conn, f->a, &p, &f->err), 0);
     p = (struct placement){ two, "eastus", "127.0.0.1", 20001 }; /* port taken */
     assert_int_equal(placement_add(f->conn, f->a, &p, &f->err), 0);
-    must(placement_free_ports(f->conn, f->a, "127.0.0.1", 20000, 20002, 10, &ports, &count,
-                              &f->err), &f->err);
+    must(
+        placement_free_ports(f->conn, f->a, "127.0.0.1", 20000, 20002, 10, &ports, &count, &f->err),
+        &f->err);
     assert_int_equal(count, 2);
     assert_int_equal(ports[0] + ports[1], 40002);
     assert_int_equal(placement_get(f->conn, f->a, one, "eastus", &found, &f->err), 1);
