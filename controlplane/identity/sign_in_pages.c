@@ -70,6 +70,9 @@ static void reply_form(struct http_request *req, bool is_device, const char *wro
                      wrong ? "<p class=\"wrong\" role=\"alert\">" : "", wrong ? wrong : "",
                      wrong ? "</p>\n" : "", is_device ? code_field : "", form_fields,
                      is_device ? " <button name=\"do\" value=\"no\">Decline</button>" : "");
+    if (wrong)
+        req->plane =
+            arena_printf(req->arena, "sign-in: %s", wrong); /* for the log, as login_fail() */
     reply_page(req, wrong ? 401 : 200, body);
 }
 
@@ -133,18 +136,18 @@ static void post_back(struct http_request *req, const struct ask *q, const char 
                       const char *value)
 {
     struct arena *a = req->arena;
-    const char *state = q->state
-                            ? arena_printf(a,
-                                           "<input type=\"hidden\" name=\"state\" value=\"%s\">\n",
-                                           escape(a, q->state))
-                            : "";
+    const char *state =
+        q->state ? arena_printf(a, "<input type=\"hidden\" name=\"state\" value=\"%s\">\n",
+                                escape(a, q->state))
+                 : "";
 
-    reply_page(req, 200,
-               arena_printf(a,
-                            "<h1>Back to the application</h1>\n<form method=\"post\" action=\"%s\">\n"
-                            "<input type=\"hidden\" name=\"%s\" value=\"%s\">\n%s"
-                            "<button>Continue to the application</button>\n</form>\n",
-                            escape(a, q->redirect_uri), name, escape(a, value), state));
+    reply_page(
+        req, 200,
+        arena_printf(a,
+                     "<h1>Back to the application</h1>\n<form method=\"post\" action=\"%s\">\n"
+                     "<input type=\"hidden\" name=\"%s\" value=\"%s\">\n%s"
+                     "<button>Continue to the application</button>\n</form>\n",
+                     escape(a, q->redirect_uri), name, escape(a, value), state));
 }
 
 static void redirect(struct http_request *req, const struct ask *q, const char *name,
