@@ -79,7 +79,7 @@ def test_rules(az, home):
         {"action": "Allow", "ipAddressOrRange": "192.0.2.0/24"}]
     updated = az("acr", "update", "-n", home.name, "--default-action", "Deny")
     assert updated["networkRuleSet"]["defaultAction"] == "Deny"
-    eventually(lambda: status(home) == 403, timeout=2)
+    eventually(lambda: status(home) == 403, timeout=10)
     for loopback in ("127.0.0.1", "127.0.0.0/8"):
         az("acr", "network-rule", "add", "-n", home.name, "--ip-address", loopback)
     listed = az("acr", "network-rule", "list", "-n", home.name)
@@ -91,20 +91,20 @@ def test_rules(az, home):
                  ok=False)
     assert "nobody.example" in refused and "Traceback" not in refused
     az("acr", "update", "-n", home.name, "--default-action", "Allow")
-    eventually(lambda: status(home) == 200, timeout=2)
+    eventually(lambda: status(home) == 200, timeout=10)
 
 
 def test_public_access_and_data_endpoint(az, home):
     off = az("acr", "update", "-n", home.name, "--public-network-enabled", "false")
     assert off["publicNetworkAccess"] == "Disabled"
-    eventually(lambda: status(home) == 403, timeout=2)
+    eventually(lambda: status(home) == 403, timeout=10)
     # az denies by default when it closes the public endpoint, and leaves it so when it opens it.
     assert off["networkRuleSet"]["defaultAction"] == "Deny"
     on = az("acr", "update", "-n", home.name, "--public-network-enabled", "true",
             "--default-action", "Allow", "--data-endpoint-enabled", "true")
     assert on["publicNetworkAccess"] == "Enabled" and on["dataEndpointEnabled"] is True
     assert on["dataEndpointHostNames"] == [f"{home.name}.eastus.data.cr.{home.instance.domain}"]
-    eventually(lambda: status(home) == 200, timeout=2)
+    eventually(lambda: status(home) == 200, timeout=10)
     assert az("acr", "update", "-n", home.name, "--data-endpoint-enabled",
               "false")["dataEndpointHostNames"] == []
 

@@ -152,7 +152,7 @@ def test_who_gets_in(network, registry, name, settings, want):
             number = CLIENTS[client]
             address = f"{NET4}.{number}" if family == 4 else f"{NET6}::{number}"
             eventually(lambda: (curl(network, registry, client, "/v2/", family)[0] != 403) is is_in,
-                       timeout=2)
+                       timeout=10)
             for path in PATHS:
                 status, body = curl(network, registry, client, path, family)
                 if is_in:
@@ -166,7 +166,7 @@ def test_43_claims_of_the_client_change_nothing(network, registry):
     change(registry, publicNetworkAccess="Enabled", **rules(f"{NET4}.10"))
     # Both verdicts: whatever rules stood before, one of them was different then.
     eventually(lambda: curl(network, registry, "out")[0] == 403
-               and curl(network, registry, "in")[0] == 401, timeout=2)
+               and curl(network, registry, "in")[0] == 401, timeout=10)
     for header in (f"X-Forwarded-For: {NET4}.10", f"Forwarded: for={NET4}.10",
                    f"X-Real-IP: {NET4}.10", f"X-Azure-ClientIP: {NET4}.10"):
         assert curl(network, registry, "out", "/v2/", 4, "-H", header)[0] == 403, header
@@ -192,7 +192,7 @@ def test_the_call_and_the_edge_agree(network, registry):
         answer = registry.instance.arm("POST", f"{registry.id}/checkNetworkAccess",
                                        {"ipAddress": f"{NET4}.{number}"}).json()
         eventually(lambda: (curl(network, registry, client)[0] != 403)
-                   is (answer["access"] == "Allowed"), timeout=2)
+                   is (answer["access"] == "Allowed"), timeout=10)
 
 
 def test_listening_is_remembered(network, registry):

@@ -185,7 +185,7 @@ def test_rules_hold_behind_the_edge(instance, premium):
     for headers in ({"X-Forwarded-For": "203.0.113.7"}, {"Forwarded": "for=203.0.113.7"}):
         assert session.get(premium.url + "/v2/", headers=headers).status_code == 403
     change(premium, publicNetworkAccess="Disabled")
-    eventually(lambda: session.get(premium.url + "/v2/").status_code == 403, timeout=1)
+    eventually(lambda: session.get(premium.url + "/v2/").status_code == 403, timeout=10)
 
 
 def test_a_dead_control_plane_takes_no_change_back(own_instance):
@@ -251,7 +251,7 @@ def test_clients_follow_to_the_data_endpoint(instance, premium, tmp_path):
     assert (tmp_path / "layer").stat().st_size == layer["size"]
     change(premium, dataEndpointEnabled=False)
     eventually(lambda: instance.session.get(moved.headers["Location"]).status_code in (403, 404),
-               timeout=2)
+               timeout=10)
     eventually(lambda: premium.call("GET", path, allow_redirects=False).status_code == 200,
-               timeout=2)
+               timeout=10)
     assert instance.arm("GET", premium.id).json()["properties"]["dataEndpointHostNames"] == []
