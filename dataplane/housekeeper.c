@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
+#include "common/base/thread.h"
 #include "dataplane/auth/bearer.h"
 #include "dataplane/oci/upload.h"
 #include "dataplane/rules/collect.h"
@@ -159,14 +160,12 @@ static void tidy(struct housekeeper *h)
 
 static void sleep_until(struct housekeeper *h, int64_t until_ms)
 {
-    struct timespec at = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
-
     (void)pthread_mutex_lock(&h->lock);
     if (!atomic_load(&h->is_stopping)) {
         if (until_ms == NEVER)
             (void)pthread_cond_wait(&h->wake, &h->lock);
         else
-            (void)pthread_cond_timedwait(&h->wake, &h->lock, &at);
+            (void)thread_wait(&h->wake, &h->lock, until_ms);
     }
     (void)pthread_mutex_unlock(&h->lock);
 }
@@ -244,16 +243,12 @@ static struct upkeep *new_upkeep(const struct data_plane *plane)
 struct housekeeper *housekeeper_start(struct data_plane *plane)
 {
     struct housekeeper *h = calloc(1, sizeof(*h));
-    pthread_condattr_t cond;
     pthread_attr_t attr;
     if (!h)
         abort();
     h->plane = plane;
     (void)pthread_mutex_init(&h->lock, NULL);
-    (void)pthread_condattr_init(&cond);
-    (void)pthread_condattr_setclock(&cond, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&h->wake, &cond);
-    (void)pthread_condattr_destroy(&cond);
+    (void)pthread_cond_init(&h->wake, NULL);
     atomic_init(&h->request_ms, clock_mono_ms());
     /* What an earlier process left in the queue. */
     atomic_init(&h->collect_ms, clock_mono_ms() + collect_pause_ms(h));

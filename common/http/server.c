@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "common/http/work.h"
 
 /* libmicrohttpd takes this per connection when it is accepted and clears all of it per request, so
@@ -126,11 +127,9 @@ static int start_parts(struct http_server *s, const struct http_server_config *c
 static void wait_quiet(struct http_server *s, int64_t grace_ms)
 {
     int64_t until = clock_mono_ms() + grace_ms;
-    struct timespec at = { .tv_sec = (time_t)(until / 1000),
-                           .tv_nsec = (long)(until % 1000) * 1000000L };
 
     pthread_mutex_lock(&s->lock);
-    while (s->active > 0 && pthread_cond_timedwait(&s->quiet, &s->lock, &at) == 0)
+    while (s->active > 0 && thread_wait(&s->quiet, &s->lock, until))
         ;
     pthread_mutex_unlock(&s->lock);
 }
@@ -151,7 +150,6 @@ int http_server_start(const struct http_server_config *config, const struct http
                       struct http_server **ret, struct error *err)
 {
     struct http_server *s = calloc(1, sizeof *s);
-    pthread_condattr_t attr;
 
     if (!s)
         return fail_errno(err, "server");
@@ -159,10 +157,7 @@ int http_server_start(const struct http_server_config *config, const struct http
     s->plain.fd = s->proxied.fd = -1;
     s->is_layout_known = text_starts(MHD_get_version(), "0.9.75");
     (void)pthread_mutex_init(&s->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&s->quiet, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    (void)pthread_cond_init(&s->quiet, NULL);
     if (start_parts(s, config, err) < 0) {
         http_server_stop(s, 0);
         return -1;

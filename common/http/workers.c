@@ -4,9 +4,9 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/base/clock.h"
+#include "common/base/thread.h"
 
 #define KEEPER_STEP_MS 250
 #define KEEPER_REST_MS 1000 /* without a job, before it ends */
@@ -51,15 +51,6 @@ int http_thread_start(pthread_t *ret, void *(*fn)(void *), void *arg)
     }
     (void)pthread_attr_destroy(&attr);
     return rc;
-}
-
-/* Waits on c until a monotonic time; false when it was reached. The lock is held. */
-static bool wait_until(struct http_workers *w, pthread_cond_t *c, int64_t until_ms)
-{
-    struct timespec at = { .tv_sec = (time_t)(until_ms / 1000),
-                           .tv_nsec = (long)(until_ms % 1000) * 1000000L };
-
-    return pthread_cond_timedwait(c, &w->lock, &at) == 0;
 }
 
 static struct http_job *pop(struct http_workers *w)
@@ -108,7 +99,7 @@ static void *work(void *arg)
 
         while (!w->head && !w->is_stopped && is_in_time) {
             w->idle++;
-            is_in_time = wait_until(w, &w->wake, until);
+            is_in_time = thread_wait(&w->wake, &w->lock, until);
             w->idle--;
         }
         if (!w->head)
@@ -187,7 +178,7 @@ static bool rest(struct http_workers *w)
     bool is_told;
 
     w->is_keeper_resting = true;
-    is_told = wait_until(w, &w->keep, clock_mono_ms() + KEEPER_REST_MS);
+    is_told = thread_wait(&w->keep, &w->lock, clock_mono_ms() + KEEPER_REST_MS);
     w->is_keeper_resting = false;
     return is_told || w->head;
 }
@@ -205,7 +196,7 @@ static void *keep(void *arg)
             hasten(w);
             if (w->workers < w->config.threads_max || w->idle > 0)
                 next = next < soon ? next : soon;
-            (void)wait_until(w, &w->keep, next);
+            (void)thread_wait(&w->keep, &w->lock, next);
             continue;
         }
         pthread_mutex_unlock(&w->lock);
@@ -263,19 +254,15 @@ static bool staff(struct http_workers *w)
 struct http_workers *http_workers_new(const struct http_workers_config *config)
 {
     struct http_workers *w = calloc(1, sizeof *w);
-    pthread_condattr_t attr;
 
     if (!w)
         return NULL;
     w->config = *config;
     w->tail = &w->head;
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&w->lock, NULL);
-    (void)pthread_cond_init(&w->wake, &attr);
-    (void)pthread_cond_init(&w->keep, &attr);
-    (void)pthread_cond_init(&w->ended, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    (void)pthread_cond_init(&w->wake, NULL);
+    (void)pthread_cond_init(&w->keep, NULL);
+    (void)pthread_cond_init(&w->ended, NULL);
     return w;
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/thread.h"
 #include "common/pg/conn.h"
 #include "common/pg/pg.h"
 
@@ -31,7 +32,6 @@ struct pg_pool {
 struct pg_pool *pg_pool_new(const struct pg_pool_config *config)
 {
     struct pg_pool *pool = must_have(calloc(1, sizeof(*pool)));
-    pthread_condattr_t attr;
 
     pool->max = config->max ? config->max : DEFAULT_MAX;
     pool->idle_close_ms = config->idle_close_ms ? config->idle_close_ms : DEFAULT_IDLE_CLOSE_MS;
@@ -39,9 +39,7 @@ struct pg_pool *pg_pool_new(const struct pg_pool_config *config)
         config->acquire_timeout_ms ? config->acquire_timeout_ms : DEFAULT_ACQUIRE_TIMEOUT_MS;
     pool->conninfo = must_have(strdup(config->conninfo));
     pool->application = config->application ? must_have(strdup(config->application)) : NULL;
-    if (pthread_mutex_init(&pool->lock, NULL) || pthread_condattr_init(&attr) ||
-        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) ||
-        pthread_cond_init(&pool->freed, &attr) || pthread_condattr_destroy(&attr))
+    if (pthread_mutex_init(&pool->lock, NULL) || pthread_cond_init(&pool->freed, NULL))
         abort();
     return pool;
 }
@@ -126,14 +124,12 @@ uint64_t pg_pool_statements(const struct pg_pool *pool)
 /* An idle connection, or NULL and the right to open one; -1 when neither came in time. */
 static int claim(struct pg_pool *pool, int64_t deadline_ms, struct pg_conn **ret)
 {
-    struct timespec until = { .tv_sec = deadline_ms / 1000,
-                              .tv_nsec = (deadline_ms % 1000) * 1000000 };
-    int rc = 0;
+    bool is_in_time = true;
+    int rc = -1;
 
     pthread_mutex_lock(&pool->lock);
-    while (!pool->idle && pool->open >= pool->max && rc == 0)
-        rc = pthread_cond_timedwait(&pool->freed, &pool->lock, &until);
-    rc = -1;
+    while (!pool->idle && pool->open >= pool->max && is_in_time)
+        is_in_time = thread_wait(&pool->freed, &pool->lock, deadline_ms);
     *ret = NULL;
     if (pool->idle) {
         *ret = pool->idle;

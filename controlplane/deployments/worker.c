@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "common/pg/pg.h"
 
 #include "controlplane/control.h"
@@ -50,20 +50,6 @@ struct deployer {
     pthread_t workers[WORKERS], helpers[HELPERS];
     size_t worker_count, helper_count;
 };
-
-static struct timespec time_in(clockid_t clock, int64_t ms)
-{
-    struct timespec t;
-
-    (void)clock_gettime(clock, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
 
 /* Claims --------------------------------------------------------------------------------------- */
 
@@ -198,7 +184,6 @@ static void *work(void *ctx)
     (void)pthread_mutex_lock(&d->lock);
     while (!d->is_stopping) {
         int64_t due = d->claim_at_ms;
-        struct timespec until;
         struct slot *s;
 
         if (look_for_work(d))
@@ -210,9 +195,7 @@ static void *work(void *ctx)
             take_turn(d, s);
             continue;
         }
-        due -= clock_mono_ms();
-        until = time_in(CLOCK_MONOTONIC, due > 0 ? due : 1);
-        (void)pthread_cond_timedwait(&d->wake, &d->lock, &until);
+        (void)thread_wait(&d->wake, &d->lock, due);
     }
     (void)pthread_mutex_unlock(&d->lock);
     return NULL;
@@ -310,14 +293,8 @@ static void *beat(void *ctx)
 
     (void)pthread_mutex_lock(&d->lock);
     while (!d->is_quiet) {
-        int64_t left = at - clock_mono_ms();
-
-        if (left > 0) {
-            struct timespec until = time_in(CLOCK_MONOTONIC, left);
-
-            (void)pthread_cond_timedwait(&d->wake, &d->lock, &until);
+        if (thread_wait(&d->wake, &d->lock, at))
             continue;
-        }
         at = clock_mono_ms() + HEARTBEAT_MS;
         (void)pthread_mutex_unlock(&d->lock);
         beat_once(d, a);
@@ -333,7 +310,6 @@ static void *beat(void *ctx)
 static struct deployer *new_deployer(struct control *control, const struct http_app *app)
 {
     struct deployer *d = calloc(1, sizeof(*d));
-    pthread_condattr_t attr;
 
     if (!d)
         abort();
@@ -341,10 +317,7 @@ static struct deployer *new_deployer(struct control *control, const struct http_
     d->app = app;
     d->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     (void)pthread_mutex_init(&d->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&d->wake, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    (void)pthread_cond_init(&d->wake, NULL);
     return d;
 }
 
@@ -383,14 +356,6 @@ int deployer_start(struct control *control, const struct http_app *app, struct d
     return 0;
 }
 
-static bool join_until(pthread_t thread, int64_t end_ms)
-{
-    int64_t left = end_ms - clock_mono_ms();
-    struct timespec until = time_in(CLOCK_REALTIME, left > 0 ? left : 0);
-
-    return pthread_timedjoin_np(thread, NULL, &until) == 0;
-}
-
 static void raise_flag(struct deployer *d, bool *flag)
 {
     (void)pthread_mutex_lock(&d->lock);
@@ -425,10 +390,10 @@ bool deployer_stop(struct deployer *d, int64_t grace_ms)
     raise_flag(d, &d->is_stopping);
     (void)!write(d->stop_fd, &one, sizeof(one));
     for (size_t i = 0; i < d->worker_count; i++)
-        is_all &= join_until(d->workers[i], end);
+        is_all &= thread_join(d->workers[i], end);
     raise_flag(d, &d->is_quiet);
     for (size_t i = 0; i < d->helper_count; i++)
-        is_all &= join_until(d->helpers[i], end + 1000);
+        is_all &= thread_join(d->helpers[i], end + 1000);
     if (is_all) {
         release_all(d);
         free_deployer(d);

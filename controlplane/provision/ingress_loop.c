@@ -7,17 +7,19 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include "common/base/arena.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
+#include "common/base/thread.h"
 #include "common/pg/pg.h"
 #include "controlplane/control.h"
 #include "controlplane/store/network_rules.h"
 
 #define CHANNEL "portolan_network"
 #define LOOK_MS 2000
+#define STOP_MS 1000 /* beyond the grace: it stops between two looks */
 
 struct ingresses {
     struct control *control;
@@ -96,15 +98,12 @@ int ingresses_start(struct control *control, struct ingresses **ret, struct erro
 bool ingresses_stop(struct ingresses *i, int64_t grace_ms)
 {
     uint64_t one = 1;
-    struct timespec until;
 
     if (!i)
         return true;
     atomic_store(&i->is_stopping, true);
     (void)!write(i->stop_fd, &one, sizeof(one));
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += grace_ms / 1000 + 1;
-    if (pthread_timedjoin_np(i->thread, NULL, &until) != 0)
+    if (!thread_join(i->thread, clock_mono_ms() + grace_ms + STOP_MS))
         return false;
     ingresses_free(i);
     return true;

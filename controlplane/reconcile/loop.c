@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
+#include "common/base/thread.h"
 #include "common/pg/pg.h"
 #include "controlplane/control.h"
 #include "controlplane/provision/region.h"
@@ -44,10 +45,10 @@ struct reconcile {
     struct arena *arena; /* constants only */
     const char *const *type_keys;
     pthread_mutex_t lock;
-    pthread_cond_t wake; /* monotonic */
-    size_t calls;        /* workers to be woken: each notification asks for one */
-    bool has_watcher;    /* a worker watches the clock */
-    bool is_outdated;    /* what it knows of it */
+    pthread_cond_t wake;
+    size_t calls;     /* workers to be woken: each notification asks for one */
+    bool has_watcher; /* a worker watches the clock */
+    bool is_outdated; /* what it knows of it */
     bool is_stopping;
     bool is_quiet;       /* the workers have ended, or are given up on */
     int stop_fd;         /* readable when stopping */
@@ -84,28 +85,14 @@ static void kick(struct reconcile *r)
     (void)pthread_mutex_unlock(&r->lock);
 }
 
-static struct timespec time_in(clockid_t clock, int64_t ms)
-{
-    struct timespec t;
-
-    (void)clock_gettime(clock, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 /* Sleeps until the loop stops, ms have passed or, for workers, it is called. */
 static void doze(struct reconcile *r, bool is_worker, int64_t ms)
 {
-    struct timespec until = time_in(CLOCK_MONOTONIC, ms);
+    int64_t until = clock_mono_ms() + ms;
 
     (void)pthread_mutex_lock(&r->lock);
     while (!r->is_stopping && (!is_worker || r->calls == 0))
-        if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
+        if (!thread_wait(&r->wake, &r->lock, until))
             break;
     if (is_worker && r->calls > 0)
         r->calls--;
@@ -132,11 +119,11 @@ static bool take_watch(struct reconcile *r)
 /* Sleeps until ms have passed or there is news, and leaves the watch. */
 static void watch_clock(struct reconcile *r, int64_t ms)
 {
-    struct timespec until = time_in(CLOCK_MONOTONIC, ms);
+    int64_t until = clock_mono_ms() + ms;
 
     (void)pthread_mutex_lock(&r->lock);
     while (!r->is_stopping && r->calls == 0 && !r->is_outdated)
-        if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
+        if (!thread_wait(&r->wake, &r->lock, until))
             break;
     if (r->calls > 0)
         r->calls--;
@@ -147,12 +134,12 @@ static void watch_clock(struct reconcile *r, int64_t ms)
 /* Sleeps for ms; false at once when the workers are quiet. */
 static bool rest(struct reconcile *r, int64_t ms)
 {
-    struct timespec until = time_in(CLOCK_MONOTONIC, ms);
+    int64_t until = clock_mono_ms() + ms;
     bool goes_on;
 
     (void)pthread_mutex_lock(&r->lock);
     while (!r->is_quiet)
-        if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
+        if (!thread_wait(&r->wake, &r->lock, until))
             break;
     goes_on = !r->is_quiet;
     (void)pthread_mutex_unlock(&r->lock);
@@ -314,7 +301,6 @@ static void free_loop(struct reconcile *r)
 static struct reconcile *new_loop(struct control *control)
 {
     struct reconcile *r = calloc(1, sizeof(*r));
-    pthread_condattr_t attr;
 
     if (!r)
         abort();
@@ -325,10 +311,7 @@ static struct reconcile *new_loop(struct control *control)
     r->workers = arena_array(r->arena, (size_t)control->settings->reconcilers,
                              sizeof(*r->workers));
     (void)pthread_mutex_init(&r->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&r->wake, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    (void)pthread_cond_init(&r->wake, NULL);
     return r;
 }
 
@@ -374,14 +357,6 @@ int reconcile_start(struct control *control, struct reconcile **ret, struct erro
     return 0;
 }
 
-static bool join_until(pthread_t thread, int64_t end_ms)
-{
-    int64_t left = end_ms - clock_mono_ms();
-    struct timespec until = time_in(CLOCK_REALTIME, left > 0 ? left : 0);
-
-    return pthread_timedjoin_np(thread, NULL, &until) == 0;
-}
-
 static void raise_flag(struct reconcile *r, bool *flag)
 {
     (void)pthread_mutex_lock(&r->lock);
@@ -399,10 +374,10 @@ bool reconcile_stop(struct reconcile *r, int64_t grace_ms)
     raise_flag(r, &r->is_stopping);
     (void)!write(r->stop_fd, &one, sizeof(one));
     for (size_t i = 0; i < r->worker_count; i++)
-        is_all &= join_until(r->workers[i].thread, end);
+        is_all &= thread_join(r->workers[i].thread, end);
     raise_flag(r, &r->is_quiet);
     for (size_t i = 0; i < r->helper_count; i++)
-        is_all &= join_until(r->helpers[i], end + HELPER_GRACE_MS);
+        is_all &= thread_join(r->helpers[i], end + HELPER_GRACE_MS);
     if (is_all)
         free_loop(r);
     return is_all;

@@ -5,9 +5,11 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
 
-#define IDLE_S      5
+#include "common/base/clock.h"
+#include "common/base/thread.h"
+
+#define IDLE_MS     5000
 #define STACK_BYTES ((size_t)128 * 1024)
 
 struct aside {
@@ -25,29 +27,22 @@ struct aside {
 struct aside *aside_new(void)
 {
     struct aside *a = calloc(1, sizeof(*a));
-    pthread_condattr_t attr;
 
     if (!a)
         abort();
     (void)pthread_mutex_init(&a->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&a->wake, &attr);
-    (void)pthread_cond_init(&a->done, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    (void)pthread_cond_init(&a->wake, NULL);
+    (void)pthread_cond_init(&a->done, NULL);
     return a;
 }
 
 /* Waits for work; false when there was none for a while, or never will be. The lock is held. */
 static bool await_work(struct aside *a)
 {
-    struct timespec until;
-    int rc = 0;
+    int64_t until_ms = clock_mono_ms() + IDLE_MS;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += IDLE_S;
-    while (!a->run && !a->is_stopping && rc == 0)
-        rc = pthread_cond_timedwait(&a->wake, &a->lock, &until);
+    while (!a->run && !a->is_stopping && thread_wait(&a->wake, &a->lock, until_ms))
+        ;
     return a->run != NULL;
 }
 
