@@ -241,14 +241,9 @@ static int run_export(struct call *c, struct error *err)
     struct json_object *out = json_own(c->arena, json_new_object()), *template = NULL;
     struct place place;
     struct query q = { 0 };
-    char *text = NULL;
 
-    if (find_known(c, RIGHT("exportTemplate/action"), &place, &q, err))
-        return -1;
-    if (q.row->template_sealed &&
-        (unseal_text(c->arena, c->control, q.row->uid, SEAL_TEMPLATE, q.row->template_sealed,
-                     &text, err) ||
-         json_parse(text, strlen(text), ARM_BODY_MAX_BYTES, JSON_TEMPLATE, &template, err)))
+    if (find_known(c, RIGHT("exportTemplate/action"), &place, &q, err) ||
+        unseal_template(c->arena, c->control, q.row->uid, q.row->template_sealed, &template, err))
         return -1;
     json_set(out, "template", template);
     reply_json(c, 200, out);

@@ -6,7 +6,9 @@
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/crypto/secret.h"
+#include "common/json/json.h"
 
+#include "controlplane/api/call.h"
 #include "controlplane/control.h"
 
 static char *context_of(struct arena *a, const char *uid, const char *what)
@@ -31,4 +33,17 @@ int unseal_text(struct arena *a, const struct control *control, const char *uid,
         return wrap(err, "deployment %s", uid);
     *ret = arena_strndup(a, (const char *)bytes, len);
     return 0;
+}
+
+int unseal_template(struct arena *a, const struct control *control, const char *uid,
+                    const char *sealed, struct json_object **ret, struct error *err)
+{
+    char *text = NULL;
+
+    *ret = NULL;
+    if (!sealed)
+        return 0;
+    if (unseal_text(a, control, uid, SEAL_TEMPLATE, sealed, &text, err))
+        return -1;
+    return json_parse(text, strlen(text), ARM_BODY_MAX_BYTES, JSON_TEMPLATE, ret, err);
 }

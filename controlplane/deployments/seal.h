@@ -7,6 +7,7 @@
 struct arena;
 struct control;
 struct error;
+struct json_object;
 
 #define SEAL_TEMPLATE "template"
 #define SEAL_RUN "run"
@@ -15,5 +16,8 @@ char *seal_text(struct arena *a, const struct control *control, const char *uid,
                 const char *text);
 MUST_CHECK int unseal_text(struct arena *a, const struct control *control, const char *uid,
                            const char *what, const char *sealed, char **ret, struct error *err);
+/* The template kept in a row, parsed; NULL where none is kept (sealed is NULL). The caller's. */
+MUST_CHECK int unseal_template(struct arena *a, const struct control *control, const char *uid,
+                               const char *sealed, struct json_object **ret, struct error *err);
 
 #endif
