@@ -1,16 +1,32 @@
-/* What a plane reads of a request: headers, query and form parameters. */
+/* What a plane reads of a request: headers, query and form parameters; and what it logs of one. */
 #include "common/http/exchange.h"
 
 #include <string.h>
 #include <strings.h>
 
 #include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/text.h"
 
 struct count {
     const char *name;
     unsigned n;
 };
+
+void http_log_start(struct log_line *l, const char *event, const struct http_request *req)
+{
+    log_start(l, LOG_INFO, event);
+    log_text(l, "id", req->id);
+    log_text(l, "method", req->method);
+    log_text(l, "host", req->host && req->host[0] ? req->host : NULL);
+    log_text(l, "path", req->path ? req->path : req->target);
+    log_int(l, "status", req->status);
+    log_int(l, "bytes", (int64_t)req->sent_bytes);
+    log_int(l, "us", clock_mono_us() - req->started_us);
+    log_text(l, "peer", req->peer_text);
+    log_text(l, "link", req->link_id);
+}
 
 const char *http_header(const struct http_request *req, const char *name)
 {

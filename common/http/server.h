@@ -30,6 +30,7 @@ struct arena;
 struct error;
 struct http_request;
 struct http_server;
+struct log_line;
 
 enum http_body {
     HTTP_BODY_NONE,   /* a body is read and thrown away, up to 64 KiB, else 413 */
@@ -125,6 +126,10 @@ int http_server_port(const struct http_server *s);
 int http_server_edge_port(const struct http_server *s);
 /* Stops accepting, lets running requests end for up to grace_ms, then closes. Frees s. */
 void http_server_stop(struct http_server *s, int64_t grace_ms);
+
+/* Begins the access log's line of an answered request: what every plane tells of one. The plane
+ * adds who called and which rule decided, and ends the line. */
+void http_log_start(struct log_line *l, const char *event, const struct http_request *req);
 
 /* Header value, or NULL. Name without case. The first one where there are several. */
 const char *http_header(const struct http_request *req, const char *name);

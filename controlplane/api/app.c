@@ -3,7 +3,6 @@
 #include "controlplane/api/arm.h"
 
 #include "common/base/arena.h"
-#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
 
@@ -49,13 +48,7 @@ static void done(struct http_request *req)
     const struct call *c = req->plane;
     struct log_line line;
 
-    log_start(&line, LOG_INFO, "request");
-    log_text(&line, "id", req->id);
-    log_text(&line, "method", req->method);
-    log_text(&line, "path", req->path);
-    log_int(&line, "status", req->status);
-    log_int(&line, "ms", (clock_mono_us() - req->started_us) / 1000);
-    log_text(&line, "from", req->peer_text);
+    http_log_start(&line, "request", req);
     log_text(&line, "caller", c && c->is_authenticated ? c->caller.object_id : NULL);
     log_text(&line, "rule", c ? c->rule : NULL);
     log_end(&line);

@@ -424,13 +424,7 @@ static void done(struct http_request *req)
 {
     struct log_line l;
 
-    log_start(&l, LOG_INFO, "graph.request");
-    log_text(&l, "id", req->id);
-    log_text(&l, "method", req->method);
-    log_text(&l, "path", req->path);
-    log_int(&l, "status", req->status);
-    log_text(&l, "client", req->peer_text);
-    log_int(&l, "us", clock_mono_us() - req->started_us);
+    http_log_start(&l, "graph.request", req);
     log_text(&l, "rule", req->plane);
     log_end(&l);
 }

@@ -212,13 +212,8 @@ static void fault(struct http_request *req, const struct error *err)
 static void done(struct http_request *req)
 {
     struct log_line l;
-    log_start(&l, LOG_INFO, "login.request");
-    log_text(&l, "id", req->id);
-    log_text(&l, "method", req->method);
-    log_text(&l, "path", req->path);
-    log_int(&l, "status", req->status);
-    log_text(&l, "client", req->peer_text);
-    log_int(&l, "us", clock_mono_us() - req->started_us);
+
+    http_log_start(&l, "login.request", req);
     log_text(&l, "rule", req->plane);
     log_end(&l);
 }

@@ -1,7 +1,6 @@
 /* The vault hosts' routes. Clients write the newest version as an empty segment at the end. */
 #include "controlplane/keyvault/keyvault.h"
 
-#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
 
@@ -83,14 +82,7 @@ static void done(struct http_request *req)
 {
     struct log_line l;
 
-    log_start(&l, LOG_INFO, "vault.request");
-    log_text(&l, "id", req->id);
-    log_text(&l, "host", req->host);
-    log_text(&l, "method", req->method);
-    log_text(&l, "path", req->path);
-    log_int(&l, "status", req->status);
-    log_text(&l, "client", req->peer_text);
-    log_int(&l, "us", clock_mono_us() - req->started_us);
+    http_log_start(&l, "vault.request", req);
     log_text(&l, "rule", req->plane);
     log_end(&l);
 }

@@ -495,15 +495,7 @@ void gate_done(struct http_request *req)
     struct call *call = call_of(req);
     struct log_line line;
 
-    log_start(&line, LOG_INFO, "request");
-    log_text(&line, "id", req->id);
-    log_text(&line, "method", req->method);
-    log_text(&line, "path", req->path ? req->path : req->target);
-    log_int(&line, "status", req->status);
-    log_int(&line, "bytes", (int64_t)req->sent_bytes);
-    log_int(&line, "us", clock_mono_us() - req->started_us);
-    log_text(&line, "peer", req->peer_text);
-    log_text(&line, "link", req->link_id);
+    http_log_start(&line, "request", req);
     log_text(&line, "identity", call ? call->identity.name : NULL);
     log_text(&line, "rule", call ? call->rule : NULL);
     log_end(&line);
