@@ -53,7 +53,7 @@ static const struct setting rows[] = {
     NUMBER("password-grant", password_grant, "1", 0, 1,
            "1: the token endpoint takes people's names and passwords (az login -u -p)."),
     TEXT("federation-allow", federation_allow, NULL,
-         "Address ranges where OIDC issuers of federated credentials may be, beside public ones."),
+         "Address ranges where other OIDC issuers may be, beside public ones."),
     TEXT("federation-ca-file", federation_ca_file, NULL,
          "Certificate authorities of those issuers; the system's."),
     TEXT("links-allow", links_allow, NULL,

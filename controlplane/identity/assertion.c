@@ -7,18 +7,14 @@
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/base/text.h"
-#include "common/client/client.h"
 #include "common/crypto/foreign_token.h"
 #include "common/json/json.h"
 #include "common/pg/pg.h"
 
 #include "controlplane/control.h"
+#include "controlplane/identity/issuer.h"
 #include "controlplane/store/directory.h"
 #include "controlplane/store/identity.h"
-
-#define DOCUMENT_MAX (256u << 10)
-#define FETCH_MS     5000
-#define KEYS_MAX     64
 
 struct query {
     const char *app_id;
@@ -35,76 +31,6 @@ static int read_client(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     if (q->found <= 0)
         return q->found;
     return credential_list_for(conn, a, q->principal.object_id, &q->credentials, &q->count, err);
-}
-
-static void client_freep(struct client **c)
-{
-    client_free(*c);
-}
-
-/* A JSON document of the issuer's. */
-static int fetch(struct client *client, struct arena *a, const char *url, struct json_object **ret,
-                 struct error *err)
-{
-    const struct client_request request = { .url = url,
-                                            .timeout_ms = FETCH_MS,
-                                            .max_body_bytes = DOCUMENT_MAX };
-    struct client_response response;
-    struct error reason;
-    struct json_object *document = NULL;
-    if (!text_starts(url, "https://"))
-        return fail(err, &E_UNAUTHENTICATED, "The issuer's keys are not served by https.");
-    if (client_send(client, a, &request, &response, &reason) != 0 || response.status != 200 ||
-        json_parse_object(response.body, response.body_len, DOCUMENT_MAX, &document, &reason) != 0)
-        return fail(err, &E_UNAUTHENTICATED, "The issuer's keys cannot be read from '%.200s'.",
-                    url);
-    *ret = json_own(a, document);
-    return 0;
-}
-
-/* OpenID Connect Discovery 1.0 section 4. */
-static int issuer_keys(struct control *control, struct arena *a, const char *issuer,
-                       struct foreign_key **ret, size_t *ret_count, struct error *err)
-{
-    char **ranges = NULL;
-    const char *allow = control->settings->federation_allow;
-    size_t count = allow && allow[0] ? text_split(a, allow, ' ', &ranges) : 0;
-    const char **cidrs = arena_array(a, count + 1, sizeof(char *));
-    for (size_t i = 0; i < count; i++)
-        cidrs[i] = ranges[i];
-    const struct client_config config = { .reach = CLIENT_PUBLIC,
-                                          .allowed_cidrs = cidrs,
-                                          .ca_file = control->settings->federation_ca_file };
-    _cleanup_(client_freep) struct client *client = NULL;
-    struct json_object *about = NULL, *set = NULL;
-    size_t len = strlen(issuer);
-    if (client_new(&config, &client, err) != 0)
-        return -1;
-    while (len > 0 && issuer[len - 1] == '/')
-        len--;
-    if (fetch(client, a, arena_printf(a, "%.*s/.well-known/openid-configuration", (int)len, issuer),
-              &about, err) != 0)
-        return -1;
-    if (!text_eq(json_text(about, "issuer"), issuer) || !json_text(about, "jwks_uri"))
-        return fail(err, &E_UNAUTHENTICATED, "The issuer's configuration is another's.");
-    if (fetch(client, a, json_text(about, "jwks_uri"), &set, err) != 0)
-        return -1;
-    const struct json_object *keys = json_at(set, "keys");
-    *ret = arena_array(a, KEYS_MAX, sizeof(**ret));
-    *ret_count = 0;
-    for (size_t i = 0; i < json_count(keys) && *ret_count < KEYS_MAX; i++)
-        *ret_count += (size_t)foreign_key_of_jwk(a, json_item(keys, i), &(*ret)[*ret_count]);
-    return 0;
-}
-
-static bool has_audience(const struct json_object *claims, const char *audience)
-{
-    const struct json_object *aud = json_at(claims, "aud");
-    for (size_t i = 0; json_kind(aud) == JSON_ARRAY && i < json_count(aud); i++) {
-        if (text_eq(json_text(json_item(aud, i), ""), audience))
-            return true;
-    }
-    return text_eq(json_text(claims, "aud"), audience);
 }
 
 /* A token endpoint of ours, whatever its style. */
@@ -141,16 +67,14 @@ static int check_federated(struct control *control, struct arena *a, const struc
     const char *issuer = json_text(peeked, "iss"), *subject = json_text(peeked, "sub");
     for (size_t i = 0; i < q->count; i++) {
         const struct credential *c = &q->credentials[i];
-        struct foreign_key *keys = NULL;
-        struct json_object *claims = NULL;
-        size_t count = 0;
+        struct json_object *about = NULL, *claims = NULL;
         if (!text_eq(c->kind, "Federated") || !text_eq(c->issuer, issuer) ||
             !text_eq(c->subject, subject) || c->audience_count == 0 ||
-            !has_audience(peeked, c->audiences[0]))
+            !issuer_has_audience(peeked, c->audiences[0]))
             continue;
-        if (issuer_keys(control, a, issuer, &keys, &count, err) != 0)
+        if (issuer_about(control, a, issuer, &about, err) != 0)
             return -1;
-        return foreign_token_verify(a, assertion, keys, count, 0, &claims, err);
+        return issuer_verify(control, a, about, assertion, &claims, err);
     }
     return fail(err, &E_UNAUTHENTICATED,
                 "No federated credential of the application matches the assertion's issuer, "

@@ -408,6 +408,11 @@ static const struct http_route routes[] = {
     SEND("POST", "servicePrincipals/{id}/addPassword", graph_sp_secret),
     SEND("POST", "servicePrincipals/{id}/removePassword", graph_sp_secret_drop),
     SEND("POST", "servicePrincipals/{id}/getMemberGroups", graph_member_groups),
+    READ("identity/identityProviders", graph_providers),
+    SEND("POST", "identity/identityProviders", graph_provider_make),
+    READ("identity/identityProviders/{id}", graph_provider),
+    SEND("PATCH", "identity/identityProviders/{id}", graph_provider_change),
+    DROP("identity/identityProviders/{id}", graph_provider_drop),
     { 0 },
 };
 

@@ -17,6 +17,7 @@
 struct error;
 struct json_object;
 struct pg_conn;
+struct user_identity;
 
 struct graph_call {
     struct http_request *req;
@@ -63,6 +64,15 @@ MUST_CHECK int graph_tell(struct graph_call *g, const struct graph_scopes *scope
                           struct error *err);
 char *graph_uuid(struct arena *a);
 
+/* The federated identities in a user's body; E_GRAPH_REQUEST. */
+MUST_CHECK int graph_identities_read(struct graph_call *g, struct user_identity **ret,
+                                     size_t *ret_count, struct error *err);
+void graph_identities_show(struct json_object *user, const struct user_identity *list,
+                           size_t count);
+
+/* graph_providers.c */
+extern const struct graph_endpoint graph_providers, graph_provider, graph_provider_make,
+    graph_provider_change, graph_provider_drop;
 /* graph_principals.c */
 extern const struct graph_endpoint graph_users, graph_user, graph_user_make, graph_user_change,
     graph_user_drop, graph_me;

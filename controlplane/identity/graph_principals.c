@@ -10,10 +10,12 @@
 #include "common/json/json.h"
 #include "common/pg/pg.h"
 
+#include "controlplane/store/providers.h"
+
 #define NAME_MAX_BYTES 256
-#define PASSWORD_MIN 8
-#define PASSWORD_MAX 256
-#define IDS_MAX 1000
+#define PASSWORD_MIN   8
+#define PASSWORD_MAX   256
+#define IDS_MAX        1000
 
 struct work {
     struct graph_call *g;
@@ -21,10 +23,12 @@ struct work {
     struct entry *entries;
     size_t count;
     struct entry row;
-    const char *hash;   /* of a new password */
+    const char *hash; /* of a new password */
     const char *kind;
-    const char *other;  /* the member */
+    const char *other; /* the member */
     struct graph_scopes scopes;
+    struct user_identity *identities; /* at other providers; of users */
+    size_t identity_count;
     int found;
 };
 
@@ -82,8 +86,20 @@ static int read_one(struct pg_conn *conn, struct arena *a, void *ctx, struct err
 {
     struct work *w = ctx;
 
-    (void)a;
-    return load(conn, w, w->g->req->params[0], w->kind, err);
+    if (load(conn, w, w->g->req->params[0], w->kind, err))
+        return -1;
+    if (!text_eq(w->row.kind, "User"))
+        return 0;
+    return user_identities(conn, a, w->row.id, &w->identities, &w->identity_count, err);
+}
+
+static void reply_row(struct graph_call *g, int status, const struct work *w)
+{
+    struct json_object *out = graph_show(g, &w->row);
+
+    if (text_eq(w->row.kind, "User"))
+        graph_identities_show(out, w->identities, w->identity_count);
+    graph_reply(g, status, out);
 }
 
 static int run_one(struct graph_call *g, const char *kind, struct error *err)
@@ -92,7 +108,7 @@ static int run_one(struct graph_call *g, const char *kind, struct error *err)
 
     if (pg_with(g->control->db, g->arena, read_one, &w, err))
         return -1;
-    graph_reply(g, 200, graph_show(g, &w.row));
+    reply_row(g, 200, &w);
     return 0;
 }
 
@@ -103,8 +119,8 @@ static int check_text(const char *name, const char *value, bool is_required, str
     if (!value && !is_required)
         return 0;
     if (!value || !value[0] || strlen(value) > NAME_MAX_BYTES)
-        return fail_at(err, &E_GRAPH_REQUEST, name,
-                       "The property '%s' is a text of 1 to %d bytes.", name, NAME_MAX_BYTES);
+        return fail_at(err, &E_GRAPH_REQUEST, name, "The property '%s' is a text of 1 to %d bytes.",
+                       name, NAME_MAX_BYTES);
     return 0;
 }
 
@@ -149,7 +165,28 @@ static int read_entry(struct work *w, bool is_new, struct error *err)
     if (is_user && upn)
         w->row.upn = upn;
     w->row.is_enabled = json_bool(body, "accountEnabled", w->row.is_enabled);
-    return is_user ? read_password(w, is_new, err) : 0;
+    if (!is_user)
+        return 0;
+    if (json_has(body, "identities") &&
+        graph_identities_read(w->g, &w->identities, &w->identity_count, err))
+        return -1;
+    /* Who signs in elsewhere needs no password here. */
+    return read_password(w, is_new && w->identity_count == 0, err);
+}
+
+/* The body's identities, where it has some, become the row's. */
+static int write_identities(struct pg_conn *conn, struct arena *a, const struct work *w,
+                            const char *id, struct error *err)
+{
+    if (!text_eq(w->row.kind, "User") || !json_has(w->g->body, "identities"))
+        return 0;
+    if (user_identities_set(conn, a, w->g->caller.tenant_id, id, w->identities, w->identity_count,
+                            err) == 0)
+        return 0;
+    return err->code == &E_INVALID
+               ? fail_at(err, &E_GRAPH_REQUEST, "identities",
+                         "An identity's issuer is that of no identity provider.")
+               : -1;
 }
 
 static int insert(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -157,7 +194,8 @@ static int insert(struct pg_conn *conn, struct arena *a, void *ctx, struct error
     struct work *w = ctx;
     const char *id = w->row.id;
 
-    if (entry_insert(conn, a, w->g->caller.tenant_id, &w->row, w->hash, err))
+    if (entry_insert(conn, a, w->g->caller.tenant_id, &w->row, w->hash, err) ||
+        write_identities(conn, a, w, id, err))
         return -1;
     return load(conn, w, id, w->row.kind, err);
 }
@@ -169,7 +207,7 @@ static int run_make(struct graph_call *g, const char *kind, struct error *err)
 
     if (read_entry(&w, true, err) || graph_transact(g, insert, &w, err))
         return -1;
-    graph_reply(g, 201, graph_show(g, &w.row));
+    reply_row(g, 201, &w);
     return 0;
 }
 
@@ -179,7 +217,8 @@ static int change(struct pg_conn *conn, struct arena *a, void *ctx, struct error
 
     w->hash = NULL;
     if (load(conn, w, w->g->req->params[0], w->kind, err) || read_entry(w, false, err) ||
-        entry_update(conn, a, w->g->caller.tenant_id, &w->row, w->hash, err))
+        entry_update(conn, a, w->g->caller.tenant_id, &w->row, w->hash, err) ||
+        write_identities(conn, a, w, w->row.id, err))
         return -1;
     return entry_scopes(conn, a, w->row.id, &w->scopes.keys, &w->scopes.count, err);
 }
@@ -371,8 +410,7 @@ static int run_by_ids(struct graph_call *g, struct error *err)
 {
     const struct json_object *ids = json_at(g->body, "ids");
     size_t count = json_count(ids);
-    struct work w = { .g = g,
-                      .filter = { .tenant_id = g->caller.tenant_id, .limit = IDS_MAX } };
+    struct work w = { .g = g, .filter = { .tenant_id = g->caller.tenant_id, .limit = IDS_MAX } };
     const char **list_of_ids = arena_array(g->arena, count + 1, sizeof(char *));
     struct json_object *body, *value;
 

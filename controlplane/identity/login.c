@@ -157,6 +157,9 @@ static void serve(struct http_request *req)
     case OPENID_DEVICE:
         device_page(req);
         return;
+    case OPENID_EXTERNAL:
+        external_page(req);
+        return;
     case OPENID_DEVICE_CODE:
         device_code_endpoint(req, &path);
         return;

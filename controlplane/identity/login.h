@@ -2,12 +2,15 @@
 #ifndef PORTOLAN_IDENTITY_LOGIN_H
 #define PORTOLAN_IDENTITY_LOGIN_H
 
+#include <stdbool.h>
+
 #include "common/base/cleanup.h"
 
 struct error;
 struct http_request;
 struct json_object;
 struct openid_path;
+struct person;
 
 /* An error of the directory: OAuth's name (RFC 6749 section 5.2) and the number by which Azure's
  * clients and their users know it. */
@@ -45,5 +48,10 @@ void device_code_endpoint(struct http_request *req, const struct openid_path *pa
 /* sign_in_pages.c; reply with HTML or a redirect */
 void authorize_page(struct http_request *req, const struct openid_path *path);
 void device_page(struct http_request *req);
+/* Lets the device with this code in, or not. */
+void device_decide(struct http_request *req, const char *code, const struct person *person,
+                   bool is_granted);
+/* external.c: where a provider sends people back to; replies */
+void external_page(struct http_request *req);
 
 #endif

@@ -29,6 +29,7 @@ static const struct tail tails[] = {
     { OPENID_INSTANCE, false, { "discovery", "instance" } },
     { OPENID_USER_REALM, false, { "userrealm", "*" } },
     { OPENID_DEVICE, false, { "device" } },
+    { OPENID_EXTERNAL, false, { "external" } },
 };
 
 static const char *const styles[] = { "/adfs", "/dstsv2" };

@@ -18,6 +18,7 @@ enum openid_endpoint {
     OPENID_INSTANCE,      /* /discovery/instance */
     OPENID_USER_REALM,    /* /userrealm/{user} */
     OPENID_DEVICE,        /* /device: where people enter a device's code */
+    OPENID_EXTERNAL,      /* /external: where another provider sends people back to */
     OPENID_ENDPOINT_MAX
 };
 

@@ -1,6 +1,8 @@
 /* The two pages people see: signing in for an application that sent their browser here, and letting
- * in a device by its code. Plain HTML without script, cookie or session: each form carries name and
- * password, so there is nothing for another site to ride on. What a request says is not shown. */
+ * in a device by its code. There is no session: each form carries name and password, so there is
+ * nothing for another site to ride on; who signs in at another provider instead comes back with a
+ * cookie that is good once, for the very page he left (external.c). What a request says is not
+ * shown. */
 #include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -13,28 +15,23 @@
 
 #include "controlplane/control.h"
 #include "controlplane/identity/directory.h"
+#include "controlplane/identity/external.h"
 #include "controlplane/identity/openid_paths.h"
+#include "controlplane/identity/pages.h"
 #include "controlplane/identity/people.h"
 #include "controlplane/identity/token_endpoint.h"
 #include "controlplane/store/directory.h"
+#include "controlplane/store/providers.h"
 
 #define CODE_LIFE_S     300
 #define CODE_CHARS      64
 #define CHALLENGE_CHARS 43
 #define TEXT_MAX        2048
-#define ESCAPED_MAX     ((size_t)16 * 1024)
+#define BUTTONS_MAX     ((size_t)64 * 1024)
 
-static const char page_head[] =
-    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width\">\n<title>Sign in</title>\n"
-    "<style>body{font:16px system-ui,sans-serif;max-width:22rem;margin:12vh auto;padding:0 1rem}"
-    "label{display:block;margin:1rem 0 .25rem}input{width:100%;font:inherit;padding:.5rem;"
-    "box-sizing:border-box}button{font:inherit;margin-top:1.5rem;padding:.5rem 1.5rem}"
-    "p.wrong{color:#a00}</style></head><body>\n";
-static const char page_foot[] = "</body></html>\n";
 static const char code_field[] =
-    "<label for=\"code\">Code shown by the device</label>\n"
-    "<input id=\"code\" name=\"code\" required autocomplete=\"off\" maxlength=\"9\">\n";
+    "<label>Code shown by the device\n"
+    "<input name=\"code\" required autocomplete=\"off\" maxlength=\"9\"></label>\n";
 static const char form_fields[] =
     "<label for=\"u\">Name</label>\n"
     "<input id=\"u\" name=\"username\" required autocomplete=\"username\" maxlength=\"256\">\n"
@@ -42,22 +39,26 @@ static const char form_fields[] =
     "<input id=\"p\" name=\"password\" type=\"password\" required"
     " autocomplete=\"current-password\" maxlength=\"1024\">\n";
 
-static void reply_page(struct http_request *req, int status, const char *body)
+/* A button for each provider at which people may sign in instead. A form of its own, so that name
+ * and password are not asked for. "" when there is none, and when they cannot be listed. */
+static const char *provider_buttons(struct http_request *req, bool is_device)
 {
-    const char *text = arena_printf(req->arena, "%s%s%s", page_head, body, page_foot);
-    http_reply_header(req, "Cache-Control", "no-store");
-    http_reply_header(req, "Content-Security-Policy",
-                      "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-                      "frame-ancestors 'none'");
-    http_reply_header(req, "X-Frame-Options", "DENY");
-    http_reply_header(req, "X-Content-Type-Options", "nosniff");
-    http_reply_header(req, "Referrer-Policy", "no-referrer");
-    http_reply_bytes(req, status, "text/html; charset=utf-8", text, strlen(text));
-}
-
-static void reply_note(struct http_request *req, int status, const char *title, const char *text)
-{
-    reply_page(req, status, arena_printf(req->arena, "<h1>%s</h1><p>%s</p>\n", title, text));
+    _cleanup_(str_done) struct str s = { 0 };
+    struct provider *providers = NULL;
+    size_t count = 0;
+    struct error err;
+    if (external_providers(req->app, req->arena, &providers, &count, &err) != 0) {
+        log_failure(LOG_ERROR, "login.failed", &err);
+        return "";
+    }
+    str_init(&s, BUTTONS_MAX);
+    for (size_t i = 0; i < count; i++)
+        str_printf(&s,
+                   "<form method=\"post\">%s<button name=\"provider\" value=\"%s\">"
+                   "Sign in with %s</button></form>\n",
+                   is_device ? code_field : "", providers[i].id,
+                   page_escape(req->arena, providers[i].display_name));
+    return str_copy(&s, req->arena);
 }
 
 /* The form goes back to the address it came from. */
@@ -66,14 +67,15 @@ static void reply_form(struct http_request *req, bool is_device, const char *wro
     const char *body =
         arena_printf(req->arena,
                      "<h1>Sign in</h1>\n%s%s%s<form method=\"post\">\n%s%s"
-                     "<button name=\"do\" value=\"yes\">Sign in</button>%s\n</form>\n",
+                     "<button name=\"do\" value=\"yes\">Sign in</button>%s\n</form>\n%s",
                      wrong ? "<p class=\"wrong\" role=\"alert\">" : "", wrong ? wrong : "",
                      wrong ? "</p>\n" : "", is_device ? code_field : "", form_fields,
-                     is_device ? " <button name=\"do\" value=\"no\">Decline</button>" : "");
+                     is_device ? " <button name=\"do\" value=\"no\">Decline</button>" : "",
+                     provider_buttons(req, is_device));
     if (wrong)
         req->plane =
             arena_printf(req->arena, "sign-in: %s", wrong); /* for the log, as login_fail() */
-    reply_page(req, wrong ? 401 : 200, body);
+    page_reply(req, wrong ? 401 : 200, body);
 }
 
 /* Name and password of the form; false: it was answered. */
@@ -88,13 +90,13 @@ static bool sign_in(struct http_request *req, const char *tenant_id, bool is_dev
     if (name && password &&
         people_sign_in(req->app, req, tenant_id, name, password, &verdict, ret, &err) != 0) {
         log_failure(LOG_ERROR, "login.failed", &err);
-        reply_note(req, 503, "Sign in", "The directory cannot be reached right now.");
+        page_note(req, 503, "Sign in", "The directory cannot be reached right now.");
         return false;
     }
     if (verdict == PEOPLE_OK)
         return true;
     if (verdict == PEOPLE_TOO_MANY)
-        reply_note(req, 429, "Sign in", "Too many wrong passwords; try again in a minute.");
+        page_note(req, 429, "Sign in", "Too many wrong passwords; try again in a minute.");
     else
         reply_form(req, is_device, "Name or password is wrong.");
     return false;
@@ -116,21 +118,6 @@ static const char *query_one(struct http_request *req, const char *name)
     return count == 1 && values[0][0] && strlen(values[0]) <= TEXT_MAX ? values[0] : NULL;
 }
 
-/* Text of an attribute in double quotes. */
-static const char *escape(struct arena *a, const char *text)
-{
-    _cleanup_(str_done) struct str s = { 0 };
-
-    str_init(&s, ESCAPED_MAX);
-    for (; *text; text++) {
-        if (strchr("&<>\"'", *text))
-            str_printf(&s, "&#%d;", *text);
-        else
-            str_putc(&s, *text);
-    }
-    return str_copy(&s, a);
-}
-
 /* OAuth 2.0 Form Post Response Mode. The page runs no script, so a press of its button sends it. */
 static void post_back(struct http_request *req, const struct ask *q, const char *name,
                       const char *value)
@@ -138,16 +125,16 @@ static void post_back(struct http_request *req, const struct ask *q, const char 
     struct arena *a = req->arena;
     const char *state =
         q->state ? arena_printf(a, "<input type=\"hidden\" name=\"state\" value=\"%s\">\n",
-                                escape(a, q->state))
+                                page_escape(a, q->state))
                  : "";
 
-    reply_page(
+    page_reply(
         req, 200,
         arena_printf(a,
                      "<h1>Back to the application</h1>\n<form method=\"post\" action=\"%s\">\n"
                      "<input type=\"hidden\" name=\"%s\" value=\"%s\">\n%s"
                      "<button>Continue to the application</button>\n</form>\n",
-                     escape(a, q->redirect_uri), name, escape(a, value), state));
+                     page_escape(a, q->redirect_uri), name, page_escape(a, value), state));
 }
 
 static void redirect(struct http_request *req, const struct ask *q, const char *name,
@@ -185,13 +172,13 @@ static bool read_ask(struct http_request *req, struct ask *q)
                                                 : 0;
     if (found < 0) {
         log_failure(LOG_ERROR, "login.failed", &err);
-        reply_note(req, 503, "Sign in", "The directory cannot be reached right now.");
+        page_note(req, 503, "Sign in", "The directory cannot be reached right now.");
         return false;
     }
     if (!found || !is_good) {
-        reply_note(req, 400, "Sign in",
-                   "The application, or where it wants you to be sent "
-                   "afterwards, is not registered here.");
+        page_note(req, 400, "Sign in",
+                  "The application, or where it wants you to be sent "
+                  "afterwards, is not registered here.");
         return false;
     }
     return true;
@@ -220,13 +207,36 @@ static int add_code(struct pg_conn *conn, struct arena *a, void *ctx, struct err
     return login_grant_add(conn, a, &q->grant, err);
 }
 
-void authorize_page(struct http_request *req, const struct openid_path *path)
+static void hand_out_code(struct http_request *req, struct ask *q, const struct person *person)
 {
     struct control *control = req->app;
+    struct error err;
+    const char *code = random_text(req->arena, CODE_CHARS);
+    q->grant = (struct login_grant){ .hash = people_hash(req->arena, code),
+                                     .kind = "code",
+                                     .client_id = q->client_id,
+                                     .tenant_id = person->principal.tenant_id,
+                                     .principal_id = person->principal.object_id,
+                                     .audience = q->audience,
+                                     .redirect_uri = q->redirect_uri,
+                                     .challenge = q->challenge,
+                                     .nonce = q->nonce,
+                                     .state = "granted",
+                                     .life_s = CODE_LIFE_S };
+    if (pg_transact(control->db, req->arena, add_code, q, &err) != 0) {
+        log_failure(LOG_ERROR, "login.failed", &err);
+        page_note(req, 503, "Sign in", "The directory cannot be reached right now.");
+        return;
+    }
+    redirect(req, q, "code", code);
+}
+
+void authorize_page(struct http_request *req, const struct openid_path *path)
+{
     struct ask q;
     struct person person;
     struct error err;
-    const char *tenant_id = login_tenant(req, path), *wrong;
+    const char *tenant_id = login_tenant(req, path), *wrong, *provider = NULL;
     if (!tenant_id || !read_ask(req, &q))
         return;
     wrong = check_ask(req, &q);
@@ -235,29 +245,21 @@ void authorize_page(struct http_request *req, const struct openid_path *path)
         return;
     }
     if (!text_eq(req->method, "POST")) {
-        reply_form(req, false, NULL);
+        int found = external_person(req, &person, &err);
+        if (found < 0)
+            log_failure(LOG_ERROR, "login.failed", &err);
+        if (found > 0)
+            hand_out_code(req, &q, &person);
+        else
+            reply_form(req, false, NULL);
         return;
     }
-    if (!sign_in(req, path->is_any_tenant ? NULL : tenant_id, false, &person))
+    if (!login_form(req, "provider", &provider))
         return;
-    const char *code = random_text(req->arena, CODE_CHARS);
-    q.grant = (struct login_grant){ .hash = people_hash(req->arena, code),
-                                    .kind = "code",
-                                    .client_id = q.client_id,
-                                    .tenant_id = person.principal.tenant_id,
-                                    .principal_id = person.principal.object_id,
-                                    .audience = q.audience,
-                                    .redirect_uri = q.redirect_uri,
-                                    .challenge = q.challenge,
-                                    .nonce = q.nonce,
-                                    .state = "granted",
-                                    .life_s = CODE_LIFE_S };
-    if (pg_transact(control->db, req->arena, add_code, &q, &err) != 0) {
-        log_failure(LOG_ERROR, "login.failed", &err);
-        reply_note(req, 503, "Sign in", "The directory cannot be reached right now.");
-        return;
-    }
-    redirect(req, &q, "code", code);
+    if (provider)
+        external_begin(req, provider, NULL);
+    else if (sign_in(req, path->is_any_tenant ? NULL : tenant_id, false, &person))
+        hand_out_code(req, &q, &person);
 }
 
 /* Devices ------------------------------------------------------------------------------------- */
@@ -293,31 +295,40 @@ static const char *read_code(struct arena *a, const char *text)
     return arena_strdup(a, code);
 }
 
-void device_page(struct http_request *req)
+void device_decide(struct http_request *req, const char *code, const struct person *person,
+                   bool is_granted)
 {
     struct control *control = req->app;
-    struct person person;
     struct error err;
-    const char *code = NULL, *what = NULL;
+    struct decision d = { .code = read_code(req->arena, code),
+                          .principal_id = person->principal.object_id,
+                          .state = is_granted ? "granted" : "denied" };
+    if (pg_transact(control->db, req->arena, decide, &d, &err) != 0) {
+        log_failure(LOG_ERROR, "login.failed", &err);
+        page_note(req, 503, "Sign in", "The directory cannot be reached right now.");
+        return;
+    }
+    if (!d.found)
+        reply_form(req, true, "There is no such code, or it has expired.");
+    else if (!is_granted)
+        page_note(req, 200, "Declined", "The device was not signed in.");
+    else
+        page_note(req, 200, "Signed in", "You may close this window and go back to the device.");
+}
+
+void device_page(struct http_request *req)
+{
+    struct person person;
+    const char *code = NULL, *what = NULL, *provider = NULL;
     if (!text_eq(req->method, "POST")) {
         reply_form(req, true, NULL);
         return;
     }
     if (!login_form(req, "code", &code) || !login_form(req, "do", &what) ||
-        !sign_in(req, NULL, true, &person))
+        !login_form(req, "provider", &provider))
         return;
-    struct decision d = { .code = read_code(req->arena, code ? code : ""),
-                          .principal_id = person.principal.object_id,
-                          .state = text_eq(what, "no") ? "denied" : "granted" };
-    if (pg_transact(control->db, req->arena, decide, &d, &err) != 0) {
-        log_failure(LOG_ERROR, "login.failed", &err);
-        reply_note(req, 503, "Sign in", "The directory cannot be reached right now.");
-        return;
-    }
-    if (!d.found)
-        reply_form(req, true, "There is no such code, or it has expired.");
-    else if (text_eq(d.state, "denied"))
-        reply_note(req, 200, "Declined", "The device was not signed in.");
-    else
-        reply_note(req, 200, "Signed in", "You may close this window and go back to the device.");
+    if (provider)
+        external_begin(req, provider, code ? code : "");
+    else if (sign_in(req, NULL, true, &person))
+        device_decide(req, code ? code : "", &person, !text_eq(what, "no"));
 }

@@ -24,6 +24,7 @@ extern const struct pg_stmt stack_statements[];
 extern const struct pg_stmt authorization_statements[];
 extern const struct pg_stmt directory_statements[];
 extern const struct pg_stmt credential_statements[];
+extern const struct pg_stmt provider_statements[];
 extern const struct pg_stmt vault_statements[];
 extern const struct pg_stmt insights_statements[];
 extern const struct pg_stmt move_statements[];

@@ -48,6 +48,8 @@ static void known_paths(void **state)
         { "/common/discovery/keys", OPENID_KEYS, "", "common", true, false },
         { "/adfs/discovery/keys", OPENID_KEYS, "/adfs", NULL, true, false },
         { "/common/discovery/instance", OPENID_INSTANCE, "", "common", true, false },
+        { "/device", OPENID_DEVICE, "", NULL, true, false },
+        { "/external", OPENID_EXTERNAL, "", NULL, true, false },
         { "/common/userrealm/me@example.org", OPENID_USER_REALM, "", "common", true, false },
     };
     _cleanup_(arena_freep) struct arena *a = arena_new();

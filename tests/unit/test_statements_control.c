@@ -41,6 +41,7 @@ static const struct {
     { "authorization", authorization_statements },
     { "directory", directory_statements },
     { "credentials", credential_statements },
+    { "providers", provider_statements },
     { "vaults", vault_statements },
     { "insights", insights_statements },
     { "moves", move_statements },
