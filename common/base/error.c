@@ -1,12 +1,14 @@
 /* Filling the one error value: message for clients, cause for the log. Text is formatted aside
- * first, so that arguments may point into the error that is being rewritten, and is cut at a
- * character boundary when it does not fit. */
+ * first, so that arguments may point into the error that is being rewritten. What a cut leaves of a
+ * character (the text's own end, or a "%.40s" within it) is dropped: a message is always UTF-8. */
 #include "common/base/error.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "common/base/text.h"
 
 const struct error_code E_INTERNAL = { "InternalServerError", 500 };
 const struct error_code E_INVALID = { "BadRequest", 400 };
@@ -52,28 +54,12 @@ static const char *neutral_sentence(int status)
            "operator.";
 }
 
-/* Steps back from a cut in the middle of a UTF-8 character. */
-static size_t char_boundary(const char *s, size_t len)
-{
-    size_t start = len;
-
-    while (start > 0 && len - start < 3 && ((unsigned char)s[start - 1] & 0xC0) == 0x80)
-        start--;
-    if (start == 0)
-        return len;
-    unsigned char lead = (unsigned char)s[start - 1];
-    size_t want = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
-    return len - (start - 1) < want ? start - 1 : len;
-}
-
 static void put_text(char *to, size_t size, const char *from)
 {
-    size_t len = strnlen(from, size);
+    size_t len = strnlen(from, size - 1);
 
-    if (len == size)
-        len = char_boundary(from, size - 1);
     memmove(to, from, len);
-    to[len] = '\0';
+    to[text_keep_utf8(to, len)] = '\0';
 }
 
 static void PRINTF_LIKE(3, 0) put_format(char *to, size_t size, const char *fmt, va_list ap)

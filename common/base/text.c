@@ -213,6 +213,21 @@ bool text_is_utf8(const char *s, size_t len)
     return true;
 }
 
+size_t text_keep_utf8(char *s, size_t len)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_char((const unsigned char *)s + i, len - i);
+
+        if (n > 0)
+            memmove(s + kept, s + i, n);
+        kept += n;
+        i += n > 0 ? n : 1;
+    }
+    return kept;
+}
+
 char *text_hex(struct arena *a, const void *bytes, size_t len)
 {
     const unsigned char *p = bytes;

@@ -22,6 +22,8 @@ size_t text_split(struct arena *a, const char *s, char sep, char ***ret_parts);
 /* Decimal, whole string, no sign or space for u64; false on anything else or overflow. */
 MUST_CHECK bool text_parse_i64(const char *s, int64_t *ret);
 MUST_CHECK bool text_parse_u64(const char *s, uint64_t *ret);
+/* Takes out every byte that is part of no character; the length of what is left. */
+size_t text_keep_utf8(char *s, size_t len);
 bool text_is_utf8(const char *s, size_t len); /* RFC 3629: no overlong, no surrogates */
 /* No control characters but tabs: what the value of a header may hold (RFC 9110 section 5.5). */
 bool text_is_field_value(const char *s, size_t len);

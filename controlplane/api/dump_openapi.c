@@ -319,6 +319,7 @@ static struct json_object *responses_of(struct writer *w, const struct resource_
         json_put(schema);
         add_response(out, "204", "It is there.", NULL);
         add_response(out, "404", "It is not there.", NULL);
+        add_response(out, "default", "Why not.", NULL);
         return out;
     }
     if (text_eq(verb->method, "DELETE")) {

@@ -3,7 +3,7 @@ while content is collected behind a short delay. Each worker alone writes to its
 knows exactly what must be there; layers are shared by all, so the collector meets them in every
 state. Afterwards nothing acknowledged is missing and nothing unreachable is left.
 
-PORTOLAN_SOAK=OPERATIONS[:SEEDS] makes the run longer; `./dev soak` does."""
+PORTOLAN_SOAK=OPERATIONS[:SEEDS] makes the run longer; `./dev soak collection` does."""
 
 import concurrent.futures
 import json

@@ -48,6 +48,19 @@ static void test_fail(void **state)
     assert_string_equal(err.target, "");
 }
 
+static void test_messages_are_utf8(void **state)
+{
+    struct error err;
+
+    (void)state;
+    (void)fail_at(&err, &E_INVALID, "a\xC3", "version '%.3s' and '%.4s'", "\xC3\xA9\xC3\xA9",
+                  "a\xE1\x9A\x9B");
+    assert_string_equal(err.message, "version '\xC3\xA9' and 'a\xE1\x9A\x9B'");
+    assert_string_equal(err.target, "a");
+    (void)fail(&err, &E_INVALID, "'%.2s'", "\xF0\x9D\x90\x93");
+    assert_string_equal(err.message, "''");
+}
+
 static void test_cause_is_private(void **state)
 {
     static const struct error_code *const codes[] = {
@@ -159,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fail),
+        cmocka_unit_test(test_messages_are_utf8),
         cmocka_unit_test(test_cause_is_private),
         cmocka_unit_test(test_errno),
         cmocka_unit_test(test_wrap),
