@@ -83,9 +83,13 @@ static const struct setting *find(const struct setting *table, const char *name)
     return text_eq(name, config_row.name) ? &config_row : NULL;
 }
 
-static char *variable_name(struct arena *a, const char *name)
+static const char *variable_name(struct arena *a, const struct setting *s)
 {
-    char *text = arena_printf(a, "PORTOLAN_%s", name);
+    char *text;
+
+    if (s->variable)
+        return s->variable;
+    text = arena_printf(a, "PORTOLAN_%s", s->name);
 
     for (char *p = text; *p; p++) {
         if (*p == '-')
@@ -162,6 +166,11 @@ static int load_flag(struct load *l, int argc, char **argv, int *i, bool is_conf
     if (!s)
         return fail(l->err, &E_INVALID, "Unknown flag --%s; the nearest known one is --%s.", name,
                     nearest(l->table, name));
+    if (s->is_secret)
+        return fail_at(l->err, &E_INVALID, s->name,
+                       "There is no flag --%s, as everyone on this machine would see it: "
+                       "set %s, or a line of the configuration file.",
+                       name, variable_name(l->a, s));
     if (!value && s->kind == SETTING_BOOL)
         value = "true";
     if (!value && *i + 1 >= argc)
@@ -250,7 +259,7 @@ static int load_file(struct load *l)
 static int load_environment(struct load *l)
 {
     for (const struct setting *s = l->table; s->name; s++) {
-        const char *variable = variable_name(l->a, s->name);
+        const char *variable = variable_name(l->a, s);
         const char *value = getenv(variable);
         if (value && *value && store(l, s, value, variable) < 0)
             return -1;
@@ -277,7 +286,7 @@ static int check_required(struct load *l)
         if (s->is_required && !l->is_set[s - l->table])
             return fail_at(l->err, &E_INVALID, s->name,
                            "The setting --%s (environment variable %s) is required.", s->name,
-                           variable_name(l->a, s->name));
+                           variable_name(l->a, s));
     return 0;
 }
 
@@ -305,8 +314,11 @@ static void help_row(struct str *text, struct arena *a, const struct setting *s)
     static const char *const kinds[SETTING_KIND_MAX] = { " TEXT", " NUMBER", "" };
     bool has_default = s->def && *s->def;
 
-    str_printf(text, "  --%s%s\n      %s\n      Environment: %s", s->name, kinds[s->kind], s->help,
-               variable_name(a, s->name));
+    if (s->is_secret)
+        str_printf(text, "  %s (no flag: a line of the configuration file)\n", s->name);
+    else
+        str_printf(text, "  --%s%s\n", s->name, kinds[s->kind]);
+    str_printf(text, "      %s\n      Environment: %s", s->help, variable_name(a, s));
     if (s->min != 0 || s->max != 0)
         str_printf(text, ". Range: %lld to %lld", (long long)s->min, (long long)s->max);
     if (has_default)

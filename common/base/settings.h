@@ -1,7 +1,8 @@
 /* A program's settings from one const table. Every setting has a flag (--control-db), an
  * environment variable (PORTOLAN_CONTROL_DB) and a line in the configuration file
  * (control-db = …); the flag wins over the environment, the environment over the file, the file
- * over the default. The table also prints --help. */
+ * over the default. A secret has no flag: what stands on a command line is seen by everyone on the
+ * machine. The table also prints --help. */
 #ifndef PORTOLAN_BASE_SETTINGS_H
 #define PORTOLAN_BASE_SETTINGS_H
 
@@ -24,6 +25,8 @@ struct setting {
     const char *def; /* NULL: stays NULL, 0 or false */
     int64_t min, max; /* for SETTING_INT; both 0: no range */
     bool is_required;
+    bool is_secret;       /* no flag */
+    const char *variable; /* NULL: PORTOLAN_ and the name in capitals */
     const char *help; /* one sentence */
 };
 

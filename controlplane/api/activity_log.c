@@ -18,7 +18,7 @@
 #define TOKEN_MAX      256
 #define READ_ACTION    "Microsoft.Insights/eventtypes/values/read"
 
-static const char *const versions[] = { "2017-03-01-preview", "2015-04-01", "2014-04-01", NULL };
+const char *const activity_log_versions[] = { "2017-03-01-preview", "2015-04-01", "2014-04-01", NULL };
 
 struct work {
     struct event_filter filter;
@@ -202,7 +202,7 @@ static int run(struct call *c, struct error *err)
     return 0;
 }
 
-const struct endpoint activity_log = { .versions = versions,
+const struct endpoint activity_log = { .versions = activity_log_versions,
                                        .subscription = 1,
                                        .description = "The activity log of a subscription",
                                        .run = run };

@@ -20,7 +20,7 @@
 #define SETTINGS_MAX 5
 #define NAME_MAX_CHARS 260
 
-static const char *const versions[] = { "2021-05-01-preview", "2017-05-01-preview",
+const char *const diagnostic_versions[] = { "2021-05-01-preview", "2017-05-01-preview",
                                         "2016-09-01", "2015-07-01", NULL };
 
 static const struct field log_fields[] = {
@@ -236,18 +236,18 @@ static int run_categories(struct call *c, struct error *err)
     return 0;
 }
 
-const struct endpoint diagnostics_list = { .versions = versions,
+const struct endpoint diagnostics_list = { .versions = diagnostic_versions,
                                            .description = "Diagnostic settings at a scope",
                                            .run = run_list };
-const struct endpoint diagnostic_show = { .versions = versions,
+const struct endpoint diagnostic_show = { .versions = diagnostic_versions,
                                           .description = "A diagnostic setting",
                                           .run = run_show };
-const struct endpoint diagnostic_write = { .versions = versions,
+const struct endpoint diagnostic_write = { .versions = diagnostic_versions,
                                            .description = "Create or replace a diagnostic setting",
                                            .run = run_put };
-const struct endpoint diagnostic_remove = { .versions = versions,
+const struct endpoint diagnostic_remove = { .versions = diagnostic_versions,
                                             .description = "Remove a diagnostic setting",
                                             .run = run_remove };
-const struct endpoint diagnostic_categories = { .versions = versions,
+const struct endpoint diagnostic_categories = { .versions = diagnostic_versions,
                                                 .description = "What a resource's logs are about",
                                                 .run = run_categories };

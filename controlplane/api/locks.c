@@ -23,8 +23,8 @@ static const struct error_code E_SCOPE_LOCKED = { "ScopeLocked", 409 };
 static const struct error_code E_DENIED = { "DenyAssignmentAuthorizationFailed", 403 };
 static const struct error_code E_LOCK_NOT_FOUND = { "LockNotFound", 404 };
 
-static const char *const versions[] = { "2020-05-01", "2017-04-01", "2016-09-01", "2015-01-01",
-                                        NULL };
+const char *const lock_versions[] = { "2020-05-01", "2017-04-01", "2016-09-01", "2015-01-01",
+                                      NULL };
 
 struct work {
     struct call *call;
@@ -222,13 +222,15 @@ static int run_delete(struct call *c, struct error *err)
     return 0;
 }
 
-const struct endpoint lock_put = { .versions = versions,
+const struct endpoint lock_put = { .versions = lock_versions,
                                    .description = "Create or replace a lock",
                                    .run = run_put };
-const struct endpoint lock_show = { .versions = versions, .description = "A lock", .run = run_get };
-const struct endpoint lock_remove = { .versions = versions,
+const struct endpoint lock_show = { .versions = lock_versions,
+                                    .description = "A lock",
+                                    .run = run_get };
+const struct endpoint lock_remove = { .versions = lock_versions,
                                       .description = "Remove a lock",
                                       .run = run_delete };
-const struct endpoint locks_list = { .versions = versions,
+const struct endpoint locks_list = { .versions = lock_versions,
                                      .description = "Locks at a scope, above and below it",
                                      .run = run_list };

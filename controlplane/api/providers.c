@@ -8,35 +8,48 @@
 #include "common/json/json.h"
 #include "common/pg/pg.h"
 
+#include "controlplane/api/activity_log.h"
 #include "controlplane/api/call.h"
 #include "controlplane/api/errors.h"
+#include "controlplane/api/locks.h"
+#include "controlplane/api/role_assignments.h"
 #include "controlplane/api/subscription_cache.h"
+#include "controlplane/deployments/place.h"
+#include "controlplane/deployments/stack.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/types/all.h"
+#include "controlplane/types/vault.h"
 #include "controlplane/types/versions.h"
 
 /* Types without a resource table, which clients look up versions of all the same. */
-static const struct {
+static const struct plain_type {
     const char *provider, *type;
+    const char *const *versions;
 } plain_types[] = {
-    { "Microsoft.Resources", "tenants" },
-    { "Microsoft.Resources", "providers" },
-    { "Microsoft.Resources", "subscriptions" },
-    { "Microsoft.Resources", "subscriptions/resourceGroups" },
-    { "Microsoft.Resources", "subscriptions/locations" },
-    { "Microsoft.Resources", "subscriptions/providers" },
-    { "Microsoft.Resources", "resources" },
-    { "Microsoft.Resources", "tags" },
-    { "Microsoft.Resources", "deployments" },
-    { "Microsoft.Resources", "deploymentStacks" },
-    { "Microsoft.KeyVault", "operations" },
-    { "Microsoft.KeyVault", "deletedVaults" },
-    { "Microsoft.KeyVault", "locations" },
-    { "Microsoft.KeyVault", "locations/deletedVaults" },
-    { "Microsoft.KeyVault", "vaults/accessPolicies" },
-    { "Microsoft.ContainerRegistry", "operations" },
-    { "Microsoft.ContainerRegistry", "locations" },
-    { "Microsoft.ContainerRegistry", "locations/operationResults" },
+    { "Microsoft.Resources", "tenants", resources_versions },
+    { "Microsoft.Resources", "providers", resources_versions },
+    { "Microsoft.Resources", "subscriptions", resources_versions },
+    { "Microsoft.Resources", "subscriptions/resourceGroups", resources_versions },
+    { "Microsoft.Resources", "subscriptions/locations", resources_versions },
+    { "Microsoft.Resources", "subscriptions/providers", resources_versions },
+    { "Microsoft.Resources", "resources", resources_versions },
+    { "Microsoft.Resources", "tags", resources_versions },
+    { "Microsoft.Resources", "deployments", deployment_versions },
+    { "Microsoft.Resources", "deploymentStacks", stack_versions },
+    { "Microsoft.KeyVault", "operations", vault_versions },
+    { "Microsoft.KeyVault", "deletedVaults", vault_versions },
+    { "Microsoft.KeyVault", "locations", vault_versions },
+    { "Microsoft.KeyVault", "locations/deletedVaults", vault_versions },
+    { "Microsoft.KeyVault", "vaults/accessPolicies", vault_versions },
+    { "Microsoft.ContainerRegistry", "operations", registry_versions },
+    { "Microsoft.ContainerRegistry", "locations", registry_versions },
+    { "Microsoft.ContainerRegistry", "locations/operationResults", registry_versions },
+    { "Microsoft.Authorization", "locks", lock_versions },
+    { "Microsoft.Authorization", "roleAssignments", role_versions },
+    { "Microsoft.Authorization", "roleDefinitions", role_versions },
+    { "Microsoft.Insights", "diagnosticSettings", diagnostic_versions },
+    { "Microsoft.Insights", "diagnosticSettingsCategories", diagnostic_versions },
+    { "Microsoft.Insights", "eventtypes", activity_log_versions },
 };
 
 static const char *provider_of(struct arena *a, const struct resource_type *t)
@@ -44,19 +57,44 @@ static const char *provider_of(struct arena *a, const struct resource_type *t)
     return arena_strndup(a, t->name, strcspn(t->name, "/"));
 }
 
+/* The namespace of the i-th type of both tables; NULL past the last. */
+static const char *provider_of_any(struct arena *a, size_t i)
+{
+    size_t n = 0;
+
+    while (all_types[n])
+        n++;
+    if (i < n)
+        return provider_of(a, all_types[i]);
+    return i - n < ARRAY_LEN(plain_types) ? plain_types[i - n].provider : NULL;
+}
+
 /* The n-th namespace, in the order of the types; NULL past the last. */
 static const char *provider_at(struct arena *a, size_t n)
 {
-    for (size_t i = 0; all_types[i]; i++) {
-        const char *name = provider_of(a, all_types[i]);
+    const char *name;
+
+    for (size_t i = 0; (name = provider_of_any(a, i)) != NULL; i++) {
         bool is_first = true;
 
         for (size_t j = 0; j < i; j++)
-            is_first = is_first && !text_eq(name, provider_of(a, all_types[j]));
+            is_first = is_first && !text_eq(name, provider_of_any(a, j));
         if (is_first && n-- == 0)
             return name;
     }
     return NULL;
+}
+
+/* Nothing is made in these, or what everything else needs: there is nothing to register. */
+static bool is_registration_free(const char *provider)
+{
+    static const char *const names[] = { "Microsoft.Resources", "Microsoft.Authorization",
+                                         "Microsoft.Insights" };
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (text_eq(names[i], provider))
+            return true;
+    return false;
 }
 
 /* Canonical spelling; fails for an unknown one. */
@@ -106,24 +144,22 @@ static void add_type(struct call *c, struct json_object *list, const char *name,
 static struct json_object *types_of(struct call *c, const char *provider)
 {
     struct json_object *list = json_new_array();
-    const char *const *versions = resources_versions;
 
     for (const struct resource_type *const *t = all_types; *t; t++) {
         const char *name = strchr((*t)->name, '/') + 1;
 
         if (!text_eq(provider_of(c->arena, *t), provider))
             continue;
-        versions = (*t)->api_versions;
-        add_type(c, list, name, versions, places_of(*t));
+        add_type(c, list, name, (*t)->api_versions, places_of(*t));
         for (const struct action *x = (*t)->actions; x && x->name; x++)
             add_type(c, list,
                      x->is_on_subscription ? x->name
                                            : arena_printf(c->arena, "%s/%s", name, x->name),
-                     versions, PLACES_NONE);
+                     (*t)->api_versions, PLACES_NONE);
     }
     for (size_t i = 0; i < ARRAY_LEN(plain_types); i++) {
         if (text_eq(plain_types[i].provider, provider))
-            add_type(c, list, plain_types[i].type, versions, PLACES_NONE);
+            add_type(c, list, plain_types[i].type, plain_types[i].versions, PLACES_NONE);
     }
     return list;
 }
@@ -131,8 +167,8 @@ static struct json_object *types_of(struct call *c, const char *provider)
 static struct json_object *show(struct call *c, const char *provider)
 {
     struct json_object *out = json_new_object();
-    bool is_registered =
-        !c->has_subscription || subscription_is_registered(&c->subscription, provider);
+    bool is_registered = !c->has_subscription || is_registration_free(provider) ||
+                         subscription_is_registered(&c->subscription, provider);
 
     if (c->has_subscription)
         json_set_text(out, "id", arena_printf(c->arena, "/subscriptions/%s/providers/%s",
@@ -141,8 +177,7 @@ static struct json_object *show(struct call *c, const char *provider)
         json_set_text(out, "id", arena_printf(c->arena, "/providers/%s", provider));
     json_set_text(out, "namespace", provider);
     json_set_text(out, "registrationPolicy",
-                  text_eq(provider, "Microsoft.Resources") ? "RegistrationFree"
-                                                           : "RegistrationRequired");
+                  is_registration_free(provider) ? "RegistrationFree" : "RegistrationRequired");
     if (c->has_subscription)
         json_set_text(out, "registrationState", is_registered ? "Registered" : "NotRegistered");
     json_set(out, "resourceTypes", types_of(c, provider));
@@ -210,7 +245,7 @@ static int set_registration(struct call *c, bool is_registered, struct error *er
                                   is_registered ? "register" : "unregister"),
                      arena_printf(c->arena, "/subscriptions/%s", c->subscription.id), err))
         return -1;
-    if (!is_registered && text_eq(provider, "Microsoft.Resources"))
+    if (!is_registered && is_registration_free(provider))
         return fail(err, &E_BAD_REQUEST, "The namespace '%s' cannot be unregistered.", provider);
     r.provider_key = text_lower(c->arena, provider);
     if (pg_with(c->control->db, c->arena, query_set, &r, err) ||

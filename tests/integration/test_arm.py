@@ -58,6 +58,31 @@ def test_subscriptions_tenants_locations_providers(instance):
                         api="2021-04-01").status_code == 404
 
 
+def test_listed_versions_are_answered(instance):
+    """Clients look up what to ask with in the provider's list: it names what each type takes."""
+    base = f"/subscriptions/{instance.subscription}"
+    paths = {"Microsoft.Resources": {
+        "subscriptions": "/subscriptions", "tenants": "/tenants", "providers": "/providers",
+        "subscriptions/locations": f"{base}/locations", "resources": f"{base}/resources",
+        "subscriptions/resourceGroups": f"{base}/resourcegroups",
+        "deployments": f"{base}/providers/Microsoft.Resources/deployments",
+        "deploymentStacks": f"{base}/providers/Microsoft.Resources/deploymentStacks"},
+        "Microsoft.Authorization": {
+            kind: f"{base}/providers/Microsoft.Authorization/{kind}"
+            for kind in ("locks", "roleAssignments", "roleDefinitions")},
+        "Microsoft.KeyVault": {"deletedVaults": f"{base}/providers/Microsoft.KeyVault/deletedVaults"},
+        "Microsoft.Insights": {"diagnosticSettings":
+                               f"{base}/providers/Microsoft.Insights/diagnosticSettings"}}
+    for provider, types in paths.items():
+        shown = instance.arm("GET", f"{base}/providers/{provider}", api="2021-04-01").json()
+        assert shown["registrationState"] == "Registered", provider
+        listed = {t["resourceType"]: t["apiVersions"] for t in shown["resourceTypes"]}
+        for kind, path in types.items():
+            for version in (listed[kind][0], listed[kind][-1]):
+                reply = instance.arm("GET", path, api=version)
+                assert reply.status_code == 200, (kind, version, reply.text)
+
+
 def test_unregistered_namespace_is_refused(instance, group):
     base = f"/subscriptions/{instance.subscription}/{PROVIDER}"
     assert instance.arm("POST", f"{base}/unregister", api="2021-04-01").status_code == 200

@@ -205,6 +205,30 @@ static void test_help(void **state)
     assert_non_null(strstr(help, "--config TEXT"));
 }
 
+/* A secret comes from the environment, under a name of its own, or from the file; never by a flag. */
+static void test_secrets(void **state)
+{
+    static const struct setting secret[] = {
+        { "secret", SETTING_TEXT, offsetof(struct options, domain), .is_secret = true,
+          .variable = "SOMEBODYS_SECRET", .help = "Not to be seen." },
+        { 0 },
+    };
+    _cleanup_(arena_freep) struct arena *a = arena_new();
+    char *flags[] = { "p", "--secret=x", NULL }, *none[] = { "p", NULL }, **args;
+    struct options o = { 0 };
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(settings_load(a, secret, 2, flags, 1, &o, &args, &err), -1);
+    assert_non_null(strstr(err.message, "SOMEBODYS_SECRET"));
+    assert_null(o.domain);
+    assert_int_equal(setenv("SOMEBODYS_SECRET", "from environment", 1), 0);
+    assert_int_equal(settings_load(a, secret, 1, none, 1, &o, &args, &err), 0);
+    assert_string_equal(o.domain, "from environment");
+    assert_int_equal(unsetenv("SOMEBODYS_SECRET"), 0);
+    assert_null(strstr(settings_help(a, secret), "--secret"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup(test_refuses, start),
         cmocka_unit_test_setup(test_missing_file, start),
         cmocka_unit_test_setup(test_help, start),
+        cmocka_unit_test_setup(test_secrets, start),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
