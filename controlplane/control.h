@@ -46,7 +46,9 @@ struct control_settings {
     char *secrets_file;     /* where init keeps the first service principal's secret */
     char *regions;          /* "eastus westus2 …" */
     char *region_db;        /* libpq URL with {region} */
+    char *region_db_of;     /* "eastus=libpq URL …" instead, or NULL */
     char *region_blobs;     /* path or URL with {region} */
+    char *region_blobs_of;  /* "eastus=path …" instead, or NULL */
     char *dataplane;        /* program */
     char *dataplane_ports;  /* "20000-29999": where embedded data planes listen */
     char *supervisor;       /* "s6" */

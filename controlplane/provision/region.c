@@ -86,6 +86,39 @@ static char *expand(struct arena *a, const char *pattern, const char *region)
     return arena_printf(a, "%s%s", out, pattern);
 }
 
+/* What the list "name=value …" says of a region, else what follows from the pattern. */
+static char *value_of(struct arena *a, const char *list, const char *pattern, const char *region)
+{
+    size_t count, len = strlen(region);
+    char **words;
+
+    count = list ? text_split(a, list, ' ', &words) : 0;
+    for (size_t i = 0; i < count; i++)
+        if (text_starts(words[i], region) && words[i][len] == '=' && words[i][len + 1])
+            return words[i] + len + 1;
+    return expand(a, pattern, region);
+}
+
+/* A list that names what is no region means another one. */
+static int check_list(struct arena *a, const char *list, const struct region_row *rows,
+                      size_t count, const char *setting, struct error *err)
+{
+    char **words;
+    size_t nwords = list ? text_split(a, list, ' ', &words) : 0;
+
+    for (size_t i = 0; i < nwords; i++) {
+        size_t k = 0, len = strcspn(words[i], "=");
+
+        while (k < count && (strlen(rows[k].name) != len || !text_starts(words[i], rows[k].name)))
+            k++;
+        if (words[i][0] && (k == count || !words[i][len] || !words[i][len + 1]))
+            return fail(err, &E_INVALID,
+                        "The setting %s takes region=value, of the regions there are; not '%.*s'.",
+                        setting, (int)len, words[i]);
+    }
+    return 0;
+}
+
 static int check_name(const char *name, struct error *err)
 {
     size_t len = strlen(name);
@@ -114,13 +147,15 @@ int regions_wanted(const struct control_settings *settings, struct arena *a,
         (*ret)[(*ret_count)++] = (struct region_row){
             .name = names[i],
             .display_name = display_name(names[i]),
-            .metadata_url = expand(a, settings->region_db, names[i]),
-            .blobs_url = expand(a, settings->region_blobs, names[i]),
+            .metadata_url = value_of(a, settings->region_db_of, settings->region_db, names[i]),
+            .blobs_url = value_of(a, settings->region_blobs_of, settings->region_blobs, names[i]),
         };
     }
     if (*ret_count == 0)
         return fail(err, &E_INVALID, "The setting regions names no region.");
-    return 0;
+    if (check_list(a, settings->region_db_of, *ret, *ret_count, "region-db-of", err))
+        return -1;
+    return check_list(a, settings->region_blobs_of, *ret, *ret_count, "region-blobs-of", err);
 }
 
 int regions_open(struct pg_conn *conn, struct arena *a, struct region **ret, struct error *err)
