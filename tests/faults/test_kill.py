@@ -2,17 +2,20 @@
 begun ends, nothing is left behind."""
 
 import concurrent.futures
+import contextlib
 import os
 import random
-import shutil
 import signal
+import socket
+import ssl
 import subprocess
+import tempfile
 import time
 
 import pytest
 import requests
 
-from support.instance import GROUPS_API, Instance, eventually
+from support.instance import API, GROUPS_API, Instance, Registry, eventually
 
 pytestmark = pytest.mark.sanitized
 
@@ -55,8 +58,8 @@ def nothing_left(instance):
     return True
 
 
-def kill(instance, name):
-    return instance.kill(name)
+def kill(instance, name, how=signal.SIGKILL):
+    return instance.kill(name, how)
 
 
 def control_is_up(instance):
@@ -127,7 +130,6 @@ def test_control_plane_killed_in_the_middle(hurt, seed):
         if url:
             eventually(lambda: patient(lambda: hurt.arm("GET", url, api=None)).json()["status"]
                        == "Succeeded", timeout=60)
-    from support.instance import Registry
     for name in names:
         Registry(hurt, group, name).push_image("a/b", "v1", name.encode())
 
@@ -173,22 +175,43 @@ def patient_status(registry, path):
     return registry.call("GET", path).status_code
 
 
-def test_two_control_planes_share_the_work(hurt, tmp_path):
-    """A second copy on the same database, the first one killed now and then: every operation ends
-    once, and each registry has exactly one of everything."""
-    other = str(tmp_path / "two")
-    command = [f"{hurt.state}/bin/portolan-controlplane", "serve", "--config", f"{hurt.state}/config",
-               "--edge-listen", f"unix:{hurt.state}/run/management-2.sock",
-               "--login-edge-listen", f"unix:{hurt.state}/run/login-2.sock",
-               "--graph-edge-listen", f"unix:{hurt.state}/run/graph-2.sock",
-               "--vault-edge-listen", f"unix:{hurt.state}/run/vault-2.sock"]
-    owner = os.stat(f"{hurt.state}/run").st_uid
+@contextlib.contextmanager
+def second_control_plane(instance, *options):
+    """Another copy on the same database, under no supervisor."""
+    run = f"{instance.state}/run"
+    command = [f"{instance.state}/bin/portolan-controlplane", "serve", "--config",
+               f"{instance.state}/config", *options]
+    for host in ("", "login-", "graph-", "vault-"):
+        command += [f"--{host}edge-listen", f"unix:{run}/{host or 'management-'}2.sock"]
+    owner = os.stat(run).st_uid
     if os.geteuid() == 0 and owner != 0:
         command = ["setpriv", f"--reuid={owner}", f"--regid={owner}", "--clear-groups"] + command
-    with open(other, "w") as log:
-        second = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    with tempfile.TemporaryFile("w") as log:
+        it = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
-        eventually(lambda: os.path.exists(f"{hurt.state}/run/management-2.sock"))
+        eventually(lambda: os.path.exists(f"{run}/management-2.sock"))
+        yield it
+    finally:
+        it.send_signal(signal.SIGTERM)
+        it.wait(30)
+
+
+def one_of_everything(instance, made):
+    """Each registry has one data plane, one port and one operation, which went well."""
+    assert len(instance.dataplanes()) == len(made)
+    ended = instance.sql("control", "select resource_uid, count(*), count(*) filter (where status = "
+                         "'Succeeded') from operations where verb = 'PUT' and type_key like "
+                         "'%registries' and resource_uid in (select uid from resources) group by 1")
+    assert len(ended) == len(made) and all(n == ok for _, n, ok in ended), ended
+    owners = instance.sql("control", "select count(distinct port), count(*) from placements")
+    assert owners == [[str(len(made))] * 2]
+    return True
+
+
+def test_two_control_planes_share_the_work(hurt):
+    """A second copy on the same database, the first one killed now and then: every operation ends
+    once, and each registry has exactly one of everything."""
+    with second_control_plane(hurt):
         group = hurt.make_group()
         made = [hurt.make_registry(group, wait=False) for _ in range(8)]
         time.sleep(0.05)
@@ -197,25 +220,74 @@ def test_two_control_planes_share_the_work(hurt, tmp_path):
             eventually(lambda: patient(lambda: hurt.arm("GET", registry.id))
                        .json()["properties"]["provisioningState"] == "Succeeded", timeout=60)
             registry.push_image("one/only", "v1")
-        assert len(hurt.dataplanes()) == len(made)
-        ended = hurt.sql("control", "select resource_uid, count(*), count(*) filter (where status = "
-                         "'Succeeded') from operations where verb = 'PUT' and type_key like "
-                         "'%registries' and resource_uid in (select uid from resources) group by 1")
-        assert len(ended) == len(made) and all(n == ok for _, n, ok in ended), ended
-        owners = hurt.sql("control", "select count(distinct port), count(*) from placements")
-        assert owners == [[str(len(made))] * 2]
+        one_of_everything(hurt, made)
         hurt.delete(hurt.group_id(group), api=GROUPS_API)
         eventually(lambda: nothing_left(hurt), timeout=30)
-    finally:
-        second.send_signal(signal.SIGTERM)
-        second.wait(30)
-    shutil.rmtree(other, ignore_errors=True)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_lease_lost_in_the_middle(hurt, seed):
+    """A control plane that stands still past its leases wakes in the middle of steps that another has
+    taken over and ended: it changes nothing any more, not even where a registry of the same name has been
+    made since."""
+    chance = random.Random(seed)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+
+    def ask(method, path, body=None, api=API):
+        return hurt.session.request(method, f"http://127.0.0.1:{port}{path}", json=body, timeout=60,
+                                    params={"api-version": api},
+                                    headers={"Authorization": f"Bearer {hurt.token()}"})
+
+    def settled(registry):
+        reply = ask("GET", registry.id)
+        return reply.status_code == 200 and \
+            reply.json()["properties"]["provisioningState"] == "Succeeded"
+    group = hurt.make_group()
+    with second_control_plane(hurt, "--listen", f"127.0.0.1:{port}"):
+        eventually(lambda: ask("GET", hurt.group_id(group), api=GROUPS_API).status_code == 200)
+        made = [hurt.make_registry(group, wait=False) for _ in range(6)]
+        time.sleep(chance.uniform(0, 0.05))
+        first = kill(hurt, "controlplane", signal.SIGSTOP)
+        try:
+            for registry in made:
+                eventually(lambda: settled(registry), timeout=60)
+        finally:
+            os.kill(first, signal.SIGCONT)
+        eventually(lambda: control_is_up(hurt))
+        for registry in made:
+            registry.push_image("one/only", "v1")
+        one_of_everything(hurt, made)
+        # The same with deletions, and new registries of these names before it wakes.
+        for registry in made:
+            assert hurt.arm("DELETE", registry.id).status_code == 202
+        time.sleep(chance.uniform(0, 0.1))
+        assert kill(hurt, "controlplane", signal.SIGSTOP) == first
+        try:
+            for registry in made:
+                eventually(lambda: ask("GET", registry.id).status_code == 404, timeout=60)
+                assert ask("PUT", registry.id, {"location": "eastus", "sku": {"name": "Basic"},
+                                                "properties": {"adminUserEnabled": True}}
+                           ).status_code == 201
+                eventually(lambda: settled(registry), timeout=60)
+            planes = {name: hurt.pid(name) for name in hurt.dataplanes()}
+        finally:
+            os.kill(first, signal.SIGCONT)
+        eventually(lambda: control_is_up(hurt))
+        hurt.finish(hurt.arm("PATCH", made[0].id, {"tags": {"woke": "up"}}))
+        one_of_everything(hurt, made)
+        assert {name: hurt.pid(name) for name in hurt.dataplanes()} == planes
+        for registry in made:
+            again = Registry(hurt, group, registry.name)
+            assert again.call("GET", "/v2/one/only/tags/list").status_code == 404
+            again.push_image("one/only", "v2")
+        hurt.delete(hurt.group_id(group), api=GROUPS_API)
+        eventually(lambda: nothing_left(hurt), timeout=30)
 
 
 def test_cut_off_uploads_leave_nothing(hurt):
     """A client that stops in the middle of an upload: no blob, no temporary file after the sweep."""
-    import socket
-    import ssl
     group = hurt.make_group()
     registry = hurt.make_registry(group)
     begun = registry.call("POST", "/v2/cut/off/blobs/uploads/")
