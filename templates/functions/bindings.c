@@ -1,4 +1,5 @@
-/* parameters(), variables() and copyIndex(): what a name stands for where the expression is. */
+/* parameters(), variables(), externalInputs() and copyIndex(): what a name stands for where the
+ * expression is. */
 #include <inttypes.h>
 
 #include "common/base/arena.h"
@@ -8,6 +9,7 @@
 #include "templates/functions/function.h"
 #include "templates/language/faults.h"
 #include "templates/language/file.h"
+#include "templates/language/template.h"
 
 static int call_parameter(struct call *c, const struct value *name, const struct value **ret,
                           struct error *err)
@@ -49,6 +51,24 @@ int fn_variables(struct call *c, const struct value **ret, struct error *err)
                     "The template variable '%s' is not found." USAGE("arm-template/#variables"),
                     name->text);
     return file_variable_value(c->env->file, name->text, name->count, ret, err);
+}
+
+int fn_external_inputs(struct call *c, const struct value **ret, struct error *err)
+{
+    const struct template_context *x = c->env->scope;
+    const struct value *name;
+    if (arg_text(c, 0, &name, err) < 0)
+        return -1;
+    const struct value *inputs =
+        x->external_inputs ? value_import(c->arena, x->external_inputs, NULL) : NULL;
+    const struct value *input = inputs ? value_get(inputs, name->text) : NULL;
+    *ret = input ? value_get(input, "value") : NULL;
+    if (*ret)
+        return 0;
+    return fail(err, &E_TEMPLATE_EXPRESSION,
+                "The external input '%s' is not provided: the deployment must have a value for it "
+                "in 'externalInputs'." SEE_FUNCTIONS,
+                name->text);
 }
 
 /* copyIndex('loop', 1) of a loop that runs later. */

@@ -118,6 +118,7 @@ FUNCTION(fn_variables);
 /* scope.c */
 FUNCTION(fn_deployer);
 FUNCTION(fn_deployment);
+FUNCTION(fn_external_inputs);
 FUNCTION(fn_environment);
 FUNCTION(fn_management_group);
 FUNCTION(fn_resource_group);

@@ -168,7 +168,8 @@ int fn_extension_resource_id(struct call *c, const struct value **ret, struct er
     return finish(c, &s, at, ret, err);
 }
 
-/* Built-in roles that templates of this service name. */
+/* The built-in roles of this service, under the ids that Azure publishes; a test compares them with
+ * those the service assigns. */
 static const struct {
     const char *name, *id;
 } roles[] = {
@@ -178,9 +179,35 @@ static const struct {
     { "AcrPush", "8311e382-0749-4cb8-b61a-304f252e45ec" },
     { "AcrQuarantineReader", "cdda3590-29a3-44f6-95f2-9f980659eb04" },
     { "AcrQuarantineWriter", "c8d4ff99-41c3-41a8-9f60-21dfdad59608" },
+    { "Container Registry Cache Rule Administrator", "df87f177-bb12-4db1-9793-a413691eff94" },
+    { "Container Registry Cache Rule Reader", "c357b964-0002-4b64-a50d-7a28f02edc52" },
+    { "Container Registry Configuration Reader and Data Access Configuration Reader",
+      "69b07be0-09bf-439a-b9a6-e73de851bd59" },
+    { "Container Registry Contributor and Data Access Configuration Administrator",
+      "3bc748fc-213d-45c1-8d91-9da5725539b9" },
+    { "Container Registry Credential Set Administrator", "f094fb07-0703-4400-ad6a-e16dd8000e14" },
+    { "Container Registry Credential Set Reader", "29093635-9924-4f2c-913b-650a12949526" },
+    { "Container Registry Data Importer and Data Reader", "577a9874-89fd-4f24-9dbd-b5034d0ad23a" },
+    { "Container Registry Repository Catalog Lister", "bfdb9389-c9a5-478a-bb2f-ba9ca092c3c7" },
+    { "Container Registry Repository Contributor", "2efddaa5-3f1f-4df3-97df-af3f13818f4c" },
+    { "Container Registry Repository Reader", "b93aa761-3e63-49ed-ac28-beffa264f7ac" },
+    { "Container Registry Repository Writer", "2a1e307c-b015-4ebd-883e-5b7698a07328" },
+    { "Container Registry Tasks Contributor", "fb382eab-e894-4461-af04-94435c366c3f" },
+    { "Container Registry Transfer Pipeline Contributor", "bf94e731-3a51-4a7c-8c54-a1ab9971dfc1" },
     { "Contributor", "b24988ac-6180-42a0-ab88-20f7382dd24c" },
+    { "Key Vault Administrator", "00482a5a-887f-4fb3-b363-3b7fe8e74483" },
+    { "Key Vault Contributor", "f25e0fa2-a7c8-4377-a976-54943a77a395" },
+    { "Key Vault Crypto Officer", "14b46e9e-c2b7-41b4-b07b-48a6ebf60603" },
+    { "Key Vault Crypto Service Encryption User", "e147488a-f6f5-4113-8e2d-b22465e65bf6" },
+    { "Key Vault Crypto User", "12338af0-0e69-4776-bea7-57ae8d297424" },
+    { "Key Vault Purge Operator", "a68e7c17-0ab2-4c09-9a58-125dae29748c" },
+    { "Key Vault Reader", "21090545-7ca7-4776-b22c-e363652d74d2" },
+    { "Key Vault Secrets Officer", "b86a8fe4-44ce-4948-aee5-eccb2c155cd7" },
+    { "Key Vault Secrets User", "4633458b-17de-408a-b874-0445c86b69e6" },
+    { "Managed Identity Operator", "f1a07417-d97a-45cb-824c-7a7467783830" },
     { "Owner", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635" },
     { "Reader", "acdd72a7-3385-48ef-bd42-f606fba81ae7" },
+    { "Role Based Access Control Administrator", "f58310d9-a9f6-439a-9e8d-f62e7b41a168" },
     { "User Access Administrator", "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9" },
 };
 

@@ -182,10 +182,11 @@ static const struct value *given_parameters(struct call *c, const struct templat
     for (size_t i = 0; i < f->parameter_count; i++) {
         const struct binding *p = &f->parameters[i];
         struct object_builder one;
-        if (!p->given || (p->given->marks & (MARK_SECURE | MARK_SECURE_INSIDE)))
+        const struct value *given = p->is_expression ? p->value : p->given;
+        if (!given || (given->marks & (MARK_SECURE | MARK_SECURE_INSIDE)))
             continue;
         object_start(&one, c->arena, 1);
-        object_puts(&one, "value", p->given);
+        object_puts(&one, "value", given);
         object_push(&b, p->name, p->name_len, object_end(&one));
     }
     return object_end(&b);

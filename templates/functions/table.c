@@ -96,6 +96,10 @@ const struct function function_table[] = {
     { "extensionResourceId", 3, -1, 0, fn_extension_resource_id,
       "resource", "id, type, names…",
       "The id of an extension resource on another resource." },
+    { "externalInputs", 1, 1, FN_INPUTS, fn_external_inputs,
+      "deployment", "name",
+      "A value that the tool that deploys has found; only in the expression of a parameter "
+      "value." },
     { "fail", 1, 1, 0, fn_fail,
       "deployment", "message",
       "Ends the deployment with a message." },

@@ -46,7 +46,12 @@ static int evaluate_parameter(struct template_file *f, struct binding *b, const 
     const struct value *def = value_get(b->decl, "defaultValue");
     if (types_resolve(f, b->decl, &resolved, err) < 0)
         return -1;
-    if (b->given && b->given->kind != VALUE_NULL) {
+    if (b->is_expression) {
+        struct env env = f->home;
+        env.allow = ALLOW_INPUTS;
+        if (evaluate_value(&env, b->given, ret, err) < 0)
+            return -1;
+    } else if (b->given && b->given->kind != VALUE_NULL) {
         *ret = b->given;
     } else if (def) {
         struct env env = f->home;
@@ -181,10 +186,13 @@ int file_give_parameters(struct template_file *f, const struct value *given, str
             b->given = v;
         } else if (value_get(m->value, "reference")) {
             b->given = elsewhere(f, b);
+        } else if (value_get(m->value, "expression")) {
+            b->given = value_get(m->value, "expression");
+            b->is_expression = true;
         } else {
             return fail(err, &E_TEMPLATE_EXPRESSION,
-                        "The template parameter '%s' is not valid: it must have a property 'value' "
-                        "or 'reference'." USAGE("arm-deploy/#parameter-file"),
+                        "The template parameter '%s' is not valid: it must have a property "
+                        "'value', 'reference' or 'expression'." USAGE("arm-deploy/#parameter-file"),
                         m->key);
         }
         if (types_is_secure(f, b->decl))

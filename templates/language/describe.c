@@ -126,6 +126,8 @@ static const char *where(const struct function *f)
 {
     if (f->flags & FN_DEFAULTS)
         return "parameter defaults";
+    if (f->flags & FN_INPUTS)
+        return "expressions of parameter values";
     if (f->flags & FN_RUNTIME)
         return "resource bodies, outputs, nested parameters";
     return f->flags & FN_SCOPE ? "not in user functions" : "anywhere";

@@ -28,7 +28,7 @@ struct template_file;
 #define ENGINE_TEXT_MAX  ((size_t)4 * 1024 * 1024)  /* one text */
 #define ENGINE_VALUE_MAX ((size_t)16 * 1024 * 1024) /* one value, shared parts counted each time   \
                                                      */
-#define ENGINE_VALUE_DEPTH_MAX 128 /* levels of one value: what walks it recurses */
+#define ENGINE_VALUE_DEPTH_MAX 100 /* levels of one value, less than of a JSON text that holds it */
 
 struct engine {
     struct arena *arena;
@@ -71,6 +71,7 @@ struct call_frame {
 #define ALLOW_DEFAULTS   (1u << 1) /* newGuid(), utcNow() */
 #define ALLOW_SCOPE      (1u << 2) /* variables(), resourceGroup() and the like: not in functions */
 #define ALLOW_COPY_LISTS (1u << 3) /* "copy": [{name, count, input}] makes properties */
+#define ALLOW_INPUTS     (1u << 4) /* externalInputs() */
 
 struct env {
     struct engine *engine;

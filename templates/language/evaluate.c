@@ -49,6 +49,8 @@ static int check_allowed(struct env *env, const struct function *fn, const struc
         allowed = env->allow & ALLOW_RUNTIME;
     else if (fn->flags & FN_DEFAULTS)
         allowed = env->allow & ALLOW_DEFAULTS;
+    else if (fn->flags & FN_INPUTS)
+        allowed = env->allow & ALLOW_INPUTS;
     else if (fn->flags & FN_SCOPE)
         allowed = env->allow & ALLOW_SCOPE;
     if (allowed)

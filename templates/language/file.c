@@ -10,6 +10,7 @@
 #include "templates/language/evaluate.h"
 #include "templates/language/expression.h"
 #include "templates/language/faults.h"
+#include "templates/language/path.h"
 #include "templates/language/types.h"
 
 static const char schema_list[] = "2014-04-01-preview,2015-01-01,2018-05-01,2019-04-01,2019-08-01";
@@ -71,10 +72,10 @@ static int bad_content(struct engine *e, const struct source *s, uint32_t at, st
                 "The request content was invalid and could not be deserialized: '%s'.", text);
 }
 
-int file_check_members(struct engine *e, const struct source *s, const struct value *o,
-                       const char *const *known, const char *type, const char *path,
-                       struct error *err)
+int file_check_members(struct template_file *f, const struct value *o, const char *const *known,
+                       const char *type, struct error *err)
 {
+    struct engine *e = f->home.engine;
     for (size_t i = 0; i < o->count; i++) {
         const struct member *m = &o->members[i];
         const char *const *k = known;
@@ -82,11 +83,11 @@ int file_check_members(struct engine *e, const struct source *s, const struct va
             k++;
         if (*k)
             continue;
-        struct place p = source_place(s, m->key_at);
-        return bad_content(e, s, m->key_at, err,
-                           "Could not find member '%s' on object of type '%s'. Path '%s%s%s', "
+        struct place p = source_place(f->source, m->key_at);
+        return bad_content(e, f->source, m->key_at, err,
+                           "Could not find member '%s' on object of type '%s'. Path '%s', "
                            "line %d, position %d.",
-                           m->key, type, path, *path ? "." : "", m->key, p.line,
+                           m->key, type, path_at(e->arena, f->root, m->key_at), p.line,
                            p.column + (int)m->key_len + 2);
     }
     return 0;
@@ -221,9 +222,7 @@ static int open_parameters(struct engine *e, struct template_file *f, struct err
                     "arm-template/#parameters"),
                 m->key, value_kind_name(m->value));
         }
-        char *path = arena_printf(e->arena, "parameters.%s", m->key);
-        if (file_check_members(e, f->source, m->value, parameter_members, "TemplateInputParameter",
-                               path, err) < 0)
+        if (file_check_members(f, m->value, parameter_members, "TemplateInputParameter", err) < 0)
             return -1;
         if (!types_name(m->value) && !(f->is_v2 && value_get(m->value, "$ref"))) {
             const char *type = value_string(value_get(m->value, "type"));
@@ -372,16 +371,14 @@ static int open_outputs(struct engine *e, struct template_file *f, struct error 
         return over_limit("outputs", TEMPLATE_OUTPUTS_MAX, f->outputs->count, err);
     for (size_t i = 0; i < f->outputs->count; i++) {
         const struct member *m = &f->outputs->members[i];
-        char *path = arena_printf(e->arena, "outputs.%s", m->key);
         if (m->value->kind != VALUE_OBJECT) {
             struct place p = source_place(f->source, m->value->at);
             return bad_content(e, f->source, m->value->at, err,
                                "Error converting value to type 'TemplateOutputParameter'. Path "
                                "'%s', line %d, position %d.",
-                               path, p.line, p.column);
+                               path_at(e->arena, f->root, m->value->at), p.line, p.column);
         }
-        if (file_check_members(e, f->source, m->value, output_members, "TemplateOutputParameter",
-                               path, err) < 0)
+        if (file_check_members(f, m->value, output_members, "TemplateOutputParameter", err) < 0)
             return -1;
     }
     return 0;
@@ -409,7 +406,7 @@ int file_open(struct engine *e, const struct value *root, const struct source *s
     *ret = f;
     if (root->kind != VALUE_OBJECT)
         return fail(err, &E_TEMPLATE_EXPRESSION, "The template is not a JSON object.");
-    if (file_check_members(e, source, root, top_members, "Template", "", err) < 0 ||
+    if (file_check_members(f, root, top_members, "Template", err) < 0 ||
         read_schema(e, f, err) < 0 || read_versions(e, f, err) < 0 ||
         section(e, f, "definitions", &value_empty_object, false, &f->definitions, err) < 0 ||
         open_parameters(e, f, err) < 0 || open_variables(e, f, err) < 0 ||

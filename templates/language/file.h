@@ -20,10 +20,11 @@ struct binding {
     const char *name;
     size_t name_len;
     const struct value *decl;
-    const struct value *given; /* a supplied parameter value */
+    const struct value *given; /* a supplied parameter value, or the expression of one */
     const struct value *value; /* once BINDING_DONE */
     enum binding_state state;
-    bool is_copy; /* decl is {name, count, input} */
+    bool is_copy;       /* decl is {name, count, input} */
+    bool is_expression; /* given is to be evaluated */
 };
 
 struct user_function {
@@ -76,10 +77,9 @@ MUST_CHECK int file_check_parameters(struct template_file *f, struct error *err)
 /* Evaluates all variables, so that a mistake in one that nobody uses is found (lint). */
 MUST_CHECK int file_check_variables(struct template_file *f, struct error *err);
 
-/* Members that `known` (NULL-terminated) does not list are an error that names type and path. */
-MUST_CHECK int file_check_members(struct engine *e, const struct source *s, const struct value *o,
-                                  const char *const *known, const char *type, const char *path,
-                                  struct error *err);
+/* Members of o that `known` (NULL-terminated) does not list are an error that names type and path. */
+MUST_CHECK int file_check_members(struct template_file *f, const struct value *o,
+                                  const char *const *known, const char *type, struct error *err);
 /* Turns an expression failure into the recorded text that says where: kind is "resource",
  * "variable", "output". Other failures stay as they are. Returns -1. */
 int file_blame(struct template_file *f, const char *kind, const char *name, uint32_t at,

@@ -383,6 +383,10 @@ int expand_nested(struct plan_builder *b, struct env *env, size_t node,
     const struct value *template = value_get(properties, "template");
     const struct value *parameters = &value_empty_object;
     bool inner = is_inner(b, properties);
+    if (!inner && b->file->is_v2)
+        return fail(err, &E_TEMPLATE_EXPRESSION,
+                    "The expression evaluation scope 'outer' is not supported in language version "
+                    "2.0." USAGE("arm-template"));
     struct object_builder body;
     object_start(&body, a, properties->count);
     for (size_t i = 0; i < properties->count; i++) {

@@ -256,6 +256,8 @@ static int read_identity(struct plan_builder *b, struct env *env, const struct d
             0 ||
         text_member(env, d->decl, "location", "the property 'location'", &ret->location, err) < 0)
         return -1;
+    if (!ret->version && env->scope->profile_version && value_get(b->file->root, "apiProfile"))
+        ret->version = env->scope->profile_version(ret->type);
     return id_prefix(b, env, d, ret->type, &ret->prefix, err);
 }
 
@@ -374,6 +376,19 @@ static const char *shown_name(struct plan_builder *b, const struct declared *d)
     return name ? name : "";
 }
 
+/* Loops make resources of the top level, not children. */
+static int copied_child(struct plan_builder *b, const struct declared *d, struct error *err)
+{
+    struct template_file *f = b->file;
+    struct place p = source_place(f->source, d->decl->at);
+    engine_blame(f->home.engine, f->source, d->decl->at);
+    return fail(err, &E_INVALID_TEMPLATE,
+                "Deployment template validation failed: 'The template resource '%s' at line '%d' "
+                "and column '%d' is not valid. Copying nested resources is not supported." USAGE(
+                    "arm-copy") "'.",
+                shown_name(b, d), p.line, p.column);
+}
+
 static int expand_declared(struct plan_builder *b, const struct declared *d, struct error *err)
 {
     struct template_file *f = b->file;
@@ -386,10 +401,11 @@ static int expand_declared(struct plan_builder *b, const struct declared *d, str
                         "arm-template/#resources") "'.",
                     p.line, p.column, value_kind_name(d->decl));
     }
-    if (file_check_members(f->home.engine, f->source, d->decl, resource_members, "TemplateResource",
-                           "resources", err) < 0)
+    if (file_check_members(f, d->decl, resource_members, "TemplateResource", err) < 0)
         return -1;
     const struct value *copy = value_get(d->decl, "copy");
+    if (copy && copy->kind != VALUE_NULL && d->parent)
+        return copied_child(b, d, err);
     int rc =
         copy && copy->kind != VALUE_NULL ? expand_loop(b, d, copy, err) : expand_one(b, d, err);
     return rc < 0 ? builder_blame(b, shown_name(b, d), d->decl->at, err) : 0;

@@ -77,3 +77,77 @@ size_t source_skip_scalar(const struct source *s, size_t i)
         i++;
     return i;
 }
+
+/* Past a whole value; SIZE_MAX when the text ends before it does. */
+static size_t skip_value(const struct source *s, size_t i)
+{
+    size_t depth = 0;
+    for (;;) {
+        i = source_skip_space(s, i);
+        if (i >= s->len)
+            return SIZE_MAX;
+        char c = s->text[i];
+        if (c == '{' || c == '[') {
+            depth++;
+            i++;
+        } else if (depth && (c == '}' || c == ']')) {
+            depth--;
+            i++;
+        } else if (depth && (c == ',' || c == ':')) {
+            i++;
+            continue;
+        } else {
+            size_t end = source_skip_scalar(s, i);
+            if (end == i)
+                return SIZE_MAX;
+            i = end;
+        }
+        if (!depth)
+            return i;
+    }
+}
+
+static bool is_name(const struct source *s, size_t from, size_t to, const char *name)
+{
+    bool is_quoted = to - from >= 2 && s->text[from] == '"';
+    size_t len = strlen(name);
+    from += is_quoted;
+    to -= is_quoted;
+    return to - from == len && !memcmp(s->text + from, name, len);
+}
+
+/* Where the value of a member of the object at i begins; SIZE_MAX: it has none of that name. */
+static size_t find_member(const struct source *s, size_t i, const char *name)
+{
+    i = source_skip_space(s, i);
+    if (i >= s->len || s->text[i] != '{')
+        return SIZE_MAX;
+    do {
+        size_t from = source_skip_space(s, i + 1);
+        size_t to = source_skip_scalar(s, from);
+        i = source_skip_space(s, to);
+        if (to == from || i >= s->len || s->text[i] != ':')
+            return SIZE_MAX;
+        size_t value = source_skip_space(s, i + 1);
+        if (is_name(s, from, to, name))
+            return value;
+        i = skip_value(s, value);
+        i = i == SIZE_MAX ? s->len : source_skip_space(s, i);
+    } while (i < s->len && s->text[i] == ',');
+    return SIZE_MAX;
+}
+
+bool source_slice(const char *text, size_t len, const char *const *path, const char **ret,
+                  size_t *ret_len)
+{
+    const struct source s = { .text = text, .len = len };
+    size_t at = 0;
+    for (; *path && at != SIZE_MAX; path++)
+        at = find_member(&s, at, *path);
+    size_t end = at == SIZE_MAX ? SIZE_MAX : skip_value(&s, at);
+    if (end == SIZE_MAX)
+        return false;
+    *ret = text + at;
+    *ret_len = end - at;
+    return true;
+}

@@ -4,6 +4,7 @@
 #ifndef PORTOLAN_TEMPLATES_SOURCE_H
 #define PORTOLAN_TEMPLATES_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,5 +32,9 @@ struct place source_place(const struct source *s, uint32_t at);
 size_t source_skip_space(const struct source *s, size_t offset);
 /* Past the string, name, number or word that starts at offset. */
 size_t source_skip_scalar(const struct source *s, size_t offset);
+/* The text of one member's value, as it is written: path is its name and those of the objects
+ * around it, ended by NULL. False when the text does not have it, or spells a name with escapes. */
+bool source_slice(const char *text, size_t len, const char *const *path, const char **ret,
+                  size_t *ret_len);
 
 #endif

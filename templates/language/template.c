@@ -10,6 +10,7 @@
 #include "templates/language/expression.h"
 #include "templates/language/faults.h"
 #include "templates/language/file.h"
+#include "templates/language/path.h"
 #include "templates/language/types.h"
 
 static struct engine engine_new(struct arena *a, const struct template_context *context)
@@ -20,13 +21,15 @@ static struct engine engine_new(struct arena *a, const struct template_context *
                             .bytes_left = ENGINE_BYTES_MAX };
 }
 
-static void tell_fault(const struct engine *e, struct template_fault *ret)
+static void tell_fault(const struct engine *e, const struct value *root,
+                       struct template_fault *ret)
 {
     if (!ret)
         return;
     struct place p = source_place(e->fault_source, e->fault_at);
     ret->line = p.line;
     ret->column = p.column;
+    ret->path = path_at(e->arena, root, e->fault_at);
 }
 
 /* The parser's message says where; ARM's code and frame around it. */
@@ -122,7 +125,7 @@ int template_plan(struct arena *a, const char *text, size_t len,
     if (rc == 0)
         rc = plan_expand(f, 0, ret, err);
     if (rc < 0)
-        tell_fault(e, fault);
+        tell_fault(e, root, fault);
     return rc;
 }
 
@@ -197,21 +200,29 @@ size_t template_secure_paths(struct arena *a, const struct value *v, char ***ret
     return l.count;
 }
 
-int template_resolve(struct arena *a, const struct json_object *json,
-                     const struct template_context *context, struct json_object **ret,
-                     char ***ret_secure, size_t *ret_secure_count, struct error *err)
+int template_resolve_value(struct arena *a, const struct json_object *json,
+                           const struct template_context *context, const struct value **ret,
+                           struct error *err)
 {
     struct engine *e = ARENA_NEW(a, struct engine);
     *e = engine_new(a, context);
     struct env env = {
         .engine = e, .scope = context, .node = SIZE_MAX, .allow = ALLOW_SCOPE | ALLOW_RUNTIME
     };
+    if (evaluate_deep(&env, value_import(a, json, NULL), ret, err) == 0)
+        return 0;
+    if (err->code == &E_TEMPLATE_EXPRESSION || err->code == &E_TEMPLATE_BUDGET)
+        err->code = &E_INVALID_TEMPLATE;
+    return -1;
+}
+
+int template_resolve(struct arena *a, const struct json_object *json,
+                     const struct template_context *context, struct json_object **ret,
+                     char ***ret_secure, size_t *ret_secure_count, struct error *err)
+{
     const struct value *v;
-    if (evaluate_deep(&env, value_import(a, json, NULL), &v, err) < 0) {
-        if (err->code == &E_TEMPLATE_EXPRESSION || err->code == &E_TEMPLATE_BUDGET)
-            err->code = &E_INVALID_TEMPLATE;
+    if (template_resolve_value(a, json, context, &v, err) < 0)
         return -1;
-    }
     if (ret_secure)
         *ret_secure_count = template_secure_paths(a, v, ret_secure);
     *ret = value_export(v, EXPORT_FINAL);
@@ -267,6 +278,6 @@ int template_lint(struct arena *a, const char *text, size_t len, struct template
     else
         rc = lint_file(f, ret, err);
     if (rc < 0)
-        tell_fault(e, fault);
+        tell_fault(e, root, fault);
     return rc;
 }

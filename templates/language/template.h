@@ -61,6 +61,9 @@ struct template_context {
     const char *deployer_object_id, *deployer_name;
     const struct json_object *environment; /* what environment() gives; NULL: the public cloud */
     const struct json_object *providers;   /* [{namespace, resourceTypes}], for providers() */
+    const struct json_object *external_inputs; /* {name: {value}}, for externalInputs() */
+    /* The version of a type that resources without one have under an apiProfile; NULL: none. */
+    const char *(*profile_version)(const char *type);
     int64_t now_us;   /* utcNow(): wall clock microseconds when the deployment was accepted */
     const char *seed; /* newGuid(): anything secret and random that stays with the deployment */
     const struct template_runtime *runtime; /* NULL: plan time */
@@ -68,6 +71,7 @@ struct template_context {
 
 struct template_fault {
     int line, column; /* 0: not tied to a place */
+    const char *path; /* "resources[2].type"; NULL or "" when there is none */
 };
 
 struct plan_edge {
@@ -122,7 +126,8 @@ struct plan {
 };
 
 /* Parses, checks and expands. parameters is {name: {value: …}} (the "parameters" member of a
- * parameter file or request, secrets already fetched) or NULL. fault may be NULL. */
+ * parameter file or request, secrets already fetched; an "expression" may stand for the value) or
+ * NULL. fault may be NULL. */
 MUST_CHECK int template_plan(struct arena *a, const char *text, size_t len,
                              const struct json_object *parameters,
                              const struct template_context *context, struct plan **ret,
@@ -132,6 +137,10 @@ MUST_CHECK int template_plan(struct arena *a, const char *text, size_t len,
 MUST_CHECK int template_resolve(struct arena *a, const struct json_object *json,
                                 const struct template_context *context, struct json_object **ret,
                                 char ***ret_secure, size_t *ret_secure_count, struct error *err);
+/* The same as a value, with its marks. */
+MUST_CHECK int template_resolve_value(struct arena *a, const struct json_object *json,
+                                      const struct template_context *context,
+                                      const struct value **ret, struct error *err);
 /* A value of a plan as JSON (the caller's reference). Expressions that wait for run time stand as
  * "[…]", texts that only look like one as "[[…]". With is_redacted secrets are null. */
 struct json_object *template_json(const struct value *v, bool is_redacted);

@@ -354,36 +354,66 @@ int types_accept(struct template_file *f, const struct value *schema, const stru
 }
 
 static const struct value *mark(struct template_file *f, const struct value *schema,
-                                const struct value *v, int depth)
+                                const struct value *v, int depth);
+
+static const struct value *mark_items(struct template_file *f, const struct value *schema,
+                                      const struct value *v, int depth)
 {
     struct arena *a = f->home.engine->arena;
+    const struct value *prefix = value_get(schema, "prefixItems");
+    const struct value *items = value_get(schema, "items");
+    size_t fixed = value_is(prefix, VALUE_ARRAY) ? prefix->count : 0;
+    if (!fixed && !value_is(items, VALUE_OBJECT))
+        return v;
+    const struct value **list = arena_array(a, v->count ? v->count : 1, sizeof(*list));
+    for (size_t i = 0; i < v->count; i++) {
+        const struct value *each = i < fixed ? prefix->items[i] : items;
+        list[i] = value_is(each, VALUE_OBJECT) ? mark(f, each, v->items[i], depth) : v->items[i];
+    }
+    return value_at(a, value_array(a, list, v->count), v->at);
+}
+
+static const struct value *mark_members(struct template_file *f, const struct value *schema,
+                                        const struct value *v, int depth)
+{
+    struct arena *a = f->home.engine->arena;
+    const struct value *discriminator = value_get(schema, "discriminator");
+    const char *property = value_string(value_get(discriminator, "propertyName"));
+    const char *tag = property ? value_string(value_get(v, property)) : NULL;
+    const struct value *variant = tag ? value_get(value_get(discriminator, "mapping"), tag) : NULL;
+    const struct value *properties = value_get(schema, "properties");
+    const struct value *others = value_get(schema, "additionalProperties");
+    if (variant)
+        return mark(f, variant, v, depth);
+    if (!value_is(properties, VALUE_OBJECT))
+        properties = &value_empty_object;
+    if (!properties->count && !value_is(others, VALUE_OBJECT))
+        return v;
+    struct object_builder b;
+    object_start(&b, a, v->count);
+    for (size_t i = 0; i < v->count; i++) {
+        const struct member *m = &v->members[i];
+        const struct member *p = value_member(properties, m->key, m->key_len);
+        const struct value *each = p ? p->value : others;
+        object_push(&b, m->key, m->key_len,
+                    value_is(each, VALUE_OBJECT) ? mark(f, each, m->value, depth) : m->value);
+    }
+    return value_at(a, object_end(&b), v->at);
+}
+
+static const struct value *mark(struct template_file *f, const struct value *schema,
+                                const struct value *v, int depth)
+{
     const struct value *resolved;
     struct error *ignored = engine_scratch(f->home.engine);
     if (depth > CHECK_DEPTH_MAX || types_resolve(f, schema, &resolved, ignored) < 0)
         return v;
     const struct type_row *row = type_row(resolved);
     if (row && row->is_secure)
-        return value_mark(a, v, MARK_SECURE);
-    const struct value *properties = value_get(resolved, "properties");
-    const struct value *items = value_get(resolved, "items");
-    if (v->kind == VALUE_OBJECT && value_is(properties, VALUE_OBJECT)) {
-        struct object_builder b;
-        object_start(&b, a, v->count);
-        for (size_t i = 0; i < v->count; i++) {
-            const struct member *m = &v->members[i];
-            const struct member *p = value_member(properties, m->key, m->key_len);
-            object_push(&b, m->key, m->key_len,
-                        p ? mark(f, p->value, m->value, depth + 1) : m->value);
-        }
-        return value_at(a, object_end(&b), v->at);
-    }
-    if (v->kind == VALUE_ARRAY && value_is(items, VALUE_OBJECT)) {
-        const struct value **list = arena_array(a, v->count ? v->count : 1, sizeof(*list));
-        for (size_t i = 0; i < v->count; i++)
-            list[i] = mark(f, items, v->items[i], depth + 1);
-        return value_at(a, value_array(a, list, v->count), v->at);
-    }
-    return v;
+        return value_mark(f->home.engine->arena, v, MARK_SECURE);
+    if (v->kind == VALUE_OBJECT)
+        return mark_members(f, resolved, v, depth + 1);
+    return v->kind == VALUE_ARRAY ? mark_items(f, resolved, v, depth + 1) : v;
 }
 
 const struct value *types_mark(struct template_file *f, const struct value *schema,

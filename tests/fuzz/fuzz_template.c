@@ -1,5 +1,5 @@
 /* Whole templates: any text gives a plan or an error with a place inside the text; plans print,
- * draw and resolve. */
+ * draw and resolve. And any text is a request that a template may be cut out of. */
 /* links: portolan_templates portolan_base portolan_json */
 #include <stddef.h>
 #include <stdint.h>
@@ -7,6 +7,7 @@
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/json/json.h"
+#include "templates/language/source.h"
 #include "templates/language/template.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -51,6 +52,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else if (fault.line < 0 || fault.column < 0 || err.code->status < 400)
         __builtin_trap();
     (void)!template_lint(a, text, size, &findings, &fault, &err);
+    static const char *const path[] = { "resources", "template", NULL };
+    const char *cut;
+    size_t cut_len;
+    if (source_slice(text, size, path, &cut, &cut_len) &&
+        (cut < text || cut + cut_len > text + size || !cut_len))
+        __builtin_trap();
     arena_free(a);
     return 0;
 }

@@ -6,7 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/arena.h"
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
 #include "common/base/text.h"
+#include "common/json/json.h"
+#include "templates/language/template.h"
 
 #include "controlplane/identity/roles.h"
 
@@ -150,12 +155,29 @@ static void rights(void **state)
     }
 }
 
+/* Templates find every role by the name it has here. */
+static void in_templates(void **state)
+{
+    (void)state;
+    const struct template_context context = { .seed = "roles" };
+    for (const struct role *r = builtin_roles; r->id; r++) {
+        _cleanup_(arena_freep) struct arena *a = arena_new();
+        _cleanup_(json_putp) struct json_object *got = NULL;
+        struct error err;
+        char *call = arena_printf(a, "roleDefinitions('%s').roleDefinitionId", r->name);
+        if (template_eval(a, call, &context, &got, NULL, &err) < 0)
+            fail_msg("%s", err.message);
+        assert_string_equal(json_text(got, ""), r->id);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patterns),
         cmocka_unit_test(table),
         cmocka_unit_test(rights),
+        cmocka_unit_test(in_templates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

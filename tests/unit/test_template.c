@@ -75,6 +75,7 @@ static void set_context(struct fixture *f)
         .deployment_location = "eastus",
         .now_us = 1700000000000000,
         .seed = "cases",
+        .external_inputs = json_at(f->test, "externalInputs"),
     };
 }
 
@@ -196,6 +197,8 @@ static void check_error(struct fixture *f, const struct template_fault *fault,
     if (json_has(f->test, "line") && (json_int(f->test, "line", 0) != fault->line ||
                                       json_int(f->test, "column", 0) != fault->column))
         complain(f, "fails at line %d column %d", fault->line, fault->column);
+    if (json_has(f->test, "path") && !text_eq(json_text(f->test, "path"), fault->path))
+        complain(f, "fails at '%s'", fault->path);
 }
 
 static size_t run_case(struct json_object *test)
