@@ -97,7 +97,7 @@ int arm_call(struct arm_call *x, struct error *err)
     x->is_known = http_local_run(x->arena, x->app, &call,
                                  x->depth == ARM_DO ? NULL : pipeline_run, prepare, x) > 0;
     x->status = x->is_known ? call.status : 404;
-    if (call.reply_len && json_parse(call.reply, call.reply_len, (size_t)16 << 20, JSON_STRICT,
+    if (call.reply_len && json_parse(call.reply, call.reply_len, (size_t)16 << 20, JSON_TEMPLATE,
                                      &reply, err))
         return wrap(err, "reply of %s", x->path);
     x->answer = json_own(x->arena, reply);

@@ -120,15 +120,14 @@ static enum places places_of(const struct resource_type *t)
     return t->is_global ? PLACES_GLOBAL : PLACES_REGIONS;
 }
 
-static void add_type(struct call *c, struct json_object *list, const char *name,
+static void add_type(const struct control *control, struct json_object *list, const char *name,
                      const char *const *versions, enum places places)
 {
     struct json_object *entry = json_new_object();
     struct json_object *locations = json_new_array();
     struct json_object *list_of_versions = json_new_array();
 
-    for (const struct region *r = c->control->regions;
-         places == PLACES_REGIONS && r && r->name; r++)
+    for (const struct region *r = control->regions; places == PLACES_REGIONS && r && r->name; r++)
         json_add_text(locations, r->display_name);
     if (places == PLACES_GLOBAL)
         json_add_text(locations, "global");
@@ -141,25 +140,40 @@ static void add_type(struct call *c, struct json_object *list, const char *name,
     json_add(list, entry);
 }
 
-static struct json_object *types_of(struct call *c, const char *provider)
+static struct json_object *types_of(struct arena *a, const struct control *control,
+                                    const char *provider)
 {
     struct json_object *list = json_new_array();
 
     for (const struct resource_type *const *t = all_types; *t; t++) {
         const char *name = strchr((*t)->name, '/') + 1;
 
-        if (!text_eq(provider_of(c->arena, *t), provider))
+        if (!text_eq(provider_of(a, *t), provider))
             continue;
-        add_type(c, list, name, (*t)->api_versions, places_of(*t));
+        add_type(control, list, name, (*t)->api_versions, places_of(*t));
         for (const struct action *x = (*t)->actions; x && x->name; x++)
-            add_type(c, list,
-                     x->is_on_subscription ? x->name
-                                           : arena_printf(c->arena, "%s/%s", name, x->name),
+            add_type(control, list,
+                     x->is_on_subscription ? x->name : arena_printf(a, "%s/%s", name, x->name),
                      (*t)->api_versions, PLACES_NONE);
     }
     for (size_t i = 0; i < ARRAY_LEN(plain_types); i++) {
         if (text_eq(plain_types[i].provider, provider))
-            add_type(c, list, plain_types[i].type, plain_types[i].versions, PLACES_NONE);
+            add_type(control, list, plain_types[i].type, plain_types[i].versions, PLACES_NONE);
+    }
+    return list;
+}
+
+struct json_object *providers_catalogue(struct arena *a, const struct control *control)
+{
+    struct json_object *list = json_new_array();
+    const char *provider;
+
+    for (size_t i = 0; (provider = provider_at(a, i)) != NULL; i++) {
+        struct json_object *one = json_new_object();
+
+        json_set_text(one, "namespace", provider);
+        json_set(one, "resourceTypes", types_of(a, control, provider));
+        json_add(list, one);
     }
     return list;
 }
@@ -180,7 +194,7 @@ static struct json_object *show(struct call *c, const char *provider)
                   is_registration_free(provider) ? "RegistrationFree" : "RegistrationRequired");
     if (c->has_subscription)
         json_set_text(out, "registrationState", is_registered ? "Registered" : "NotRegistered");
-    json_set(out, "resourceTypes", types_of(c, provider));
+    json_set(out, "resourceTypes", types_of(c->arena, c->control, provider));
     return out;
 }
 

@@ -5,6 +5,14 @@
 
 #include "controlplane/api/endpoint.h"
 
+struct arena;
+struct control;
+struct json_object;
+
+/* [{namespace, resourceTypes}] of all there are, as the lists below show them; the caller's
+ * reference. */
+struct json_object *providers_catalogue(struct arena *a, const struct control *control);
+
 extern const struct endpoint tenant_providers_list;
 extern const struct endpoint tenant_provider_show;
 extern const struct endpoint providers_list;

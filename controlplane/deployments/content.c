@@ -10,6 +10,7 @@
 #include "common/base/text.h"
 #include "common/client/client.h"
 #include "common/json/json.h"
+#include "templates/language/source.h"
 #include "templates/language/template.h"
 
 #include "controlplane/api/errors.h"
@@ -202,6 +203,18 @@ static int check_version(const struct json_object *link, const char *text, size_
                 what, wanted, has ? has : "");
 }
 
+/* The template as the request has it, so that errors tell the lines its author sees. */
+static const char *written_template(struct submission *s, const struct json_object *template)
+{
+    static const char *const path[] = { "properties", "template", NULL };
+    const char *text = NULL;
+    size_t len = 0;
+
+    if (s->request_text && source_slice(s->request_text, s->request_len, path, &text, &len))
+        return arena_strndup(s->arena, text, len);
+    return json_print(s->arena, template);
+}
+
 int content_template(struct submission *s, const struct json_object *properties, struct error *err)
 {
     struct json_object *template = json_at(properties, "template");
@@ -224,7 +237,7 @@ int content_template(struct submission *s, const struct json_object *properties,
         return fail(err, &E_INVALID_CONTENT,
                     "The request content was invalid and could not be deserialized: 'The property "
                     "'template' must be an object.'.");
-    s->template_text = json_print(s->arena, template);
+    s->template_text = written_template(s, template);
     return 0;
 }
 

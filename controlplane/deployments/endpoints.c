@@ -72,6 +72,8 @@ static int start(struct call *c, struct submission *s, struct error *err)
         .scope_id = place.scope_id,
         .name = place.name,
         .request = request,
+        .request_text = c->req->body,
+        .request_len = c->req->body_len,
     };
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "controlplane/deployments/failure.h"
 
 #include "common/json/json.h"
+#include "templates/language/template.h"
 
 const struct error_code E_DEPLOYMENT_NOT_FOUND = { "DeploymentNotFound", 404 };
 const struct error_code E_DEPLOYMENT_ACTIVE = { "DeploymentActive", 409 };
@@ -15,6 +16,7 @@ const struct error_code E_KEY_VAULT_RIGHTS = { "KeyVaultParameterReferenceAuthor
 const struct error_code E_KEY_VAULT_SECRET = { "KeyVaultParameterReferenceSecretRetrieveFailed",
                                                400 };
 const struct error_code E_NOT_CANCELABLE = { "DeploymentCannotBeCancelled", 409 };
+const struct error_code E_DEPLOYMENT_DEPTH = { "InvalidTemplate", 400 };
 const struct error_code E_DEPLOYMENT_REFERENCE = { "InvalidTemplate", 400 };
 
 struct json_object *failure_new(const char *code, const char *target, const char *message)
@@ -47,19 +49,19 @@ struct json_object *failure_of(const struct error *err)
     return out;
 }
 
-struct json_object *failure_at(const struct error *err, int line, int column)
+struct json_object *failure_at(const struct error *err, const struct template_fault *fault)
 {
     struct json_object *out = failure_of(err);
     struct json_object *list, *one, *info;
 
-    if (!line)
+    if (!fault->line)
         return out;
     list = json_new_array();
     one = json_new_object();
     info = json_new_object();
-    json_set_int(info, "lineNumber", line);
-    json_set_int(info, "linePosition", column);
-    json_set_text(info, "path", err->target);
+    json_set_int(info, "lineNumber", fault->line);
+    json_set_int(info, "linePosition", fault->column);
+    json_set_text(info, "path", fault->path);
     json_set_text(one, "type", "TemplateViolation");
     json_set(one, "info", info);
     json_add(list, one);

@@ -6,6 +6,7 @@
 
 struct arena;
 struct json_object;
+struct template_fault;
 
 extern const struct error_code E_DEPLOYMENT_NOT_FOUND;  /* 404 */
 extern const struct error_code E_DEPLOYMENT_ACTIVE;     /* 409 */
@@ -17,6 +18,7 @@ extern const struct error_code E_KEY_VAULT_REFERENCE;   /* 400: no such vault */
 extern const struct error_code E_KEY_VAULT_RIGHTS;      /* 403: not for this caller */
 extern const struct error_code E_KEY_VAULT_SECRET;      /* 400: the vault does not give it */
 extern const struct error_code E_NOT_CANCELABLE;        /* 409 DeploymentCannotBeCancelled */
+extern const struct error_code E_DEPLOYMENT_DEPTH;      /* 400 InvalidTemplate */
 extern const struct error_code E_DEPLOYMENT_REFERENCE;  /* 400: reference() or list*() failed */
 
 /* All of these are the caller's references. */
@@ -25,6 +27,6 @@ struct json_object *failure_new(const char *code, const char *target, const char
 void failure_add(struct json_object *failure, struct json_object *detail);
 struct json_object *failure_of(const struct error *err);
 /* A template's: with the place, when known. */
-struct json_object *failure_at(const struct error *err, int line, int column);
+struct json_object *failure_at(const struct error *err, const struct template_fault *fault);
 
 #endif

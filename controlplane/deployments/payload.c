@@ -8,6 +8,7 @@
 #include "common/json/json.h"
 #include "templates/language/template.h"
 
+#include "controlplane/api/local.h"
 #include "controlplane/deployments/submission.h"
 
 #define AT(member) offsetof(struct template_context, member)
@@ -53,6 +54,10 @@ struct json_object *context_json(const struct template_context *context)
         json_set(out, "resourceGroupTags", json_copy(x.resource_group_tags));
     if (x.environment)
         json_set(out, "environment", json_copy(x.environment));
+    if (x.providers)
+        json_set(out, "providers", json_copy(x.providers));
+    if (x.external_inputs)
+        json_set(out, "externalInputs", json_copy(x.external_inputs));
     return out;
 }
 
@@ -60,7 +65,9 @@ static void context_read(const struct json_object *json, struct template_context
 {
     *ret = (struct template_context){ .now_us = json_int(json, "nowUs", 0),
                                       .resource_group_tags = json_at(json, "resourceGroupTags"),
-                                      .environment = json_at(json, "environment") };
+                                      .environment = json_at(json, "environment"),
+                                      .providers = json_at(json, "providers"),
+                                      .external_inputs = json_at(json, "externalInputs") };
     switch (json_int(json, "scope", 0)) {
     case SCOPE_SUBSCRIPTION:
         ret->scope = SCOPE_SUBSCRIPTION;
@@ -78,20 +85,22 @@ static void context_read(const struct json_object *json, struct template_context
         *text_at(ret, texts[i].offset) = json_text(json, texts[i].name);
 }
 
+/* There is one profile here: the newest of everything. */
+static const char *newest_version(const char *type)
+{
+    return arm_type_find(type).newest_version;
+}
+
 int payload_plan(struct arena *a, const struct json_object *payload,
-                 struct template_context *context, struct plan **ret, int *ret_line,
-                 int *ret_column, struct error *err)
+                 struct template_context *context, struct plan **ret,
+                 struct template_fault *fault, struct error *err)
 {
     const char *text = json_text(payload, "template");
-    struct template_fault fault = { 0 };
-    int rc;
 
     context_read(json_at(payload, "context"), context);
-    rc = template_plan(a, text, strlen(text), json_at(payload, "parameters"), context, ret, &fault,
-                       err);
-    *ret_line = fault.line;
-    *ret_column = fault.column;
-    return rc;
+    context->profile_version = newest_version;
+    return template_plan(a, text, strlen(text), json_at(payload, "parameters"), context, ret, fault,
+                         err);
 }
 
 static char *host_of(struct arena *a, const struct control *control, const char *prefix)

@@ -14,10 +14,13 @@
 #include "controlplane/control.h"
 #include "controlplane/deployments/body.h"
 #include "controlplane/deployments/failure.h"
+#include "controlplane/deployments/linked.h"
+#include "controlplane/deployments/routed.h"
 #include "controlplane/identity/identity.h"
 
 #define DEPLOYMENT_TYPE "Microsoft.Resources/deployments"
 #define DETAILS_MAX 50
+#define DEPENDENCIES_MAX 5000 /* that are told */
 
 /* What is to be made by this very template cannot be there yet. */
 static bool is_for_later(const char *code)
@@ -55,7 +58,7 @@ static void refuse_type(struct submission *s, const struct plan_node *n)
     const char *rest = n->type[len] ? n->type + len + 1 : "";
     const char *version = n->api_version ? n->api_version : "";
 
-    if (type.is_namespace_known)
+    if (type.is_namespace_known || routed_has_namespace(n->type))
         add_detail(s, failure_new("InvalidResourceType", n->id,
                                   arena_printf(s->arena,
                                                "The resource type '%s' could not be found in the "
@@ -71,25 +74,18 @@ static void refuse_type(struct submission *s, const struct plan_node *n)
                                                (int)len, n->type)));
 }
 
-/* Assignments, definitions and locks have endpoints of their own, beside the types' tables. */
-static bool is_routed(const char *type)
+bool submission_provides(struct arena *a, const struct plan_node *n)
 {
-    return text_starts_nocase(type, "Microsoft.Authorization/");
+    return routed_has(routed_node_type(a, n)) || arm_type_find(n->type).name;
 }
 
 /* Of these, rights on what they are attached to can be told. */
 static int check_routed(struct submission *s, const struct plan_node *n, struct error *err)
 {
-    char *scope = arena_strdup(s->arena, n->id);
-    char *at = NULL;
-
-    for (char *p = scope; (p = strcasestr(p, "/providers/")) != NULL; p++)
-        at = p;
-    if (at)
-        *at = '\0';
     if (access_check(s->control, s->arena, s->caller,
-                     arena_printf(s->arena, "%s/%s", n->type, n->is_existing ? "read" : "write"),
-                     scope, err) == 0)
+                     arena_printf(s->arena, "%s/%s", routed_node_type(s->arena, n),
+                                  n->is_existing ? "read" : "write"),
+                     routed_scope(s->arena, n), err) == 0)
         return 0;
     if (err->code != &E_AUTHORIZATION_FAILED)
         return -1;
@@ -112,7 +108,7 @@ static int check_node(struct submission *s, const struct plan_node *n, struct er
     };
     const char *code;
 
-    if (is_routed(n->type))
+    if (routed_has(routed_node_type(s->arena, n)))
         return check_routed(s, n, err);
     if (!arm_type_find(n->type).name) {
         refuse_type(s, n);
@@ -137,6 +133,30 @@ static int check_node(struct submission *s, const struct plan_node *n, struct er
     return 0;
 }
 
+static int check_plan(struct submission *s, const struct plan *p, struct error *err);
+
+/* A deployment whose template is linked. */
+static int check_linked(struct submission *s, const struct plan_node *n, struct error *err)
+{
+    struct submission *inner = NULL;
+    struct error why = { 0 };
+    int rc = linked_plan(s, n, &inner, &why);
+
+    if (rc == 0)
+        return 0;
+    if (rc < 0 && why.code->status >= 500) {
+        *err = why;
+        return -1;
+    }
+    if (rc > 0 && check_plan(inner, inner->plan, err))
+        return -1;
+    if (rc < 0 || inner->failure)
+        add_detail(s, inner->failure ? json_copy(secrets_scrub(&inner->secrets, s->arena,
+                                                               inner->failure))
+                                     : failure_of(&why));
+    return 0;
+}
+
 static int check_plan(struct submission *s, const struct plan *p, struct error *err)
 {
     for (size_t i = 0; i < p->node_count; i++) {
@@ -153,8 +173,9 @@ static int check_plan(struct submission *s, const struct plan *p, struct error *
             if (err->code != &E_AUTHORIZATION_FAILED)
                 return -1;
             add_detail(s, failure_of(err));
+            continue;
         }
-        if (n->nested && check_plan(s, n->nested, err))
+        if (n->nested ? check_plan(s, n->nested, err) : check_linked(s, n, err))
             return -1;
     }
     return 0;
@@ -208,6 +229,7 @@ static struct json_object *short_node(const struct plan_node *n)
 static struct json_object *dependencies_json(const struct plan *p)
 {
     struct json_object *out = json_new_array();
+    size_t told = 0;
 
     for (size_t i = 0; i < p->node_count; i++) {
         const struct plan_node *n = &p->nodes[i];
@@ -215,6 +237,9 @@ static struct json_object *dependencies_json(const struct plan *p)
 
         if (n->is_skipped || !n->edge_count)
             continue;
+        told += n->edge_count;
+        if (told > DEPENDENCIES_MAX)
+            break;
         on = json_new_array();
         for (size_t k = 0; k < n->edge_count; k++)
             if (!p->nodes[n->edges[k].node].is_skipped)

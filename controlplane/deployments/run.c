@@ -128,15 +128,19 @@ static void make_nodes(struct run *r)
 static int plan(struct run *r, struct error *err)
 {
     struct json_object *json = NULL;
+    const char *level;
     char *text = NULL;
-    int line = 0, column = 0;
+    struct template_fault fault = { 0 };
 
     if (unseal_text(r->arena, r->control, r->row->uid, SEAL_RUN, r->row->sealed, &text, err) ||
-        json_parse(text, strlen(text), PAYLOAD_MAX, JSON_STRICT, &json, err))
+        json_parse(text, strlen(text), PAYLOAD_MAX, JSON_TEMPLATE, &json, err))
         return -1;
     r->payload = json_own(r->arena, json);
+    level = json_text(r->row->shown, "debugSetting.detailLevel");
+    r->keeps_requests = level && strcasestr(level, "requestContent");
+    r->keeps_responses = level && strcasestr(level, "responseContent");
     secrets_add(&r->secrets, json_at(r->payload, "secrets"));
-    return payload_plan(r->arena, r->payload, &r->context, &r->plan, &line, &column, err);
+    return payload_plan(r->arena, r->payload, &r->context, &r->plan, &fault, err);
 }
 
 /* A sealed text that does not open will not open the next time either. */

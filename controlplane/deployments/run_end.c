@@ -72,11 +72,12 @@ static int end(struct run *r, struct finish *f, struct error *err)
     if (run_has_stack(r) &&
         stack_outcome(r, f->row.state, f->row.outputs, f->row.error, &f->stack, err))
         return -1;
+    /* Before the row ends: who takes up the run after a crash here begins it, or finds it begun. */
+    if (text_eq(f->row.state, "Failed"))
+        rerun_on_error(r);
     if (pg_transact(r->control->db, r->arena, write_end, f, err))
         return -1;
     r->is_lost = true; /* there is nothing more to do for this claim */
-    if (f->done && text_eq(f->row.state, "Failed"))
-        rerun_on_error(r);
     return 0;
 }
 
@@ -286,6 +287,11 @@ int run_finish(struct run *r, struct error *err)
     if (add_linked(r, r->plan, made, err))
         return -1;
     f.row.outputs = secrets_scrub(&r->secrets, r->arena, outputs);
+    if (!deployment_json_fits(r->arena, f.row.outputs)) {
+        (void)fail(&why, &E_DEPLOYMENT_REFERENCE,
+                   "The outputs have more values than can be kept in the history.");
+        return fail_outputs(r, &asker, &why, err);
+    }
     uuid_new(uid);
     f.op = (struct deployment_operation){
         .uid = uid,

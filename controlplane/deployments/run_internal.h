@@ -31,7 +31,8 @@ struct run_node {
     const char *awaits;
     int tries;
     int64_t not_before_ms;       /* monotonic; a try that is put off */
-    struct json_object *failure; /* owned by the run's arena */
+    struct json_object *failure; /* owned by the run's arena, as what follows */
+    struct json_object *request, *response; /* contents to keep; NULL: none */
 };
 
 enum run_phase { PHASE_OPEN, PHASE_DEPLOY, PHASE_CLEAN, PHASE_MAX };
@@ -53,6 +54,7 @@ struct run {
     enum run_phase phase;
     int64_t delay_ms;
     bool is_lost;
+    bool keeps_requests, keeps_responses; /* as the debugSetting wants */
     struct arena *scratch; /* of the step under way */
     /* What is found out and not written yet. */
     struct deployment_operation *moves;

@@ -119,6 +119,8 @@ static void move_op(struct run *r, const struct run_node *n, const char *state, 
         .state = state,
         .status_code = code,
         .status_message = secrets_scrub(&r->secrets, r->arena, message),
+        .request = n->request,
+        .response = n->response,
         .awaits = n->awaits,
     };
 }
@@ -229,23 +231,6 @@ static void fail_body(struct run *r, struct arena *a, struct run_node *n, const 
 
 /* Nested deployments --------------------------------------------------------------------------- */
 
-/* A secure value handed to a parameter that is not secure stays secret. */
-static void pass_secrets(struct run *r, const struct plan_node *p)
-{
-    char **paths = NULL;
-    size_t count = p->nested_parameters
-                       ? template_secure_paths(r->arena, p->nested_parameters, &paths)
-                       : 0;
-    struct json_object *all;
-
-    if (count == 0)
-        return;
-    all = json_own(r->arena, template_json_final(p->nested_parameters));
-    for (size_t i = 0; i < count; i++)
-        if (json_at(all, paths[i]))
-            secrets_add(&r->secrets, json_at(all, paths[i]));
-}
-
 static int submit(struct submission *s, struct deployment **ret, struct error *err)
 {
     bool is_replaced = false;
@@ -273,12 +258,15 @@ static int start_nested(struct run *r, struct arena *a, struct run_node *n,
         .request = body,
         .parent_uid = r->row->uid,
         .stack_uid = r->row->stack_uid,
+        .level = (int)json_int(r->payload, "level", 0) + 1,
         .parent_link = json_text(r->payload, "link"),
     };
 
     if (!scope_split(a, n->id, &scope, &name))
         return fail(err, &E_INVALID, "'%s' names no deployment.", n->id);
-    pass_secrets(r, n->plan);
+    /* A secure value handed to a parameter that is not secure stays secret. */
+    if (n->plan->nested_parameters)
+        secrets_add_marked(&r->secrets, n->plan->nested_parameters);
     s.scope_id = scope;
     s.name = name;
     s.inherited_secrets = json_own(a, secrets_json(&r->secrets));
@@ -344,6 +332,15 @@ static void send_all(struct batch *b)
         (void)pthread_join(others[--started], NULL);
 }
 
+/* Contents for who debugs a deployment, without its secrets. */
+static struct json_object *content(struct run *r, struct arena *a, bool is_wanted,
+                                   struct json_object *value)
+{
+    if (!is_wanted || !value)
+        return NULL;
+    return json_own(r->arena, json_copy(secrets_scrub(&r->secrets, a, value)));
+}
+
 static int take_answer(struct run *r, struct sending *s, struct error *err)
 {
     struct run_node *n = s->node;
@@ -354,6 +351,7 @@ static int take_answer(struct run *r, struct sending *s, struct error *err)
         *err = s->err;
         return -1;
     }
+    n->response = content(r, s->arena, r->keeps_responses, call->answer);
     if (!arm_call_is_good(call)) {
         if (is_passing(call->status, json_text(call->answer, "code")) && n->tries < TRIES_MAX) {
             put_off(n);
@@ -399,6 +397,7 @@ static int prepare(struct run *r, struct run_node *n, struct batch *b, struct er
     } else if (n->plan && text_eq_nocase(n->type, DEPLOYMENT_TYPE)) {
         rc = start_nested(r, a, n, node_body(body), err);
     } else {
+        n->request = content(r, a, r->keeps_requests, body ? node_body(body) : NULL);
         b->items[b->count++] = (struct sending){
             .node = n,
             .arena = a,

@@ -118,7 +118,8 @@ static int list(void *ctx, const char *function, const char *id, const char *api
     if (ask(x, "POST", arena_printf(x->arena, "%s/%s", id, function), api_version, body, &answer,
             err))
         return -1;
-    /* Names and the like would mask ordinary words; only what is called secret is masked. */
+    x->asked = arena_printf(x->arena, "%s\n%s", x->asked ? x->asked : "", id);
+    /* Here names and the like would mask ordinary words; only what is called secret is masked. */
     if (x->secrets && json_has(answer, "passwords"))
         for (size_t i = 0; i < json_count(json_at(answer, "passwords")); i++)
             secrets_add(x->secrets,
@@ -127,18 +128,36 @@ static int list(void *ctx, const char *function, const char *id, const char *api
     return 0;
 }
 
+/* What list*() put into a body: an error that quotes the body must not show it. Parts of the ids
+ * that were asked, such as a registry's name, are no secrets. */
+static void keep_secret(struct asker *x, const struct value *v)
+{
+    struct secrets made = { .arena = x->arena };
+
+    secrets_add_marked(&made, v);
+    for (size_t i = 0; i < made.count; i++)
+        if (!x->asked || !strcasestr(x->asked, made.items[i]))
+            secrets_add(x->secrets, json_own(x->arena, json_new_text(made.items[i])));
+}
+
 static int resolve(struct asker *x, const struct template_context *context,
                    const struct json_object *json, struct json_object **ret, char ***ret_paths,
                    size_t *ret_secure, struct error *err)
 {
     const struct template_runtime runtime = { .ctx = x, .reference = reference, .list = list };
     struct template_context with = *context;
+    const struct value *v;
 
     with.runtime = &runtime;
     x->failure = NULL;
-    if (template_resolve(x->arena, json, &with, ret, ret_paths, ret_secure, err))
+    x->asked = NULL;
+    if (template_resolve_value(x->arena, json, &with, &v, err))
         return -1;
-    (void)json_own(x->arena, *ret);
+    if (ret_paths)
+        *ret_secure = template_secure_paths(x->arena, v, ret_paths);
+    else if (x->secrets)
+        keep_secret(x, v);
+    *ret = json_own(x->arena, template_json_final(v));
     return 0;
 }
 

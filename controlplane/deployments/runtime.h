@@ -21,6 +21,7 @@ struct asker {
     struct arena *arena;     /* of the evaluation under way */
     struct secrets *secrets; /* what list*() gives goes there too; NULL: nowhere */
     struct json_object *failure; /* of the resource that was asked; owned by arena */
+    const char *asked;           /* ids that list*() was called on, a line each */
 };
 
 /* Finishes a body of a plan: expressions that waited for run time are evaluated. A template inside

@@ -7,6 +7,7 @@
 #include "common/base/str.h"
 #include "common/base/text.h"
 #include "common/json/json.h"
+#include "templates/language/value.h"
 
 #define SECRET_MIN_LEN 5
 #define SECRETS_MAX 2000
@@ -20,11 +21,15 @@ static void add_member(void *ctx, const char *key, struct json_object *value)
 
 static void add_text(struct secrets *s, const char *text)
 {
-    if (strlen(text) < SECRET_MIN_LEN || s->count == SECRETS_MAX)
+    if (!text[0])
         return;
     for (size_t i = 0; i < s->count; i++)
         if (text_eq(s->items[i], text))
             return;
+    if (s->count == SECRETS_MAX) {
+        s->is_full = true;
+        return;
+    }
     if (s->count == s->cap) {
         size_t cap = s->cap ? s->cap * 2 : 16;
         const char **bigger = arena_array(s->arena, cap, sizeof(*bigger));
@@ -46,6 +51,24 @@ void secrets_add(struct secrets *s, const struct json_object *value)
     else if (json_kind(value) == JSON_ARRAY)
         for (size_t i = 0; i < json_count(value); i++)
             secrets_add(s, json_item(value, i));
+}
+
+static void add_marked(struct secrets *s, const struct value *v, bool is_secure)
+{
+    is_secure = is_secure || (v->marks & MARK_SECURE);
+    if (!is_secure && !(v->marks & MARK_SECURE_INSIDE))
+        return;
+    if (v->kind == VALUE_TEXT && is_secure)
+        add_text(s, v->text);
+    for (size_t i = 0; v->kind == VALUE_ARRAY && i < v->count; i++)
+        add_marked(s, v->items[i], is_secure);
+    for (size_t i = 0; v->kind == VALUE_OBJECT && i < v->count; i++)
+        add_marked(s, v->members[i].value, is_secure);
+}
+
+void secrets_add_marked(struct secrets *s, const struct value *value)
+{
+    add_marked(s, value, false);
 }
 
 static char *mask(struct arena *a, const char *text, const char *secret)
@@ -75,11 +98,31 @@ struct scrub {
 
 static struct json_object *scrubbed(struct scrub *s, const struct json_object *value);
 
-static const char *scrub_text(struct scrub *s, const char *text)
+static const char *scrub_short(struct scrub *s, const char *text, const char *secret)
 {
-    for (size_t i = 0; i < s->secrets->count; i++)
-        if (strstr(text, s->secrets->items[i]))
-            text = mask(s->arena, text, s->secrets->items[i]);
+    if (text_eq(text, secret))
+        return MASK;
+    for (const char *quote = "'\""; *quote; quote++) {
+        const char *quoted = arena_printf(s->arena, "%c%s%c", *quote, secret, *quote);
+
+        if (strstr(text, quoted))
+            text = mask(s->arena, text, quoted);
+    }
+    return text;
+}
+
+static const char *scrub_text(struct scrub *s, const char *text, bool is_key)
+{
+    for (size_t i = 0; i < s->secrets->count; i++) {
+        const char *secret = s->secrets->items[i];
+
+        if (!strstr(text, secret))
+            continue;
+        if (strlen(secret) >= SECRET_MIN_LEN)
+            text = mask(s->arena, text, secret);
+        else if (!is_key) /* which may be a name of the answer's own */
+            text = scrub_short(s, text, secret);
+    }
     return text;
 }
 
@@ -90,7 +133,7 @@ static void scrub_member(void *ctx, const char *key, struct json_object *value)
     struct json_object *inner = scrubbed(s, value);
 
     s->out = out;
-    json_set(out, scrub_text(s, key), inner);
+    json_set(out, scrub_text(s, key, true), inner);
 }
 
 /* The caller's reference. */
@@ -99,7 +142,7 @@ static struct json_object *scrubbed(struct scrub *s, const struct json_object *v
     struct json_object *out;
 
     if (json_kind(value) == JSON_TEXT)
-        return json_new_text(scrub_text(s, json_text(value, "")));
+        return json_new_text(scrub_text(s, json_text(value, ""), false));
     if (json_kind(value) == JSON_OBJECT) {
         out = s->out = json_new_object();
         json_each(value, scrub_member, s);

@@ -49,6 +49,14 @@ struct json_object *show_deployment(struct arena *a, const struct deployment *d)
     return out;
 }
 
+static void put_content(struct json_object *out, const char *name, struct json_object *content)
+{
+    struct json_object *message = json_new_object();
+
+    json_set(message, "content", json_get(content));
+    json_set(out, name, message);
+}
+
 struct json_object *show_operation(struct arena *a, const struct deployment *d,
                                    const struct deployment_operation *op)
 {
@@ -69,6 +77,10 @@ struct json_object *show_operation(struct arena *a, const struct deployment *d,
         json_set(properties, "statusMessage", json_get(op->status_message));
     if (op->target)
         json_set(properties, "targetResource", json_get(op->target));
+    if (op->request)
+        put_content(properties, "request", op->request);
+    if (op->response)
+        put_content(properties, "response", op->response);
     json_set(out, "properties", properties);
     return out;
 }

@@ -338,6 +338,8 @@ static int plan(struct call *c, struct stack_change *x, struct error *err)
     if (scope && scope[0])
         x->s.scope_id = scope;
     x->s.request = request_of(c->arena, body);
+    x->s.request_text = c->req->body;
+    x->s.request_len = c->req->body_len;
     x->stack.tags = json_at(body, "tags");
     if (submission_plan(&x->s, err) || submission_preflight(&x->s, err))
         return reply_refusal(c, &x->s, err) ? -1 : 1;

@@ -14,6 +14,7 @@
 #include "templates/language/template.h"
 
 #include "controlplane/api/errors.h"
+#include "controlplane/api/providers.h"
 #include "controlplane/control.h"
 #include "controlplane/deployments/content.h"
 #include "controlplane/deployments/failure.h"
@@ -23,6 +24,7 @@
 #include "controlplane/identity/identity.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/store/deployments.h"
+#include "controlplane/store/subscriptions.h"
 
 #define NAME_MAX_LEN 64
 #define WRITE_ACTION "Microsoft.Resources/deployments/write"
@@ -64,6 +66,15 @@ static int check_location(struct submission *s, struct error *err)
     return 0;
 }
 
+/* A template that links to itself must end somewhere. */
+static int check_level(const struct submission *s, struct error *err)
+{
+    if (s->level < TEMPLATE_NESTED_MAX)
+        return 0;
+    return fail(err, &E_DEPLOYMENT_DEPTH, "Deployments are nested more than '%d' levels deep.",
+                TEMPLATE_NESTED_MAX);
+}
+
 static int read_mode(struct submission *s, const struct json_object *properties, struct error *err)
 {
     const char *mode = json_text(properties, "mode");
@@ -76,7 +87,7 @@ static int read_mode(struct submission *s, const struct json_object *properties,
         return fail_at(err, &E_INVALID_CONTENT, "properties.mode",
                        "The request content was invalid and could not be deserialized: 'Required "
                        "property 'mode' must be 'Incremental' or 'Complete'.'.");
-    if (text_eq(s->mode, "Complete") && (s->scope.level != LEVEL_GROUP || s->parent_uid))
+    if (text_eq(s->mode, "Complete") && (s->scope.level != LEVEL_GROUP || s->level))
         return fail_at(err, &E_INVALID_CONTENT, "properties.mode",
                        "Deployment mode 'Complete' is allowed only for deployments of a resource "
                        "group that are not nested.");
@@ -84,7 +95,27 @@ static int read_mode(struct submission *s, const struct json_object *properties,
     return 0;
 }
 
-static struct template_context *make_context(struct submission *s)
+static int read_tenant(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct tenant *tenant = ctx;
+
+    return tenant_get(conn, a, tenant->id, tenant, err) < 0 ? -1 : 0;
+}
+
+/* The catalogue is large and the function deprecated: only who may call it gets it. */
+static struct json_object *catalogue_for(struct submission *s)
+{
+    static const char function[] = "providers";
+
+    for (const char *at = s->template_text; (at = strcasestr(at, function)) != NULL;) {
+        at += strlen(function);
+        if (at[strspn(at, " \t\r\n")] == '(')
+            return json_own(s->arena, providers_catalogue(s->arena, s->control));
+    }
+    return NULL;
+}
+
+static int make_context(struct submission *s, struct template_context **ret, struct error *err)
 {
     static const enum template_scope scopes[LEVEL_MAX] = {
         [LEVEL_GROUP] = SCOPE_RESOURCE_GROUP,
@@ -93,10 +124,14 @@ static struct template_context *make_context(struct submission *s)
         [LEVEL_TENANT] = SCOPE_TENANT,
     };
     struct template_context *x = ARENA_NEW(s->arena, struct template_context);
+    struct tenant tenant = { .id = s->caller->tenant_id };
 
+    if (pg_with(s->control->db, s->arena, read_tenant, &tenant, err))
+        return -1;
     *x = (struct template_context){
         .scope = scopes[s->scope.level],
         .tenant_id = s->caller->tenant_id,
+        .tenant_name = tenant.display_name,
         .subscription_id = s->scope.subscription_id,
         .subscription_name = s->scope.subscription_name,
         .resource_group = s->scope.group,
@@ -111,10 +146,23 @@ static struct template_context *make_context(struct submission *s)
         .deployer_object_id = s->caller->object_id,
         .deployer_name = s->caller->name,
         .environment = environment_json(s->arena, s->control),
+        .providers = catalogue_for(s),
+        .external_inputs = json_at(s->request, "properties.externalInputs"),
         .now_us = clock_wall_us(),
         .seed = random_text(s->arena, 32),
     };
-    return x;
+    *ret = x;
+    return 0;
+}
+
+/* What the template makes of its secrets is secret as well. */
+static void gather_made(struct secrets *secrets, const struct plan *p)
+{
+    for (size_t i = 0; i < p->node_count; i++) {
+        secrets_add_marked(secrets, p->nodes[i].body);
+        if (p->nodes[i].nested)
+            gather_made(secrets, p->nodes[i].nested);
+    }
 }
 
 /* Texts that must not be shown: secure parameters, and what a parent passed on. */
@@ -130,40 +178,52 @@ static void gather_secrets(struct submission *s)
         if (p->is_secure && p->value)
             secrets_add(&s->secrets, json_own(s->arena, template_json_final(p->value)));
     }
+    if (s->plan)
+        gather_made(&s->secrets, s->plan);
 }
 
 /* A refusal may quote a value it was given before the plan knows which are secure: then all given
  * ones are masked. */
-static void tell_failure(struct submission *s, const struct error *err, int line, int column)
+static void tell_failure(struct submission *s, const struct error *err,
+                         const struct template_fault *fault)
 {
     struct secrets all = { .arena = s->arena };
 
     secrets_add(&all, s->fetched);
     if (s->inherited_secrets)
         secrets_add(&all, s->inherited_secrets);
-    if (strcasestr(s->template_text, "\"secure"))
+    if (strcasestr(s->template_text, "\"secure") || strstr(s->template_text, "\\u")) {
         secrets_add(&all, json_at(s->payload, "parameters"));
-    s->failure = secrets_scrub(&all, s->arena, json_own(s->arena, failure_at(err, line, column)));
+        secrets_add(&all, s->context->external_inputs);
+    }
+    s->failure = secrets_scrub(&all, s->arena, json_own(s->arena, failure_at(err, fault)));
     s->failure_status = err->code->status;
 }
 
 static int plan(struct submission *s, struct json_object *parameters, struct error *err)
 {
-    struct template_context *context = make_context(s);
-    int line = 0, column = 0;
+    struct template_context *context;
+    struct template_fault fault = { 0 };
 
+    if (make_context(s, &context, err))
+        return -1;
     s->context = context;
     s->payload = json_own(s->arena, json_new_object());
     json_set_text(s->payload, "template", s->template_text);
     json_set(s->payload, "parameters", json_get(parameters));
     json_set(s->payload, "context", context_json(context));
+    json_set_int(s->payload, "level", s->level);
     if (s->template_link)
         json_set_text(s->payload, "link", s->template_link);
-    if (payload_plan(s->arena, s->payload, context, &s->plan, &line, &column, err)) {
-        tell_failure(s, err, line, column);
+    if (payload_plan(s->arena, s->payload, context, &s->plan, &fault, err)) {
+        tell_failure(s, err, &fault);
         return -1;
     }
     gather_secrets(s);
+    if (s->secrets.is_full)
+        return fail(err, &E_INVALID_CONTENT,
+                    "The deployment has more secret texts than can be kept from being shown. Put "
+                    "them into fewer parameters, or into a key vault.");
     json_set(s->payload, "secrets", secrets_json(&s->secrets));
     return 0;
 }
@@ -184,7 +244,7 @@ int submission_plan(struct submission *s, struct error *err)
         return fail(err, &E_INVALID_CONTENT,
                     "The request content was invalid and could not be deserialized: 'Required "
                     "property 'properties' not found.'.");
-    if (check_location(s, err) || read_mode(s, properties, err) ||
+    if (check_level(s, err) || check_location(s, err) || read_mode(s, properties, err) ||
         content_template(s, properties, err) ||
         content_parameters(s, properties, &parameters, err))
         return -1;
@@ -295,6 +355,10 @@ int submission_accept(struct submission *s, struct deployment **ret, bool *ret_r
         .shown = submission_shown(s),
         .accepted_us = clock_wall_us(),
     };
+    if (!deployment_json_fits(s->arena, x.row.shown) ||
+        !deployment_json_fits(s->arena, x.row.tags) || !deployment_json_fits(s->arena, s->payload))
+        return fail(err, &E_INVALID_CONTENT,
+                    "The deployment has more parameter values or tags than can be kept.");
     x.row.template_sealed = seal_text(s->arena, s->control, uid, SEAL_TEMPLATE, text);
     x.row.sealed = seal_text(s->arena, s->control, uid, SEAL_RUN, json_print(s->arena, s->payload));
     if (pg_transact(s->control->db, s->arena, accept_row, &x, err)) {

@@ -20,7 +20,9 @@ struct http_app;
 struct json_object;
 struct pg_conn;
 struct plan;
+struct plan_node;
 struct template_context;
+struct template_fault;
 
 struct submission {
     /* Given. */
@@ -32,6 +34,8 @@ struct submission {
     const char *peer_text;
     const char *scope_id, *name;
     const struct json_object *request; /* {location, tags, properties} */
+    const char *request_text; /* as it came, so that errors tell its lines; NULL: made here */
+    size_t request_len;
     const char *parent_uid;            /* of a nested one */
     const char *stack_uid;             /* of the stack it belongs to; NULL: none */
     /* What is written in the transaction that accepts it, before its own row; may be NULL. */
@@ -42,6 +46,8 @@ struct submission {
     const char *shown_template;        /* what export shows; NULL: the template itself */
     const struct json_object *inherited_secrets; /* texts to mask; NULL: none */
     bool is_replay; /* the template's text and parameters come from history */
+    struct submission *root; /* of one inside another that is planned ahead; NULL: it runs */
+    int level;               /* of deployments around it */
 
     /* Found out. */
     struct deploy_scope scope;
@@ -56,6 +62,7 @@ struct submission {
     struct template_context *context;
     struct plan *plan;
     struct secrets secrets;
+    int ahead_count; /* deployments inside that were planned ahead */
     struct json_object *failure; /* owned by the arena: what err cannot hold of the answer */
     int failure_status;
 };
@@ -67,6 +74,8 @@ MUST_CHECK int submission_preflight(struct submission *s, struct error *err);
 /* Stores it as Accepted. *ret_replaced: one of that name was there. */
 MUST_CHECK int submission_accept(struct submission *s, struct deployment **ret,
                                  bool *ret_replaced, struct error *err);
+/* Whether this service has resources of the node's type. */
+bool submission_provides(struct arena *a, const struct plan_node *n);
 /* What shown tells of it. */
 struct json_object *submission_shown(struct submission *s);
 /* [{id}] of what the plan deploys, nested ones' included. */
@@ -75,6 +84,6 @@ struct json_object *submission_resources(struct submission *s);
 /* From what a run has unsealed. */
 MUST_CHECK int payload_plan(struct arena *a, const struct json_object *payload,
                             struct template_context *context, struct plan **ret,
-                            int *ret_line, int *ret_column, struct error *err);
+                            struct template_fault *fault, struct error *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/arena.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/json/json.h"
@@ -18,23 +19,32 @@
 #include "controlplane/deployments/body.h"
 #include "controlplane/deployments/delta.h"
 #include "controlplane/deployments/failure.h"
+#include "controlplane/deployments/linked.h"
+#include "controlplane/deployments/routed.h"
 #include "controlplane/deployments/runtime.h"
 #include "controlplane/deployments/submission.h"
 #include "controlplane/store/deployments.h"
 
 #define DEPLOYMENT_TYPE "Microsoft.Resources/deployments"
+#define TEMPLATES_MAX 500 /* nested ones that are looked into */
+#define LOOK_MAX_MS 60000
 
 struct look {
-    struct submission *s;
-    struct json_object *changes;
-    bool is_brief; /* ResourceIdOnly */
+    struct submission *s; /* what is being looked at; of a linked template its own */
+    struct json_object *changes, *diagnostics;
+    const char *deployment_id; /* of the deployment inside that is being looked at; NULL: none */
+    size_t templates;          /* seen so far */
+    int64_t until_ms;          /* monotonic */
+    bool is_brief;             /* ResourceIdOnly */
 };
 
-static struct json_object *change_new(const char *id, const char *type)
+static struct json_object *change_new(const struct look *x, const char *id, const char *type)
 {
     struct json_object *out = json_new_object();
 
     json_set_text(out, "resourceId", id);
+    if (x->deployment_id)
+        json_set_text(out, "deploymentId", x->deployment_id);
     json_set_text(out, "changeType", type);
     return out;
 }
@@ -56,7 +66,7 @@ static void add_change(struct look *x, const struct plan_node *n, const char *ty
                        const struct json_object *before, const struct json_object *after,
                        struct json_object *delta)
 {
-    struct json_object *one = change_new(n->id, x->is_brief ? "Deploy" : type);
+    struct json_object *one = change_new(x, n->id, x->is_brief ? "Deploy" : type);
 
     if (n->symbol)
         json_set_text(one, "symbolicName", n->symbol);
@@ -98,51 +108,11 @@ static int body_now(struct look *x, const struct plan *p, const struct plan_node
 
 static int add_unknown(struct look *x, const struct plan_node *n, const char *reason)
 {
-    struct json_object *one = change_new(n->id, "Unsupported");
+    struct json_object *one = change_new(x, n->id, "Unsupported");
 
     json_set_text(one, "unsupportedReason", reason);
     json_add(x->changes, one);
     return 0;
-}
-
-/* The part of `now` that `wanted` speaks of; members compare without case where ids are. */
-struct part {
-    const struct json_object *now;
-    struct json_object *out;
-};
-
-static struct json_object *part_of(const struct json_object *now,
-                                   const struct json_object *wanted);
-
-static void take_part(void *ctx, const char *key, struct json_object *value)
-{
-    struct part *p = ctx;
-    struct json_object *now = json_at(p->now, key), *out = p->out;
-
-    if (now)
-        json_set(out, key, part_of(now, value));
-}
-
-static struct json_object *part_of(const struct json_object *now,
-                                   const struct json_object *wanted)
-{
-    struct part p = { .now = now };
-
-    if (json_kind(now) != JSON_OBJECT || json_kind(wanted) != JSON_OBJECT)
-        return json_copy(now);
-    p.out = json_new_object();
-    json_each(wanted, take_part, &p);
-    return p.out;
-}
-
-/* The one enumeration among what has no table, and it is taken without case. */
-static void take_spelling(struct json_object *body, const struct json_object *before)
-{
-    static const char member[] = "properties.level";
-    const char *now = json_text(before, member);
-
-    if (now && text_eq_nocase(json_text(body, member), now))
-        json_put_at(body, member, json_new_text(now));
 }
 
 /* What has no table: what is there is compared as far as the template speaks of it. */
@@ -151,20 +121,18 @@ static int look_beside(struct look *x, const struct plan_node *n, struct json_ob
 {
     struct arena *a = x->s->arena;
     struct arm_call call = { .arena = a, .app = x->s->app, .caller = x->s->caller,
-                             .correlation_id = x->s->correlation_id, .method = "GET",
-                             .path = n->id, .api_version = n->api_version };
-    struct json_object *before, *delta;
+                             .correlation_id = x->s->correlation_id,
+                             .api_version = n->api_version };
+    struct json_object *before = NULL, *delta;
 
-    if (arm_call(&call, err))
+    if (routed_read(&call, n, body, &before, err))
         return -1;
     if (call.status == 404) {
         add_change(x, n, "Create", NULL, body, NULL);
         return 0;
     }
-    if (!arm_call_is_good(&call))
+    if (!before)
         return add_unknown(x, n, "The resource cannot be read.");
-    take_spelling(body, call.answer);
-    before = json_own(a, part_of(call.answer, body));
     delta = delta_of(a, before, body);
     add_change(x, n, json_count(delta) ? "Modify" : "NoChange", before, body, delta);
     return 0;
@@ -187,14 +155,12 @@ static int look_at(struct look *x, const struct plan *p, const struct plan_node 
         .depth = ARM_CHECK,
     };
 
+    if (!submission_provides(x->s->arena, n))
+        return add_unknown(x, n, "This service does not provide the resource type.");
     if (body_now(x, p, n, &body, &is_known, err))
         return -1;
-    if (!is_known) { /* it leans on what this deployment makes: so it is made as well, or changed */
-        struct json_object *shown = json_copy(body);
-
-        add_change(x, n, "Create", NULL, json_own(x->s->arena, shown), NULL);
-        return 0;
-    }
+    if (!is_known) /* it leans on what this deployment makes: so it is made as well, or changed */
+        return look_beside(x, n, node_body(body), err);
     call.body = node_body(json_own(x->s->arena, json_copy(body)));
     if (arm_call(&call, err))
         return -1;
@@ -215,6 +181,61 @@ static int look_at(struct look *x, const struct plan *p, const struct plan_node 
     return 0;
 }
 
+static int look_through(struct look *x, const struct plan *p, struct error *err);
+
+/* A deployment inside that cannot be seen into: what it holds is missing from the answer. */
+static void add_diagnostic(struct look *x, const struct plan_node *n, const char *why)
+{
+    struct json_object *one = json_new_object();
+
+    json_set_text(one, "level", "Warning");
+    json_set_text(one, "code", "NestedDeploymentShortCircuited");
+    json_set_text(one, "target", n->id);
+    json_set_text(one, "message",
+                  arena_printf(x->s->arena,
+                               "The resources of the nested deployment '%s' are not looked at. %s",
+                               n->name, why));
+    json_add(x->diagnostics, one);
+}
+
+static int look_at_linked(struct look *x, const struct plan_node *n, struct error *err)
+{
+    struct submission *outer = x->s, *inner = NULL;
+    struct error why = { 0 };
+    int rc = linked_plan(outer, n, &inner, &why);
+
+    if (rc < 0 && why.code->status >= 500) {
+        *err = why;
+        return -1;
+    }
+    if (rc <= 0) {
+        add_diagnostic(x, n, rc < 0 ? why.message
+                                    : n->nested_error ? n->nested_error
+                                                      : "It is known when the deployment runs.");
+        return 0;
+    }
+    x->s = inner;
+    rc = look_through(x, inner->plan, err);
+    x->s = outer;
+    secrets_add(&outer->secrets, json_own(outer->arena, secrets_json(&inner->secrets)));
+    return rc;
+}
+
+static int look_inside(struct look *x, const struct plan_node *n, struct error *err)
+{
+    const char *outer = x->deployment_id;
+    int rc;
+
+    if (++x->templates > TEMPLATES_MAX || clock_mono_ms() > x->until_ms) {
+        add_diagnostic(x, n, "There are more nested deployments than what-if looks at.");
+        return 0;
+    }
+    x->deployment_id = n->id;
+    rc = n->nested ? look_through(x, n->nested, err) : look_at_linked(x, n, err);
+    x->deployment_id = outer;
+    return rc;
+}
+
 static int look_through(struct look *x, const struct plan *p, struct error *err)
 {
     for (size_t i = 0; i < p->node_count; i++) {
@@ -222,13 +243,9 @@ static int look_through(struct look *x, const struct plan *p, struct error *err)
 
         if (n->is_skipped || n->is_existing)
             continue;
-        if (text_eq_nocase(n->type, DEPLOYMENT_TYPE)) {
-            if (n->nested ? look_through(x, n->nested, err)
-                          : add_unknown(x, n, n->nested_error ? n->nested_error : "Linked."))
-                return -1;
-        } else if (look_at(x, p, n, err)) {
+        if (text_eq_nocase(n->type, DEPLOYMENT_TYPE) ? look_inside(x, n, err)
+                                                     : look_at(x, p, n, err))
             return -1;
-        }
     }
     return 0;
 }
@@ -282,7 +299,7 @@ static int add_rest(struct look *x, struct error *err)
             return -1;
         if (!arm_call_is_good(&call))
             continue; /* not for the caller's eyes, or gone meanwhile */
-        one = change_new(r.rows[i].id, type);
+        one = change_new(x, r.rows[i].id, type);
         if (!x->is_brief)
             json_set(one, "before", json_copy(call.answer));
         json_add(x->changes, one);
@@ -296,17 +313,23 @@ int whatif(struct submission *s, struct json_object **ret, struct error *err)
         json_text(s->request, "properties.whatIfSettings.resultFormat");
     struct look x = { .s = s,
                       .changes = json_own(s->arena, json_new_array()),
+                      .diagnostics = json_own(s->arena, json_new_array()),
+                      .until_ms = clock_mono_ms() + LOOK_MAX_MS,
                       .is_brief = text_eq_nocase(format, "ResourceIdOnly") };
     struct json_object *out = json_own(s->arena, json_new_object());
     struct json_object *properties = json_new_object();
 
     json_set(out, "properties", properties);
+    s->ahead_count = 0; /* those of the preflight */
     if (look_through(&x, s->plan, err) || add_rest(&x, err))
         return -1;
     json_set_text(out, "status", "Succeeded");
     json_set_text(properties, "correlationId", s->correlation_id);
     json_set(properties, "changes",
              json_get(secrets_scrub(&s->secrets, s->arena, x.changes)));
+    if (json_count(x.diagnostics))
+        json_set(properties, "diagnostics",
+                 json_get(secrets_scrub(&s->secrets, s->arena, x.diagnostics)));
     *ret = out;
     return 0;
 }

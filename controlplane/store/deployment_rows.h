@@ -9,6 +9,7 @@
 struct arena;
 struct deployment;
 struct error;
+struct json_object;
 struct pg_result;
 
 /* Of `deployments d`, in the order deployment_from_row() reads them. */
@@ -18,6 +19,9 @@ struct pg_result;
     "d.tags, d.shown, d.template, d.sealed, d.outputs, d.resources, d.error, d.accepted_at, "      \
     "d.ended_at, d.stack_uid"
 
+/* A JSON column of deployments, their operations and stacks; NULL gives NULL. Owned by a. */
+MUST_CHECK int deployment_json(const struct pg_result *r, size_t row, size_t col, struct arena *a,
+                               struct json_object **ret, struct error *err);
 MUST_CHECK int deployment_from_row(const struct pg_result *r, size_t row, struct arena *a,
                                    struct deployment *ret, struct error *err);
 

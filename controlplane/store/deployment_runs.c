@@ -53,14 +53,17 @@ const struct pg_stmt deployment_run_statements[] = {
     [MOVE] = { "deployment_operation_move",
                "update deployment_operations o set state = x.state, status_code = x.code, "
                "status_message = x.message, awaits = x.awaits, "
+               "request = coalesce(x.request, o.request), "
+               "response = coalesce(x.response, o.response), "
                "ended_at = case when x.state = 'Running' then null else now() end "
                "from deployments d, jsonb_to_recordset($2) as x (key text, state text, "
-               "code text, message jsonb, awaits uuid), " NO_WAIT
+               "code text, message jsonb, awaits uuid, request jsonb, response jsonb), " NO_WAIT
                " where d.uid = o.deployment_uid and o.node_key = x.key and " IS_MINE,
                "uuid jsonb" },
     [LIST] = { "deployment_operations",
                "select uid, deployment_uid, node_key, position, kind, state, target, status_code, "
-               "status_message, awaits, started_at, ended_at from deployment_operations "
+               "status_message, awaits, started_at, ended_at, request, response "
+               "from deployment_operations "
                "where deployment_uid = $1 order by ended_at desc nulls first, position desc",
                "uuid" },
     [WAITS] = { "deployment_waits_over",
@@ -152,6 +155,10 @@ static struct pg_arg ops_arg(struct arena *a, const struct deployment_operation 
             json_set(one, "target", json_get(op->target));
         if (op->status_message)
             json_set(one, "message", json_get(op->status_message));
+        if (op->request)
+            json_set(one, "request", json_get(op->request));
+        if (op->response)
+            json_set(one, "response", json_get(op->response));
         json_add(list, one);
     }
     return json_arg(a, list);
@@ -181,18 +188,6 @@ int deployment_operations_move(struct pg_conn *conn, struct arena *a, const char
     return pg_affected(r) > 0;
 }
 
-static int json_col(const struct pg_result *r, size_t row, size_t col, struct arena *a,
-                    struct json_object **ret, struct error *err)
-{
-    const char *text = pg_get_text(r, row, col);
-
-    *ret = NULL;
-    if (text && json_parse(text, strlen(text), (size_t)16 << 20, JSON_STRICT, ret, err))
-        return wrap(err, "stored operation");
-    (void)json_own(a, *ret);
-    return 0;
-}
-
 int deployment_operations(struct pg_conn *conn, struct arena *a, const char *deployment_uid,
                           struct deployment_operation **ret, size_t *ret_count, struct error *err)
 {
@@ -217,8 +212,10 @@ int deployment_operations(struct pg_conn *conn, struct arena *a, const char *dep
             .started_us = pg_get_time_us(r, i, 10),
             .ended_us = pg_is_null(r, i, 11) ? 0 : pg_get_time_us(r, i, 11),
         };
-        if (json_col(r, i, 6, a, &op->target, err) ||
-            json_col(r, i, 8, a, &op->status_message, err))
+        if (deployment_json(r, i, 6, a, &op->target, err) ||
+            deployment_json(r, i, 8, a, &op->status_message, err) ||
+            deployment_json(r, i, 12, a, &op->request, err) ||
+            deployment_json(r, i, 13, a, &op->response, err))
             return -1;
     }
     return 0;
@@ -237,7 +234,7 @@ int deployment_waits_over(struct pg_conn *conn, struct arena *a, const char *con
     for (size_t i = 0; i < *ret_count; i++) {
         (*ret)[i].id = pg_get_text(r, i, 0);
         (*ret)[i].status = pg_get_text(r, i, 1);
-        if (json_col(r, i, 2, a, &(*ret)[i].error, err))
+        if (deployment_json(r, i, 2, a, &(*ret)[i].error, err))
             return -1;
     }
     return 0;

@@ -9,6 +9,8 @@
 #include "controlplane/store/deployment_rows.h"
 #include "controlplane/store/statements.h"
 
+#define STORED_MAX ((size_t)64 << 20)
+
 enum { GET, GET_LOCKED, GET_UID, LAST_GOOD, LIST, PRUNE, COUNT, DROP, PUT, CANCEL, NOTIFY, ANSWER_PUT,
        ANSWER_GET, ANSWER_PRUNE };
 
@@ -71,18 +73,32 @@ const struct pg_stmt deployment_statements[] = {
     { 0 },
 };
 
-static int read_json(const struct pg_result *r, size_t row, size_t col, struct arena *a,
-                     struct json_object **ret, struct error *err)
+/* Values may be as deep as in the templates they come from. */
+static int parse_stored(const char *text, struct json_object **ret, struct error *err)
+{
+    return json_parse(text, strlen(text), STORED_MAX, JSON_TEMPLATE, ret, err);
+}
+
+int deployment_json(const struct pg_result *r, size_t row, size_t col, struct arena *a,
+                    struct json_object **ret, struct error *err)
 {
     const char *text = pg_get_text(r, row, col);
 
     *ret = NULL;
     if (!text)
         return 0;
-    if (json_parse(text, strlen(text), (size_t)64 << 20, JSON_STRICT, ret, err))
+    if (parse_stored(text, ret, err))
         return wrap(err, "stored deployment");
     (void)json_own(a, *ret);
     return 0;
+}
+
+bool deployment_json_fits(struct arena *a, const struct json_object *value)
+{
+    _cleanup_(json_putp) struct json_object *again = NULL;
+    struct error ignored;
+
+    return parse_stored(json_print(a, value), &again, &ignored) == 0;
 }
 
 int deployment_from_row(const struct pg_result *r, size_t row, struct arena *a,
@@ -109,12 +125,13 @@ int deployment_from_row(const struct pg_result *r, size_t row, struct arena *a,
         .ended_us = pg_is_null(r, row, 23) ? 0 : pg_get_time_us(r, row, 23),
         .stack_uid = pg_get_text(r, row, 24),
     };
-    if (read_json(r, row, 11, a, &ret->caller, err) || read_json(r, row, 15, a, &ret->tags, err) ||
-        read_json(r, row, 16, a, &ret->shown, err) ||
-        read_json(r, row, 19, a, &ret->outputs, err) ||
-        read_json(r, row, 20, a, &ret->resources, err))
+    if (deployment_json(r, row, 11, a, &ret->caller, err) ||
+        deployment_json(r, row, 15, a, &ret->tags, err) ||
+        deployment_json(r, row, 16, a, &ret->shown, err) ||
+        deployment_json(r, row, 19, a, &ret->outputs, err) ||
+        deployment_json(r, row, 20, a, &ret->resources, err))
         return -1;
-    return read_json(r, row, 21, a, &ret->error, err);
+    return deployment_json(r, row, 21, a, &ret->error, err);
 }
 
 static int one(const struct pg_result *r, struct arena *a, struct deployment **ret,
@@ -278,5 +295,5 @@ int deployment_answer_get(struct pg_conn *conn, struct arena *a, const char *id,
         return wrap(err, "read answer");
     if (pg_rows(r) == 0)
         return 0;
-    return read_json(r, 0, 0, a, ret, err) ? -1 : 1;
+    return deployment_json(r, 0, 0, a, ret, err) ? -1 : 1;
 }

@@ -48,9 +48,13 @@ struct deployment_operation {
     struct json_object *target;
     const char *status_code;
     struct json_object *status_message;
+    struct json_object *request, *response; /* contents; NULL unless a debugSetting wants them */
     const char *awaits;
     int64_t started_us, ended_us;
 };
+
+/* Whether a JSON value can be read back from these rows: it may hold so many members and no more. */
+bool deployment_json_fits(struct arena *a, const struct json_object *value);
 
 /* Look-ups: 1 found, 0 absent, -1 failed. */
 MUST_CHECK int deployment_get(struct pg_conn *conn, struct arena *a, const char *key, bool lock,

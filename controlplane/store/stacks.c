@@ -10,6 +10,7 @@
 #include "common/pg/pg.h"
 
 #include "controlplane/identity/identity.h"
+#include "controlplane/store/deployment_rows.h"
 #include "controlplane/store/statements.h"
 
 enum { GET, GET_LOCKED, GET_UID, LIST, RESOURCES, INSERT, RESTART, END, FORGET, REPLACE, DROP,
@@ -92,20 +93,6 @@ const struct pg_stmt stack_statements[] = {
     { 0 },
 };
 
-static int read_json(const struct pg_result *r, size_t row, size_t col, struct arena *a,
-                     struct json_object **ret, struct error *err)
-{
-    const char *text = pg_get_text(r, row, col);
-
-    *ret = NULL;
-    if (!text)
-        return 0;
-    if (json_parse(text, strlen(text), (size_t)64 << 20, JSON_STRICT, ret, err))
-        return wrap(err, "stored stack");
-    (void)json_own(a, *ret);
-    return 0;
-}
-
 static int from_row(const struct pg_result *r, size_t i, struct arena *a, struct stack *ret,
                     struct error *err)
 {
@@ -138,12 +125,15 @@ static int from_row(const struct pg_result *r, size_t i, struct arena *a, struct
     ret->deny_action_count = pg_get_texts(r, i, 27, &actions);
     ret->deny_principals = principals;
     ret->deny_actions = actions;
-    if (read_json(r, i, 9, a, &ret->tags, err) || read_json(r, i, 10, a, &ret->shown, err) ||
-        read_json(r, i, 13, a, &ret->unmanage, err) || read_json(r, i, 19, a, &ret->outputs, err) ||
-        read_json(r, i, 20, a, &ret->detached, err) || read_json(r, i, 21, a, &ret->deleted, err) ||
-        read_json(r, i, 22, a, &ret->failed, err))
+    if (deployment_json(r, i, 9, a, &ret->tags, err) ||
+        deployment_json(r, i, 10, a, &ret->shown, err) ||
+        deployment_json(r, i, 13, a, &ret->unmanage, err) ||
+        deployment_json(r, i, 19, a, &ret->outputs, err) ||
+        deployment_json(r, i, 20, a, &ret->detached, err) ||
+        deployment_json(r, i, 21, a, &ret->deleted, err) ||
+        deployment_json(r, i, 22, a, &ret->failed, err))
         return -1;
-    return read_json(r, i, 23, a, &ret->error, err);
+    return deployment_json(r, i, 23, a, &ret->error, err);
 }
 
 /* Fills in what each of the stacks manages. */

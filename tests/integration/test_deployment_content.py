@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from support.directory import Directory, assign
-from support.instance import GROUPS_API, Instance
+from support.deployments import Scope, error, nested, properties, template, unique
+from support.directory import CONTRIBUTOR, Directory, assign
+from support.instance import GROUPS_API, Instance, OperationFailed
 from support.vault import Vault
-from test_deployments import CONTRIBUTOR, Scope, error, nested, properties, template, unique
 
 SPECS = "2022-02-01"
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
@@ -155,6 +155,51 @@ def test_links(linking, site):
         wrong["properties"][link]["contentVersion"] = "2.0.0.0"
         refused = error(rg.call("PUT", "wrong", wrong))
         assert refused["code"] == "InvalidContentLink" and "2.0.0.0" in refused["message"]
+
+
+def test_links_are_looked_into(linking, site):
+    """Preflight and what-if read the templates that a template links to."""
+    group = linking.make_group()
+    rg = Scope(linking, linking.group_id(group))
+    name = unique()
+
+    def body(uri):
+        return template([{
+            "type": "Microsoft.Resources/deployments", "apiVersion": "2021-04-01", "name": "child",
+            "properties": {"mode": "Incremental", "templateLink": {"uri": uri},
+                           "parameters": {"name": {"value": name}}}}])
+    wants = {"name": {"type": "string"}}
+    good = body(site.put("/i/good.json", template([identity("[parameters('name')]")],
+                                                  parameters=wants)))
+    seen = rg.what_if(good)[name]
+    assert seen["changeType"] == "Create" and seen["deploymentId"].endswith("/child")
+    rg.run(good)
+    assert rg.what_if(good)[name]["changeType"] == "NoChange"
+    for what, says in ((template([{**identity("x"), "type": "No.Such/thing"}], parameters=wants),
+                        "NoRegisteredProviderFound"),
+                       (template([identity("[nope()]")], parameters=wants), "nope")):
+        refused = error(rg.start("no", body(site.put("/i/bad.json", what))))
+        assert refused["code"] == "InvalidTemplateDeployment", refused
+        assert says in json.dumps(refused["details"])
+    assert error(rg.start("no", body(site.url + "/none.json")))["details"][0]["code"] == \
+        "InvalidContentLink"
+
+
+def test_a_template_that_links_to_itself_ends(linking, site):
+    rg = Scope(linking, linking.group_id(linking.make_group()))
+    uri = site.url + "/self.json"
+    site.put("/self.json", template([{
+        "type": "Microsoft.Resources/deployments", "apiVersion": "2021-04-01",
+        "name": "[uniqueString(deployment().name)]",
+        "properties": {"mode": "Incremental", "templateLink": {"uri": uri}}}]))
+    refused = error(rg.call("PUT", "self", linked(uri)))
+    assert refused["code"] == "InvalidTemplateDeployment"
+    assert "nested more than '8' levels deep" in json.dumps(refused)
+    # When its preflight is left out, its run ends as well.
+    request = linked(uri)
+    request["properties"]["validationLevel"] = "Template"
+    with pytest.raises(OperationFailed, match="nested more than '8' levels deep"):
+        linking.finish(rg.call("PUT", "self", request), timeout=60)
 
 
 def test_links_are_bounded(linking, site):

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from support.deployments import SUB_SCHEMA, acr, many, template, unique
 from support.instance import GROUPS_API, OperationFailed, eventually
-from test_deployments import SUB_SCHEMA, acr, many, template, unique
 
 V = "2024-03-01"
 DELETE = {"resources": "delete", "resourceGroups": "delete", "managementGroups": "detach"}

@@ -6,6 +6,7 @@ import uuid
 AUTHORIZATION = "providers/Microsoft.Authorization"
 ROLES_API = "2022-04-01"
 LOCKS_API = "2020-05-01"
+CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 
 
 class Directory:

@@ -70,19 +70,35 @@ static void test_secrets(void **state)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new();
     struct secrets s = { .arena = a };
-    struct json_object *plain = parse(a, "{\"a\":\"abcd\",\"hunter22\":[\"x hunter22 y\",1,null]}");
+    struct json_object *plain =
+        parse(a, "{\"abc\":\"abc\",\"hunter22\":[\"x hunter22 y\",1,null,\"abcd 'abc' no\"]}");
     struct json_object *masked;
 
     (void)state;
     assert_ptr_equal(secrets_scrub(&s, a, plain), plain);
-    /* Short words would mask ordinary text. */
-    secrets_add(&s, parse(a, "{\"p\":\"hunter22\",\"q\":[\"abcd\",7,{\"r\":\"hunter22\"}]}"));
-    assert_int_equal(s.count, 1);
+    /* Short words could be parts of ordinary text. */
+    secrets_add(&s, parse(a, "{\"p\":\"hunter22\",\"q\":[\"abc\",7,\"\",{\"r\":\"hunter22\"}]}"));
+    assert_int_equal(s.count, 2);
     masked = secrets_scrub(&s, a, plain);
-    assert_true(json_equal(
-        masked, parse(a, "{\"a\":\"abcd\",\"*******\":[\"x ******* y\",1,null]}")));
+    assert_true(json_equal(masked, parse(a, "{\"abc\":\"*******\",\"*******\":"
+                                            "[\"x ******* y\",1,null,\"abcd ******* no\"]}")));
     assert_non_null(strstr(json_print(a, plain), "hunter22"));
-    assert_true(json_equal(json_own(a, secrets_json(&s)), parse(a, "[\"hunter22\"]")));
+    assert_true(json_equal(json_own(a, secrets_json(&s)), parse(a, "[\"hunter22\",\"abc\"]")));
+}
+
+/* None is forgotten without a word. */
+static void test_too_many_secrets(void **state)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new();
+    struct secrets s = { .arena = a };
+
+    (void)state;
+    for (int i = 0; i < 2000; i++)
+        secrets_add(&s, json_own(a, json_new_text(arena_printf(a, "secret-%d", i))));
+    secrets_add(&s, json_own(a, json_new_text("secret-7")));
+    assert_false(s.is_full);
+    secrets_add(&s, json_own(a, json_new_text("one more")));
+    assert_true(s.is_full);
 }
 
 static void test_paths(void **state)
@@ -127,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_delta),
         cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_too_many_secrets),
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_durations),
     };
