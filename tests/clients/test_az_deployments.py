@@ -1,4 +1,4 @@
-"""az, unmodified: deployment group and sub, what-if, operations, group export."""
+"""az, unmodified: deployments at every scope, what-if, operations, group export, stacks."""
 
 import json
 import os
@@ -8,20 +8,23 @@ import uuid
 
 import pytest
 
+from support import sdk
+from support.deployments import GALLERY, SUB_SCHEMA, many, template, unique
+from support.instance import eventually
+
 pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not installed")
-GALLERY = os.path.join(os.path.dirname(__file__), "..", "..", "templates", "gallery")
-SUB_SCHEMA = ("https://schema.management.azure.com/schemas/2018-05-01/"
-              "subscriptionDeploymentTemplate.json#")
 
 
 @pytest.fixture(scope="module")
-def az(instance, tmp_path_factory):
-    env = {**os.environ, **instance.env, "AZURE_CONFIG_DIR": str(tmp_path_factory.mktemp("az")),
-           "REQUESTS_CA_BUNDLE": instance.ca, "AZURE_CORE_COLLECT_TELEMETRY": "no",
-           "AZURE_CORE_NO_COLOR": "yes", "AZURE_CORE_ONLY_SHOW_ERRORS": "yes"}
+def az_env(instance, tmp_path_factory):
+    return {**os.environ, **instance.env, "AZURE_CONFIG_DIR": str(tmp_path_factory.mktemp("az")),
+            "REQUESTS_CA_BUNDLE": instance.ca, "AZURE_CORE_COLLECT_TELEMETRY": "no",
+            "AZURE_CORE_NO_COLOR": "yes", "AZURE_CORE_ONLY_SHOW_ERRORS": "yes"}
 
+
+def runner(instance, program, env):
     def run(*arguments, ok=True):
-        done = subprocess.run(["az", *arguments], env=env, text=True, capture_output=True,
+        done = subprocess.run([program, *arguments], env=env, text=True, capture_output=True,
                               timeout=180)
         if ok:
             assert done.returncode == 0, f"az {' '.join(arguments[:3])}: {done.stderr}\n" \
@@ -29,6 +32,12 @@ def az(instance, tmp_path_factory):
             return json.loads(done.stdout) if done.stdout.strip() else None
         assert done.returncode != 0
         return done.stderr
+    return run
+
+
+@pytest.fixture(scope="module")
+def az(instance, az_env):
+    run = runner(instance, "az", az_env)
     run("cloud", "register", "-n", "portolan", "--endpoint-resource-manager", instance.management,
         "--suffix-acr-login-server-endpoint", f".cr.{instance.domain}:{instance.port}")
     run("cloud", "set", "-n", "portolan")
@@ -101,11 +110,82 @@ def test_subscription_deployments(az, tmp_path):
     try:
         assert az("deployment", "sub", "what-if", *common,
                   "--no-pretty-print")["changes"][0]["changeType"] == "Create"
+        checked = az("deployment", "sub", "validate", *common)
+        assert checked["properties"]["provisioningState"] == "Succeeded" and not checked["error"]
         made = az("deployment", "sub", "create", *common, "-n", name)
         assert made["properties"]["provisioningState"] == "Succeeded"
         assert az("group", "show", "-n", group)["location"] == "westus2"
         assert name in [d["name"] for d in az("deployment", "sub", "list")]
-        assert az("deployment", "operation", "sub", "list", "-n", name)
+        assert az("deployment", "sub", "show", "-n", name)["location"] == "eastus"
+        exported = az("deployment", "sub", "export", "-n", name)
+        assert exported["parameters"]["group"]["type"] == "string"
+        operations = az("deployment", "operation", "sub", "list", "-n", name)
+        one = az("deployment", "operation", "sub", "show", "-n", name, "--operation-ids",
+                 operations[0]["operationId"])
+        assert one[0]["operationId"] == operations[0]["operationId"]
+        assert "Succeeded" in az("deployment", "sub", "cancel", "-n", name, ok=False)
     finally:
         az("group", "delete", "-n", group, "--yes")
         az("deployment", "sub", "delete", "-n", name)
+
+
+def test_a_running_deployment_is_cancelled(az, group, tmp_path):
+    file = tmp_path / "slow.json"
+    file.write_text(json.dumps(many(unique(), 40), indent=2))
+    az("deployment", "group", "create", "-g", group, "-n", "slow", "--template-file", str(file),
+       "--no-wait")
+    az("deployment", "group", "cancel", "-g", group, "-n", "slow")
+    assert az("deployment", "group", "show", "-g", group,
+              "-n", "slow")["properties"]["provisioningState"] == "Canceled"
+
+
+def test_mistakes_are_told_with_the_lines_of_the_file(az, group, tmp_path):
+    file = tmp_path / "wrong.json"
+    text = json.dumps(template([], parameters={"p": {"type": "string", "allowedValues": ["a"]}}),
+                      indent=2)
+    file.write_text(text)
+    line = next(i for i, row in enumerate(text.split("\n"), 1) if '"p": {' in row)
+    message = az("deployment", "group", "validate", "-g", group, "--template-file", str(file),
+                 "--parameters", "p=b", ok=False)
+    assert f"at line '{line}' and column '10'" in message, message
+
+
+@pytest.mark.parametrize("scope", ["mg", "tenant"])
+def test_deployments_above_subscriptions(az, instance, tmp_path, scope):
+    kind = {"mg": "managementGroup", "tenant": "tenant"}[scope]
+    at = ["-m", instance.tenant] if scope == "mg" else []
+    file, name = tmp_path / "above.json", unique("d")
+    file.write_text(json.dumps(template([], schema="https://schema.management.azure.com/schemas/"
+                                        f"2019-08-01/{kind}DeploymentTemplate.json#",
+                                        outputs={"where": {"type": "string", "value":
+                                                           "[deployment().location]"}})))
+    common = [*at, "-l", "eastus", "--template-file", str(file)]
+    checked = az("deployment", scope, "validate", *common)
+    assert checked["properties"]["provisioningState"] == "Succeeded"
+    assert az("deployment", scope, "what-if", *common, "--no-pretty-print")["changes"] == []
+    made = az("deployment", scope, "create", *common, "-n", name)
+    assert made["properties"]["outputs"]["where"]["value"] == "eastus"
+    assert name in [d["name"] for d in az("deployment", scope, "list", *at)]
+    assert az("deployment", scope, "show", *at, "-n", name)["name"] == name
+    assert az("deployment", "operation", scope, "list", *at, "-n", name)
+    assert "Succeeded" in az("deployment", scope, "cancel", *at, "-n", name, ok=False)
+    az("deployment", scope, "delete", *at, "-n", name)
+
+
+def test_stacks(az, instance, group, az_env):
+    newest = runner(instance, os.path.join(os.path.dirname(sdk.python(sdk.AZURE_CLI)), "az"), az_env)
+    name = unique("az")
+    common = ["-g", group, "-n", "s", "--template-file", os.path.join(GALLERY, "registry.json"),
+              "--parameters", f"acrName={name}", "--action-on-unmanage", "deleteAll",
+              "--deny-settings-mode", "none"]
+    assert newest("stack", "group", "validate", *common)["properties"]["validatedResources"]
+    made = newest("stack", "group", "create", *common, "--yes")
+    assert made["provisioningState"] == "succeeded"
+    assert [r["id"] for r in made["resources"]] == [instance.registry_id(group, name)]
+    assert [s["name"] for s in newest("stack", "group", "list", "-g", group)] == ["s"]
+    assert newest("stack", "group", "show", "-g", group, "-n", "s")["name"] == "s"
+    exported = newest("stack", "group", "export", "-g", group, "-n", "s")
+    assert "resources" in exported["template"]
+    newest("stack", "group", "delete", "-g", group, "-n", "s", "--action-on-unmanage", "deleteAll",
+           "--yes")
+    eventually(lambda: instance.arm("GET", instance.registry_id(group, name)).status_code == 404)

@@ -128,13 +128,10 @@ def test_the_page_does_what_it_says(az_env, home):
 # Debian's az 2.45 cannot load its own network module (its libraries are newer than it), so these run
 # with the published one.
 
-AZURE_CLI = "azure-cli==2.91.0"
-
-
 @pytest.fixture(scope="module")
 def published(az_env):
     """The newest az, with the session of the other one's cloud: run(*arguments) -> value."""
-    program = os.path.join(os.path.dirname(sdk.python(AZURE_CLI)), "az")
+    program = os.path.join(os.path.dirname(sdk.python(sdk.AZURE_CLI)), "az")
 
     def run(*arguments, ok=True):
         done = subprocess.run([program, *arguments], env=az_env, text=True, capture_output=True,
@@ -254,7 +251,7 @@ def test_the_page_of_private_networks(az_env, instance):
     assert len(blocks) == 5
     group = instance.make_group()
     registry = instance.make_registry(group, sku="Premium")
-    folder = os.path.dirname(sdk.python(AZURE_CLI))
+    folder = os.path.dirname(sdk.python(sdk.AZURE_CLI))
     done = subprocess.run(
         ["bash", "-c", "set -euo pipefail\n" + "\n".join(blocks)], text=True, capture_output=True,
         timeout=580, env={**az_env, "PATH": f"{folder}:{az_env['PATH']}", "GROUP": group,

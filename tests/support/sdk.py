@@ -12,6 +12,7 @@ import pytest
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
                      "portolan-tests")
 GO_NEEDED = (1, 24)
+AZURE_CLI = "azure-cli==2.91.0"  # the newest az, for what Debian's does not have
 
 
 def run(command, **options):
