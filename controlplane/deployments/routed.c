@@ -122,14 +122,17 @@ static struct json_object *part_of(const struct json_object *now,
     return p.out;
 }
 
-/* The one enumeration among these, and it is taken without case. */
+/* The enumerations among these, of locks and of role definitions, are taken without case. */
 static void take_spelling(struct json_object *now, const struct json_object *wanted)
 {
-    static const char member[] = "properties.level";
-    const char *level = json_text(wanted, member);
+    static const char *const members[] = { "properties.level", "properties.type" };
 
-    if (level && text_eq_nocase(json_text(now, member), level))
-        json_put_at(now, member, json_new_text(level));
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        const char *spelled = json_text(wanted, members[i]);
+
+        if (spelled && text_eq_nocase(json_text(now, members[i]), spelled))
+            json_put_at(now, members[i], json_new_text(spelled));
+    }
 }
 
 /* Access policies ------------------------------------------------------------------------------ */

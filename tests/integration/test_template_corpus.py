@@ -56,6 +56,8 @@ BEFORE = {
                                                     network("corpus", "10.1.0.0/16")],
     "existing-vnet-to-vnet-peering/main.json": lambda v: [
         network(v["localVnetName"], "10.1.0.0/16"), network(v["remoteVnetName"], "10.2.0.0/16")],
+    "ImportPipelines/azuredeploy.json": lambda v: [premium(v["registryName"]),
+                                                   vault(v["keyVaultName"])],
     "schema-confusion-keyvault.json": lambda v: [vault(v["keyVaultName"])],
 }
 # And values that the constraints do not tell.
@@ -63,6 +65,8 @@ MEANT = {
     "registry/credential-set/main.json": {"loginServer": "docker.io", "authCredentials": [{
         "name": "Credential1", "usernameSecretIdentifier": SECRET + "user",
         "passwordSecretIdentifier": SECRET + "password"}]},
+    "ImportPipelines/azuredeploy.json": {
+        "sourceUri": "https://corpus.blob.portolan.localhost/transfer", "sasTokenSecretName": "sas"},
     "registry/scope-map/main.json": {"actions": ["repositories/x/content/read"]},
     "aztraining-acr/acr.json": {"registryApiVersion": "2023-07-01", "registrySku": "Premium",
                                 "zoneRedundancy": "Disabled", "publicNetworkAccess": "Enabled"},
@@ -207,7 +211,8 @@ def test_a_second_what_if_sees_no_change(instance):
             Scope(instance, instance.group_id(group))
         values = values_for(template, me)
         for name, value in (of_file(MEANT, file) or {}).items():
-            text = json.dumps(value).replace("[GROUP]", instance.group_id(group)).replace("[NAME]", group)
+            text = json.dumps(value).replace("[GROUP]", instance.group_id(group))
+            text = text.replace("[NAME]", group)
             values[name] = {"value": json.loads(text)}
         before = of_file(BEFORE, file)
         if before:
