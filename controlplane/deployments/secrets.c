@@ -10,7 +10,7 @@
 #include "templates/language/value.h"
 
 #define SECRET_MIN_LEN 5
-#define SECRETS_MAX 2000
+#define SECRETS_MAX 5000
 #define MASK "*******"
 
 static void add_member(void *ctx, const char *key, struct json_object *value)
@@ -113,6 +113,8 @@ static const char *scrub_short(struct scrub *s, const char *text, const char *se
 
 static const char *scrub_text(struct scrub *s, const char *text, bool is_key)
 {
+    if (s->secrets->is_full && !is_key)
+        return MASK;
     for (size_t i = 0; i < s->secrets->count; i++) {
         const char *secret = s->secrets->items[i];
 

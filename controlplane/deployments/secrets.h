@@ -15,7 +15,7 @@ struct secrets {
     struct arena *arena;
     const char **items;
     size_t count, cap;
-    bool is_full; /* some did not find room: then nothing may be shown */
+    bool is_full; /* some did not find room: then every text is masked */
 };
 
 /* Every text inside value. Texts of less than five characters could be parts of ordinary words:

@@ -187,6 +187,7 @@ static void gather_secrets(struct submission *s)
 static void tell_failure(struct submission *s, const struct error *err,
                          const struct template_fault *fault)
 {
+    struct json_object *failure = json_own(s->arena, failure_at(err, fault));
     struct secrets all = { .arena = s->arena };
 
     secrets_add(&all, s->fetched);
@@ -196,7 +197,8 @@ static void tell_failure(struct submission *s, const struct error *err,
         secrets_add(&all, json_at(s->payload, "parameters"));
         secrets_add(&all, s->context->external_inputs);
     }
-    s->failure = secrets_scrub(&all, s->arena, json_own(s->arena, failure_at(err, fault)));
+    s->failure = secrets_scrub(&all, s->arena, failure);
+    json_set_text(s->failure, "code", json_text(failure, "code"));
     s->failure_status = err->code->status;
 }
 

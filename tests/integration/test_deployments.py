@@ -1,6 +1,7 @@
 """Deployments of templates on a whole instance: the API at every scope, the graph and its failures,
 both modes, nested templates, what-if, secrets, a killed control plane, and the gallery."""
 
+import base64
 import json
 import os
 import subprocess
@@ -218,6 +219,63 @@ def test_validate_tells_the_plan(rg, group):
     assert seen["provisioningState"] == "Succeeded"
     assert [r["id"].endswith(name) for r in seen["validatedResources"]] == [True]
     assert rg.call("HEAD", "v").status_code == 404
+
+
+def in_copies(name, **copy):
+    return {**acr(name), "copy": {"name": "all", **copy}}
+
+
+def doubled(value, times=60):
+    """Variables that each hold the one before twice."""
+    return {"v0": value, **{f"v{i}": f"[concat(variables('v{i - 1}'), variables('v{i - 1}'))]"
+                            for i in range(1, times)}}
+
+
+def nested_deep(levels):
+    body = template([])
+    for i in range(levels):
+        body = template([nested(f"n{i}", body)])
+    return body
+
+
+HOSTILE = {
+    "a thousand million copies": template([in_copies("x", count=10 ** 9)]),
+    "copies in copies in copies": template([], outputs={"o": {"type": "array", "copy": {
+        "count": 800, "input": {"copy": [{"name": "p", "count": 800, "input": {"copy": [
+            {"name": "q", "count": 800, "input": "[copyIndex('q')]"}]}}]}}}}),
+    "nesting": nested_deep(12),
+    "strings that double": template([], variables=doubled("0123456789"), outputs={
+        "o": {"type": "string", "value": "[variables('v59')]"}}),
+    "arrays that double": template([], variables=doubled([1]), outputs={
+        "o": {"type": "array", "value": "[variables('v59')]"}}),
+    "resources in a circle": template([acr("aaaaa", dependsOn=["bbbbb"]),
+                                       acr("bbbbb", dependsOn=["aaaaa"])]),
+    "references in a circle": template([
+        acr("aaaaa", tags={"t": "[reference('bbbbb').loginServer]"}),
+        acr("bbbbb", tags={"t": "[reference('aaaaa').loginServer]"})]),
+    "variables in a circle": template([], variables={"a": "[variables('b')]",
+                                                     "b": "[variables('a')]"},
+                                      outputs={"o": {"type": "string",
+                                                     "value": "[variables('a')]"}}),
+    "loops over loops": template([], outputs={"o": {
+        "type": "int", "value": "[length(map(range(0, 9999), lambda('i', map(range(0, 9999), "
+                                "lambda('j', string(range(0, 9999)))))))]"}}),
+    "an expression that nests": template([], outputs={"o": {
+        "type": "string", "value": "[" + "concat(" * 3000 + "'x'" + ")" * 3000 + "]"}}),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_templates_are_refused(instance, rg, what):
+    for method, path in (("PUT", ""), ("POST", "/validate"), ("POST", "/whatIf")):
+        reply = rg.call(method, "hostile", properties(HOSTILE[what]), what=path)
+        assert reply.status_code == 400, reply.text
+        assert error(reply)["code"] in ("InvalidTemplate", "InvalidRequestContent")
+        assert len(reply.text) < 100_000
+    assert rg.call("HEAD", "hostile").status_code == 404
+    with open(f"/proc/{instance.pid('controlplane')}/status", encoding="ascii") as status:
+        peak = next(int(row.split()[1]) for row in status if row.startswith("VmHWM"))
+    assert peak < 512 * 1024, f"{peak} KiB"
 
 
 # --- the graph ------------------------------------------------------------------------------------
@@ -549,6 +607,12 @@ def test_secrets_stay_secret(instance, rg, group):
     shown.append(rg.call("POST", "v", properties(body, values), what="/validate").text)
     bad = {**body, "parameters": {**wants, "password": {"type": "securestring", "maxLength": 3}}}
     shown.append(rg.start("refused", bad, values).text)
+    # What a template makes of a secret is one as well, wherever an error quotes it.
+    quoted = template([acr(unique(), sku={"name": "[base64(parameters('password'))]"})],
+                      parameters=wants)
+    refused = rg.start("refused", quoted, values)
+    assert refused.status_code == 400
+    assert base64.b64encode(canary.encode()).decode() not in refused.text
     admin = Registry(instance, group, name).password
     for text in shown:
         assert canary not in text and admin not in text
@@ -618,6 +682,16 @@ def test_runs_with_the_rights_of_the_caller(instance, rg, group):
         refused = rg.call("PUT", "far", away, token=token)
         assert refused.status_code == 400
         assert "AuthorizationFailed" in [d["code"] for d in error(refused)["details"]]
+        # Nor do the functions that ask at run time.
+        hidden = instance.make_registry(other).id
+        for call in (f"reference('{hidden}', '2023-07-01')",
+                     f"listCredentials('{hidden}', '2023-07-01')"):
+            asking = properties(template([], outputs={"o": {"type": "object",
+                                                            "value": f"[{call}]"}}))
+            reply = rg.call("PUT", "asks", asking, token=token)
+            with pytest.raises(OperationFailed, match="AuthorizationFailed"):
+                instance.finish(reply)
+            assert "outputs" not in rg.get("asks")["properties"]
     finally:
         instance.arm("DELETE", instance.group_id(other), api=GROUPS_API)
 

@@ -93,12 +93,14 @@ static void test_too_many_secrets(void **state)
     struct secrets s = { .arena = a };
 
     (void)state;
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < 5000; i++)
         secrets_add(&s, json_own(a, json_new_text(arena_printf(a, "secret-%d", i))));
     secrets_add(&s, json_own(a, json_new_text("secret-7")));
     assert_false(s.is_full);
     secrets_add(&s, json_own(a, json_new_text("one more")));
     assert_true(s.is_full);
+    assert_true(json_equal(secrets_scrub(&s, a, parse(a, "{\"a\":[\"plain\",1]}")),
+                           parse(a, "{\"a\":[\"*******\",1]}")));
 }
 
 static void test_paths(void **state)
