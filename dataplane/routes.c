@@ -159,8 +159,6 @@ static void missing(struct http_request *req, bool is_method_wrong)
 
 static void fault(struct http_request *req, const struct error *err)
 {
-    if (!req->plane)
-        reply_headers(req);
     reply_error(req, err);
 }
 
@@ -173,6 +171,8 @@ static void done(struct http_request *req)
 void plane_app(struct data_plane *plane, struct http_app *ret)
 {
     *ret = (struct http_app){ .routes = routes,
+                              .headers = reply_fields,
+                              .id_header = REPLY_ID_HEADER,
                               .admit = gate_admit,
                               .missing = missing,
                               .fault = fault,

@@ -168,6 +168,8 @@ void log_int(struct log_line *l, const char *key, int64_t value)
 {
     char text[24];
 
+    if (!l->is_on)
+        return;
     (void)snprintf(text, sizeof(text), "%lld", (long long)value);
     log_text(l, key, text);
 }

@@ -174,9 +174,23 @@ void hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
         abort();
 }
 
+/* Eight bytes a step where OpenSSL takes one: a token of 1 KiB is compared with every request. */
 bool secret_equal(const void *x, const void *y, size_t len)
 {
-    return CRYPTO_memcmp(x, y, len) == 0;
+    const unsigned char *a = x, *b = y;
+    uint64_t difference = 0;
+
+    for (; len >= sizeof(difference); len -= sizeof(difference)) {
+        uint64_t left, right;
+        memcpy(&left, a, sizeof(left));
+        memcpy(&right, b, sizeof(right));
+        difference |= left ^ right;
+        /* The compiler is not to know the value, or it might stop as soon as it is not 0. */
+        __asm__ volatile("" : "+r"(difference));
+        a += sizeof(left);
+        b += sizeof(right);
+    }
+    return (difference | (uint64_t)(unsigned)CRYPTO_memcmp(a, b, len)) == 0;
 }
 
 bool secret_equal_text(const char *x, const char *y)

@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/http/source.h"
+#include "common/http/stock.h"
 
 #define SPARE_MAX 16
 
@@ -81,6 +82,7 @@ void http_exchange_finish(struct http_exchange *ex)
     if (ex->is_known && s->app.done)
         s->app.done(&ex->req);
     http_source_free(ex);
+    http_stock_settle(ex);
     if (ex->response)
         MHD_destroy_response(ex->response);
     if (ex->release)

@@ -21,6 +21,8 @@
 struct error_code;
 struct http_local;
 struct http_source_state;
+struct http_stock;
+struct http_stocked;
 struct http_edge;
 
 struct http_listener {
@@ -106,6 +108,9 @@ struct http_exchange {
     bool is_replied;
     struct MHD_Response *response; /* until it is queued */
     uint64_t reply_len;            /* of the body that is to be sent */
+    uint64_t content_len;          /* of the body that is to be sent or told */
+    struct http_stock *stock;      /* where the response goes afterwards */
+    struct http_stocked *stocked;  /* what holds it; NULL: it is this exchange's alone */
     void (*release)(void *);
     void *release_arg;
     struct http_source_state *source;

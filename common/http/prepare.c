@@ -30,18 +30,33 @@ static void unmap_v4(struct sockaddr_storage *peer)
     memcpy(peer, &v4, sizeof v4);
 }
 
+/* inet_ntop() prints through sprintf(), for every request. */
+static void write_v4(char *out, const struct in_addr *address)
+{
+    const unsigned char *bytes = (const unsigned char *)address;
+
+    for (int i = 0; i < 4; i++) {
+        unsigned byte = bytes[i];
+
+        if (byte >= 100)
+            *out++ = (char)('0' + byte / 100);
+        if (byte >= 10)
+            *out++ = (char)('0' + byte / 10 % 10);
+        *out++ = (char)('0' + byte % 10);
+        *out++ = i < 3 ? '.' : '\0';
+    }
+}
+
 static void write_peer(struct http_request *req)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)&req->peer;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&req->peer;
-    const void *address = req->peer.ss_family == AF_INET ? (const void *)&v4->sin_addr
-                                                         : (const void *)&v6->sin6_addr;
 
-    if (req->peer.ss_family != AF_INET && req->peer.ss_family != AF_INET6) {
+    if (req->peer.ss_family == AF_INET)
+        write_v4(req->peer_text, &v4->sin_addr);
+    else if (req->peer.ss_family != AF_INET6)
         memcpy(req->peer_text, "unix", sizeof "unix");
-        return;
-    }
-    if (!inet_ntop(req->peer.ss_family, address, req->peer_text, sizeof req->peer_text))
+    else if (!inet_ntop(AF_INET6, &v6->sin6_addr, req->peer_text, sizeof req->peer_text))
         req->peer_text[0] = '\0';
 }
 

@@ -59,6 +59,7 @@ static void settle(struct http_request *req, int status, const char *content_typ
                    struct MHD_Response *response)
 {
     struct http_exchange *ex = req->exchange;
+    const struct http_app *app = &ex->server->app;
 
     if (!response) { /* out of memory, or a length no reply can have */
         status = 500;
@@ -70,9 +71,14 @@ static void settle(struct http_request *req, int status, const char *content_typ
     }
     if (content_type)
         (void)MHD_add_response_header(response, "Content-Type", content_type);
+    for (const struct http_field *f = app->headers; f && f->name; f++)
+        (void)MHD_add_response_header(response, f->name, f->value);
+    if (app->id_header)
+        (void)MHD_add_response_header(response, app->id_header, req->id);
     for (const struct http_header_line *h = ex->headers; h; h = h->next)
         (void)MHD_add_response_header(response, h->name, h->value);
     ex->response = response;
+    ex->content_len = len;
     ex->reply_len = is_bodiless(req, status) ? 0 : len;
     ex->is_replied = true;
     req->status = status;
@@ -250,7 +256,8 @@ enum MHD_Result http_reply_queue(struct http_exchange *ex)
     if (atomic_load_explicit(&ex->server->is_stopping, memory_order_relaxed))
         (void)MHD_add_response_header(ex->response, "Connection", "close");
     rc = MHD_queue_response(ex->connection, (unsigned)ex->req.status, ex->response);
-    MHD_destroy_response(ex->response);
+    if (!ex->stocked)
+        MHD_destroy_response(ex->response);
     ex->response = NULL;
     ex->phase = HTTP_PHASE_SENT;
     return rc;

@@ -92,8 +92,14 @@ struct http_request {
     struct http_exchange *exchange; /* the server's own */
 };
 
+struct http_field {
+    const char *name, *value;
+};
+
 struct http_app {
     const struct http_route *routes;
+    const struct http_field *headers; /* of every reply; a row without name ends them; or NULL */
+    const char *id_header; /* the header that tells the request's id in every reply; or NULL */
     void (*admit)(struct http_request *req);   /* may be NULL */
     void (*missing)(struct http_request *req, bool is_method_wrong); /* no route; must reply;
         Allow is already set */
@@ -165,6 +171,19 @@ void http_reply_fd(struct http_request *req, int status, const char *content_typ
 /* The same where somebody else keeps the bytes: release(owner) is called once when sent. */
 void http_reply_fd_held(struct http_request *req, int status, const char *content_type, int fd,
                         uint64_t offset, uint64_t len, void (*release)(void *), void *owner);
+
+/* Replies that are sent again and again. The stock of some content holds a few replies that were
+ * sent, with all their headers but the id; whoever has the content has the stock, and drops it when
+ * the content changes. Counted by references, thread-safe. */
+struct http_stock;
+struct http_stock *http_stock_new(void);
+struct http_stock *http_stock_ref(struct http_stock *stock);
+void http_stock_unref(struct http_stock *stock); /* NULL is accepted */
+/* Replies with what is in stock; false when nothing is. */
+MUST_CHECK bool http_reply_stocked(struct http_request *req, struct http_stock *stock);
+/* Behind http_reply_empty() or _shared(): what was replied goes into the stock once it is sent. No
+ * header of it may depend on the request. */
+void http_reply_keep(struct http_request *req, struct http_stock *stock);
 
 /* A body made piece by piece: read() fills buf with up to cap bytes at offset and returns how many
  * (0 before the end, or -1, breaks the connection off). It runs on workers, with read-ahead.

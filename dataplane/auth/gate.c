@@ -378,7 +378,6 @@ void gate_admit(struct http_request *req)
 
     call->plane = plane;
     req->plane = call;
-    reply_headers(req);
     housekeeper_note_request(plane->housekeeper);
     call->snapshot = snapshots_get(plane->snapshots, &is_fresh);
     /* What is not served has no second look on a worker. */

@@ -63,13 +63,20 @@ static void reply_head(struct http_request *req, uint64_t size)
 
 enum http_verdict oci_blob_head_fast(struct http_request *req)
 {
+    struct content_cache *cache = call_of(req)->plane->cache;
     struct blob_ref ref;
 
     /* Only valid names and digests are ever in the cache. */
-    if (!content_cache_blob(call_of(req)->plane->cache, req->params[0], req->params[1], &ref))
-        return HTTP_NEEDS_WORKER;
-    reply_head(req, ref.size);
-    return HTTP_ANSWERED;
+    struct http_stock *stock = content_cache_blob_stock(cache, req->params[0], req->params[1]);
+    bool is_answered = stock && http_reply_stocked(req, stock);
+    if (!is_answered && content_cache_blob(cache, req->params[0], req->params[1], &ref)) {
+        reply_head(req, ref.size);
+        if (stock)
+            http_reply_keep(req, stock);
+        is_answered = true;
+    }
+    http_stock_unref(stock);
+    return is_answered ? HTTP_ANSWERED : HTTP_NEEDS_WORKER;
 }
 
 static ssize_t source_read(void *ctx, uint64_t offset, void *buf, size_t cap, struct error *err)

@@ -54,15 +54,28 @@ static void reply_manifest(struct http_request *req, struct cached_manifest *m)
                       m);
 }
 
+/* Requests without a condition are all answered alike. */
+static bool reply_stocked(struct http_request *req, struct http_stock *stock)
+{
+    return stock && !http_header(req, "If-None-Match") && http_reply_stocked(req, stock);
+}
+
 enum http_verdict oci_manifest_fast(struct http_request *req)
 {
+    struct content_cache *cache = call_of(req)->plane->cache;
+    struct http_stock *stock =
+        content_cache_manifest_stock(cache, req->params[0], req->params[1]);
+    bool is_answered = reply_stocked(req, stock);
     struct cached_manifest *m =
-        content_cache_manifest(call_of(req)->plane->cache, req->params[0], req->params[1]);
+        is_answered ? NULL : content_cache_manifest(cache, req->params[0], req->params[1]);
 
-    if (!m)
-        return HTTP_NEEDS_WORKER;
-    reply_manifest(req, m);
-    return HTTP_ANSWERED;
+    if (m) {
+        reply_manifest(req, m);
+        if (stock)
+            http_reply_keep(req, stock);
+    }
+    http_stock_unref(stock);
+    return m || is_answered ? HTTP_ANSWERED : HTTP_NEEDS_WORKER;
 }
 
 static enum reference_kind read_reference(struct http_request *req, struct digest *ret)

@@ -2,11 +2,11 @@
 #include "dataplane/oci/reply.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "common/base/arena.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
-#include "common/http/server.h"
 #include "common/json/json.h"
 #include "dataplane/call.h"
 #include "dataplane/oci/reference.h"
@@ -37,16 +37,14 @@ static const char *code_name(const struct error_code *code)
     return code->name;
 }
 
-void reply_headers(struct http_request *req)
-{
-    http_reply_header(req, "Docker-Distribution-Api-Version", "registry/2.0");
-    http_reply_header(req, "X-Ms-Correlation-Request-Id", req->id);
-    http_reply_header(req, "X-Content-Type-Options", "nosniff");
-    http_reply_header(req, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
-    http_reply_header(req, "Access-Control-Expose-Headers",
-                      "Docker-Content-Digest, WWW-Authenticate, Link, "
-                      "X-Ms-Correlation-Request-Id");
-}
+const struct http_field reply_fields[] = {
+    { "Docker-Distribution-Api-Version", "registry/2.0" },
+    { "X-Content-Type-Options", "nosniff" },
+    { "Strict-Transport-Security", "max-age=31536000; includeSubDomains" },
+    { "Access-Control-Expose-Headers",
+      "Docker-Content-Digest, WWW-Authenticate, Link, " REPLY_ID_HEADER },
+    { 0 },
+};
 
 static struct json_object *entry_of(const struct error_code *code, const char *message)
 {

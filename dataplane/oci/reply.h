@@ -5,14 +5,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/base/cleanup.h"
+#include "common/http/server.h"
 #include "dataplane/oci/errors.h"
 
-struct http_request;
 struct json_object;
 
-/* The headers every answer carries. */
-void reply_headers(struct http_request *req);
+/* The headers every answer carries, and the one that names the request. */
+#define REPLY_ID_HEADER "X-Ms-Correlation-Request-Id"
+extern const struct http_field reply_fields[];
 /* {"errors":[{code,message,detail}]}; failures of ours are logged here, once. */
 void reply_error(struct http_request *req, const struct error *err);
 /* A reply of one entry whose detail is any JSON (moved; may be NULL), with its headers set before.

@@ -6,10 +6,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "common/http/server.h"
 #include "dataplane/store/content.h"
 
 #define BUCKETS_MIN 64u
 #define STAMPS      256u
+#define STOCKS      256u /* of some 4 KiB; beyond, the one made first goes */
 
 enum kind { KIND_MANIFEST = 'm', KIND_BLOB = 'b' };
 
@@ -28,6 +30,8 @@ struct entry {
     enum kind kind;
     struct shared_manifest *manifest;
     struct blob_ref blob;
+    struct http_stock *stock; /* NULL: none; else stocked[stock_at] is this entry */
+    size_t stock_at;
     size_t repository_len;
     char key[]; /* repository, NUL, reference, NUL */
 };
@@ -39,6 +43,8 @@ struct content_cache {
     struct entry *newest, *oldest;
     uint64_t seed;
     uint64_t stamps[STAMPS];
+    struct entry *stocked[STOCKS];
+    size_t stock_next;
 };
 
 static uint64_t hash_text(uint64_t h, const char *s)
@@ -137,6 +143,15 @@ static struct entry *find(struct content_cache *c, enum kind kind, const char *r
     return NULL;
 }
 
+/* Replies under way still have theirs. */
+static void drop_stock(struct content_cache *c, struct entry *e)
+{
+    if (!e || !e->stock)
+        return;
+    c->stocked[e->stock_at] = NULL;
+    http_stock_unref(take(e->stock));
+}
+
 static void drop(struct content_cache *c, struct entry *e)
 {
     struct entry **at = &c->buckets[e->hash % c->bucket_count];
@@ -147,6 +162,7 @@ static void drop(struct content_cache *c, struct entry *e)
     unlink_use(c, e);
     c->entry_count--;
     c->bytes -= e->bytes;
+    drop_stock(c, e);
     cached_manifest_release(e->manifest);
     free(e);
 }
@@ -266,6 +282,39 @@ void content_cache_put_manifest(struct content_cache *c, uint64_t stamp, const c
     (void)pthread_mutex_unlock(&c->lock);
 }
 
+static struct http_stock *stock_of(struct content_cache *c, enum kind kind, const char *repository,
+                                   const char *reference)
+{
+    struct http_stock *stock = NULL;
+
+    (void)pthread_mutex_lock(&c->lock);
+    struct entry *e = find(c, kind, repository, reference);
+    if (e) {
+        use(c, e);
+        if (!e->stock) {
+            e->stock_at = c->stock_next++ % STOCKS;
+            drop_stock(c, c->stocked[e->stock_at]);
+            e->stock = http_stock_new();
+            c->stocked[e->stock_at] = e;
+        }
+        stock = http_stock_ref(e->stock);
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    return stock;
+}
+
+struct http_stock *content_cache_manifest_stock(struct content_cache *c, const char *repository,
+                                                const char *reference)
+{
+    return stock_of(c, KIND_MANIFEST, repository, reference);
+}
+
+struct http_stock *content_cache_blob_stock(struct content_cache *c, const char *repository,
+                                            const char *digest)
+{
+    return stock_of(c, KIND_BLOB, repository, digest);
+}
+
 bool content_cache_blob(struct content_cache *c, const char *repository, const char *digest,
                         struct blob_ref *ret)
 {
@@ -318,6 +367,8 @@ void content_cache_trim(struct content_cache *c, size_t max_bytes)
 {
     (void)pthread_mutex_lock(&c->lock);
     shrink_to(c, max_bytes);
+    for (size_t i = 0; i < STOCKS; i++)
+        drop_stock(c, c->stocked[i]);
     if (c->bucket_count > BUCKETS_MIN && c->entry_count < c->bucket_count / 4)
         resize(c, BUCKETS_MIN);
     (void)pthread_mutex_unlock(&c->lock);

@@ -16,6 +16,7 @@
 #include "common/crypto/digest.h"
 #include "dataplane/blobs/blobs.h"
 
+struct http_stock;
 struct manifest_found;
 
 #define CACHED_MANIFEST_MAX ((size_t)1024 * 1024)
@@ -41,6 +42,12 @@ struct cached_manifest *content_cache_manifest(struct content_cache *c, const ch
 /* Takes a reference of its own; one over CACHED_MANIFEST_MAX is not kept. */
 void content_cache_put_manifest(struct content_cache *c, uint64_t stamp, const char *repository,
                                 const char *reference, struct cached_manifest *manifest);
+/* The replies kept for a known manifest by this reference, or for a blob; the caller releases them.
+ * NULL when it is not known. A bounded number of references has some: those asked for last. */
+struct http_stock *content_cache_manifest_stock(struct content_cache *c, const char *repository,
+                                                const char *reference);
+struct http_stock *content_cache_blob_stock(struct content_cache *c, const char *repository,
+                                            const char *digest);
 bool content_cache_blob(struct content_cache *c, const char *repository, const char *digest,
                         struct blob_ref *ret);
 void content_cache_put_blob(struct content_cache *c, uint64_t stamp, const char *repository,

@@ -127,7 +127,9 @@ class Pull(Bench):
         paths = [self.image.manifest_path, self.image.blob_paths[0], self.image.blob_paths[0]]
 
         def pull():
-            return load.load(self.sealed, 32, "times", times, "GET", header, *paths)
+            got = [load.load(self.sealed, 32, "times", times, method, header, *paths)
+                   for method in ("GET", "HEAD")]
+            return {"requests": sum(g["requests"] for g in got)}
 
         pull()
         self.postgres.count_statements(True)
@@ -138,7 +140,7 @@ class Pull(Bench):
                     if "generation" not in text and text.split()[0] not in ("begin", "commit"))
         self.result["hot"] = {"requests": got["requests"], "statements": statements,
                               "asked": asked, "system_calls": {}}
-        self.row(f"statements during {got['requests']:,} hot GETs, besides the freshness check",
+        self.row(f"statements during {got['requests']:,} hot GETs and HEADs, besides the freshness check",
                  asked, "0", asked == 0)
         for text, calls in statements.items():
             self.row(f"  {text[:64]}", calls)

@@ -857,6 +857,50 @@ def test_hot_pull_asks_no_database(plane, repo):
     assert content_statements() == before
 
 
+def test_hot_replies_follow_the_content(plane, repo):
+    """Answers that are asked for again and again are kept with their headers: each has an id of its
+    own, and none outlives what it tells."""
+    headers = plane.bearer(f"repository:{repo}:pull")
+    ids = set()
+
+    def look(method, path, digest, content=None):
+        heads = []
+        for _ in range(4):
+            reply = plane.call(method, f"/v2/{repo}/{path}", headers=headers)
+            assert reply.status_code == 200
+            assert reply.headers["Docker-Content-Digest"] == digest
+            assert reply.headers["ETag"] == f'"{digest}"'
+            if method == "GET":
+                assert reply.content == content
+            ids.add(reply.headers["X-Ms-Correlation-Request-Id"])
+            heads.append({k: v for k, v in reply.headers.items()
+                          if k not in ("X-Ms-Correlation-Request-Id", "Date")})
+        assert all(head == heads[0] for head in heads)
+        return heads[0]
+
+    first = plane.push_image(repo, "v1", b"kept")
+    layer = sha256(b"layer kept")
+    for reference in ("v1", sha256(first)):
+        head = look("HEAD", f"manifests/{reference}", sha256(first))
+        assert head == look("GET", f"manifests/{reference}", sha256(first), first)
+        assert int(head["Content-Length"]) == len(first)
+    head = look("HEAD", f"blobs/{layer}", layer)
+    assert int(head["Content-Length"]) == len(b"layer kept")
+    assert len(ids) == 20
+    reply = plane.call("GET", f"/v2/{repo}/manifests/v1",
+                       headers={**headers, "If-None-Match": f'"{sha256(first)}"'})
+    assert reply.status_code == 304
+    second = plane.push_image(repo, "v1", b"kept later")
+    look("HEAD", "manifests/v1", sha256(second))
+    look("GET", "manifests/v1", sha256(second), second)
+    look("GET", f"manifests/{sha256(first)}", sha256(first), first)
+    for path in (f"manifests/{sha256(first)}", f"blobs/{layer}"):
+        assert plane.call("DELETE", f"/v2/{repo}/{path}").status_code == 202
+        for method in ("HEAD", "GET"):
+            reply = plane.call(method, f"/v2/{repo}/{path}", headers=headers)
+            assert reply.status_code == 404
+
+
 # --- faults ---------------------------------------------------------------------------------------
 
 def test_killed_in_the_middle_of_a_push(own_plane):

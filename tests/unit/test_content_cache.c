@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "common/http/server.h"
 #include "dataplane/store/cache.h"
 #include "dataplane/store/content.h"
 
@@ -114,12 +115,62 @@ static void test_bounds(void **state)
     content_cache_free(c);
 }
 
+/* What has a stock has one until it goes, and so many have one at a time. */
+static void test_stocks(void **state)
+{
+    struct blob_ref ref = { .size = 7 };
+    struct content_cache *c = content_cache_new(1 << 20);
+
+    (void)state;
+    assert_null(content_cache_manifest_stock(c, "a", "v1"));
+    put(c, content_cache_stamp(c, "a"), "a", "v1", "one");
+    content_cache_put_blob(c, content_cache_stamp(c, "a"), "a", "sha256:x", &ref);
+    assert_null(content_cache_blob_stock(c, "a", "v1"));
+    assert_null(content_cache_manifest_stock(c, "a", "sha256:x"));
+    struct http_stock *first = content_cache_manifest_stock(c, "a", "v1");
+    struct http_stock *blob = content_cache_blob_stock(c, "a", "sha256:x");
+    struct http_stock *again = content_cache_manifest_stock(c, "a", "v1");
+    assert_ptr_equal(first, again);
+    assert_ptr_not_equal(first, blob);
+    http_stock_unref(again);
+    put(c, content_cache_stamp(c, "a"), "a", "v1", "two"); /* other content: another stock */
+    again = content_cache_manifest_stock(c, "a", "v1");
+    assert_ptr_not_equal(first, again);
+    http_stock_unref(again);
+    content_cache_forget(c, "a");
+    assert_null(content_cache_blob_stock(c, "a", "sha256:x"));
+    http_stock_unref(first);
+    http_stock_unref(blob);
+
+    for (int i = 0; i < 300; i++) {
+        char tag[16];
+        (void)snprintf(tag, sizeof(tag), "t%d", i);
+        put(c, content_cache_stamp(c, "a"), "a", tag, "x");
+    }
+    first = content_cache_manifest_stock(c, "a", "t0");
+    for (int i = 1; i < 300; i++) {
+        char tag[16];
+        (void)snprintf(tag, sizeof(tag), "t%d", i);
+        http_stock_unref(content_cache_manifest_stock(c, "a", tag));
+    }
+    again = content_cache_manifest_stock(c, "a", "t0");
+    assert_ptr_not_equal(first, again);
+    http_stock_unref(first);
+    content_cache_trim(c, 1 << 20);
+    first = content_cache_manifest_stock(c, "a", "t0");
+    assert_ptr_not_equal(first, again);
+    http_stock_unref(first);
+    http_stock_unref(again);
+    content_cache_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keep_and_forget),
         cmocka_unit_test(test_write_in_between),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_stocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,6 +153,20 @@ static void comparison(void **state)
         assert_int_equal(secret_equal_text(cases[i].x, cases[i].y), cases[i].is_equal);
     assert_true(secret_equal("ab\0c", "ab\0c", 4));
     assert_false(secret_equal("ab\0c", "ab\0d", 4));
+    /* A difference in any one byte, of any length. */
+    for (size_t len = 1; len < 40; len++) {
+        unsigned char x[40] = { 0 }, y[40] = { 0 };
+        assert_true(secret_equal(x, y, len));
+        for (size_t i = 0; i < len; i++) {
+            y[i] = 0x80;
+            assert_false(secret_equal(x, y, len));
+            y[i] = 0;
+        }
+        y[len] = 1; /* len is below 40 */
+        assert_true(secret_equal(x, y, len));
+        y[len] = 0;
+    }
+    assert_true(secret_equal("a", "b", 0));
 }
 
 static void randomness(void **state)
