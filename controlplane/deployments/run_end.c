@@ -208,10 +208,10 @@ static int add_output(struct run *r, struct asker *asker, const struct plan_outp
 
     json_set(outputs, o->name, one);
     json_set_text(one, "type", o->type);
-    if (o->is_secure)
-        return 0;
     if (runtime_value(asker, &r->context, o->value, &value, &paths, &secure, err))
         return -1;
+    if (o->is_secure) /* what it asks for has to be there, and for the caller to see, all the same */
+        return 0;
     if (secure > 0) {
         /* A secret of list*(): its place is told, not its value. */
         value = json_own(r->arena, json_copy(value));

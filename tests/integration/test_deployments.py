@@ -689,6 +689,7 @@ def test_runs_with_the_rights_of_the_caller(instance, rg, group):
             asking = properties(template([], outputs={"o": {"type": "object",
                                                             "value": f"[{call}]"}}))
             reply = rg.call("PUT", "asks", asking, token=token)
+            assert reply.status_code in (200, 201), reply.text
             with pytest.raises(OperationFailed, match="AuthorizationFailed"):
                 instance.finish(reply)
             assert "outputs" not in rg.get("asks")["properties"]
