@@ -25,7 +25,6 @@
 #include "controlplane/types/registry.h"
 #include "controlplane/types/tiers.h"
 
-#define AT_ONCE_MAX 64 /* registries that a request publishes itself; the loops do the rest */
 #define REGISTRY_TYPE_KEY "microsoft.containerregistry/registries"
 
 enum { SECRET_PASSWORD, SECRET_PASSWORD2, SECRET_SIGNING_KEY, SECRET_DATA_KEY, SECRET_COUNT };
@@ -384,8 +383,8 @@ static int wake(struct pg_conn *conn, struct arena *a, void *ctx, struct error *
 
     if (lease_wake(conn, a, REGISTRY_TYPE_KEY, s->key, &count, err))
         return -1;
-    return resource_at_or_below(conn, a, REGISTRY_TYPE_KEY, s->key, AT_ONCE_MAX, &s->registries,
-                                &s->count, err);
+    return resource_at_or_below(conn, a, REGISTRY_TYPE_KEY, s->key, PUBLISH_AT_ONCE_MAX,
+                                &s->registries, &s->count, err);
 }
 
 /* Nobody claims the registry for this: a newer generation wins wherever two publish. */

@@ -135,61 +135,102 @@ int publish_services(struct control *control, struct arena *a, const struct json
     return 0;
 }
 
-/* Links alone ---------------------------------------------------------------------------------- */
+/* Origins alone -------------------------------------------------------------------------------- */
 
-struct link_change {
+struct origin_change {
     const char *registry_uid;
     struct resource *registry; /* as it stands after the change */
     struct json_object *links;
+    struct json_object *subnets; /* NULL: no rules for subnets */
 };
 
 static int find_registry(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
-    struct link_change *c = ctx;
+    struct origin_change *c = ctx;
 
     return resource_by_uid(conn, a, c->registry_uid, false, &c->registry, err) < 0 ? -1 : 0;
 }
 
-/* The projection's generation of the registry moves along, so that a pass under way, which may have
- * read the links before, does not write them over these. */
-static int write_links(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+static bool is_published(const struct origin_change *c, const struct json_object *settings)
 {
-    const struct link_change *c = ctx;
+    return json_equal(json_at(settings, "privateLinks"), c->links) &&
+           (!c->subnets || json_equal(json_at(settings, SUBNET_RULES), c->subnets));
+}
+
+/* The projection's generation of the registry moves along, so that a pass under way, which may have
+ * read the origins before, does not write them over these. */
+static int write_origins(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    const struct origin_change *c = ctx;
     struct published_registry now;
     int found = published_lock(conn, a, c->registry_uid, &now, err);
 
     if (found <= 0)
         return found;
-    if (now.resource_generation > c->registry->generation ||
-        json_equal(json_at(now.settings, "privateLinks"), c->links))
+    if (now.resource_generation > c->registry->generation || is_published(c, now.settings))
         return 0;
     json_set(now.settings, "privateLinks", json_copy(c->links));
+    if (c->subnets)
+        json_put_at(now.settings, SUBNET_RULES, json_copy(c->subnets));
     now.resource_generation = c->registry->generation;
     if (published_update(conn, a, &now, err))
-        return wrap(err, "update links");
+        return wrap(err, "update origins");
     return published_bump(conn, a, c->registry_uid, err);
 }
 
-int publish_links_of(struct control *control, struct arena *a, const char *registry_uid,
-                     struct error *err)
+int publish_origins_of(struct control *control, struct arena *a, const char *registry_uid,
+                       struct error *err)
 {
-    struct link_change c = { .registry_uid = registry_uid };
+    struct origin_change c = { .registry_uid = registry_uid };
     struct origins o = { .registry_uid = registry_uid };
     const struct region *region;
 
     if (pg_with(control->db, a, find_registry, &c, err))
-        return wrap(err, "registry of a link");
+        return wrap(err, "registry of an origin");
     region = c.registry ? region_find(control->regions, c.registry->location) : NULL;
     if (!region)
         return 0;
-    /* After the registry: links read now belong to this generation or a later one. */
+    name_subnets(a, json_at(c.registry->body, "properties"), &o);
+    /* After the registry: what is read now belongs to this generation or a later one. */
     if (pg_with(control->db, a, load, &o, err))
         return -1;
     c.links = json_own(a, origin_list(a, o.links, o.link_count, ""));
-    return pg_transact(region->db, a, write_links, &c, err);
+    if (o.subnet_count > 0)
+        c.subnets = json_own(a, origin_list(a, o.found, o.found_count, INGRESS_SUBNET));
+    return pg_transact(region->db, a, write_origins, &c, err);
 }
 
 int publish_links(struct step_run *run, struct error *err)
 {
-    return publish_links_of(run->control, run->arena, run->resource->parent_uid, err);
+    return publish_origins_of(run->control, run->arena, run->resource->parent_uid, err);
+}
+
+/* Subnets -------------------------------------------------------------------------------------- */
+
+struct subnet_change {
+    const char *key; /* of the network or subnet */
+    const char **registries;
+    size_t count;
+};
+
+static int find_registries(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct subnet_change *s = ctx;
+
+    return rules_naming(conn, a, s->key, PUBLISH_AT_ONCE_MAX, &s->registries, &s->count, err);
+}
+
+int publish_subnets(struct step_run *run, struct error *err)
+{
+    struct subnet_change s = { .key = text_lower(run->arena, run->resource->id) };
+    struct error next;
+    int rc = 0;
+
+    if (pg_with(run->control->db, run->arena, find_registries, &s, err))
+        return wrap(err, "registries with rules for a subnet");
+    for (size_t i = 0; i < s.count; i++) {
+        if (publish_origins_of(run->control, run->arena, s.registries[i], rc ? &next : err))
+            rc = -1;
+    }
+    return rc;
 }

@@ -5,6 +5,8 @@
 
 #include "common/base/cleanup.h"
 
+#define PUBLISH_AT_ONCE_MAX 64 /* registries that a request publishes itself; the loops do the rest */
+
 struct arena;
 struct control;
 struct error;
@@ -20,11 +22,14 @@ MUST_CHECK int publish_network(struct control *control, struct arena *a, const c
 MUST_CHECK int publish_services(struct control *control, struct arena *a,
                                 const struct json_object *grants, struct json_object *settings,
                                 struct error *err);
-/* Publishes the links of a registry, those alone and at once, so that a rejection or a removal holds
- * although nobody reconciles. */
-MUST_CHECK int publish_links_of(struct control *control, struct arena *a, const char *registry_uid,
-                                struct error *err);
+/* Publishes the links and subnets of a registry, those alone and at once, so that a rejection or a
+ * removal holds although nobody reconciles. */
+MUST_CHECK int publish_origins_of(struct control *control, struct arena *a,
+                                  const char *registry_uid, struct error *err);
 /* The same for a private endpoint connection that was just written or removed. */
 int publish_links(struct step_run *run, struct error *err);
+/* The same for all registries (the first of them, PUBLISH_AT_ONCE_MAX) with rules for a subnet that was just written or
+ * removed, or for any of a network's. */
+int publish_subnets(struct step_run *run, struct error *err);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "controlplane/store/statements.h"
 
-enum { S_LINKS, S_SUBNETS, S_SERVICES, S_WAKE, S_NOTIFY };
+enum { S_LINKS, S_SUBNETS, S_SERVICES, S_NAMING, S_WAKE, S_NOTIFY };
 
 const struct pg_stmt network_rules_statements[] = {
     [S_LINKS] = { "rules_links",
@@ -26,6 +26,15 @@ const struct pg_stmt network_rules_statements[] = {
                      " where p.object_id::text = any ($1) and p.kind = 'ManagedIdentity'"
                      " and r.type_key like 'microsoft.containerregistry/registries%' order by 1",
                      "text[]" },
+    [S_NAMING] = { "rules_naming",
+                   "select uid::text from resources r"
+                   " where type_key = 'microsoft.containerregistry/registries'"
+                   " and state <> 'Deleting' and exists (select from jsonb_array_elements("
+                   "coalesce(body #> '{properties,networkRuleSet,virtualNetworkRules}', '[]')) v,"
+                   " lower(coalesce(v ->> 'virtualNetworkSubnetResourceId', v ->> 'id')) named"
+                   " where named = $1 or starts_with(named, $1 || '/'))"
+                   " order by updated_at desc limit $2",
+                   "text int8" },
     [S_WAKE] = { "rules_wake",
                  "update resources set not_before = now()"
                  " where type_key = 'microsoft.containerregistry/registries'"
@@ -76,6 +85,21 @@ int rules_services(struct pg_conn *conn, struct arena *a, const char *const *pri
                pg_texts(principals, count)))
         return -1;
     read_origins(a, res, ret, ret_count);
+    return 0;
+}
+
+int rules_naming(struct pg_conn *conn, struct arena *a, const char *key, int64_t limit,
+                 const char ***ret, size_t *ret_count, struct error *err)
+{
+    struct pg_result *res;
+
+    if (PG_RUN(conn, a, &network_rules_statements[S_NAMING], &res, err, pg_text(key),
+               pg_int(limit)))
+        return -1;
+    *ret_count = pg_rows(res);
+    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
+    for (size_t i = 0; i < *ret_count; i++)
+        (*ret)[i] = pg_get_text(res, i, 0);
     return 0;
 }
 

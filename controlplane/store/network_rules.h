@@ -30,6 +30,9 @@ MUST_CHECK int rules_subnets(struct pg_conn *conn, struct arena *a, const char *
 MUST_CHECK int rules_services(struct pg_conn *conn, struct arena *a, const char *const *principals,
                               size_t count, struct rule_origin **ret, size_t *ret_count,
                               struct error *err);
+/* The uids of registries with a rule for the subnet or for any subnet of the network `key`. */
+MUST_CHECK int rules_naming(struct pg_conn *conn, struct arena *a, const char *key, int64_t limit,
+                            const char ***ret, size_t *ret_count, struct error *err);
 /* Registries with rules for subnets are due at once. */
 MUST_CHECK int rules_wake(struct pg_conn *conn, struct arena *a, struct error *err);
 

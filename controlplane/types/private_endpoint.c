@@ -366,7 +366,7 @@ static int private_endpoint_revoke(struct step_run *run, struct error *err)
     t.key = text_lower(run->arena, id);
     if (pg_with(run->control->db, run->arena, find_registry, &t, err))
         return -1;
-    return t.found ? publish_links_of(run->control, run->arena, t.registry->uid, err) : 0;
+    return t.found ? publish_origins_of(run->control, run->arena, t.registry->uid, err) : 0;
 }
 
 const struct resource_type private_endpoint_type = {

@@ -10,6 +10,7 @@
 #include "common/network/prefix.h"
 
 #include "controlplane/api/errors.h"
+#include "controlplane/provision/publish_network.h"
 #include "controlplane/store/network.h"
 #include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
@@ -227,4 +228,6 @@ const struct resource_type subnet_type = {
     .size = sizeof(struct subnet),
     .fields = fields,
     .admit = subnet_admit,
+    .hasten = publish_subnets,
+    .revoke = publish_subnets,
 };

@@ -10,6 +10,7 @@
 #include "common/network/prefix.h"
 
 #include "controlplane/api/errors.h"
+#include "controlplane/provision/publish_network.h"
 #include "controlplane/api/etag.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/peering.h"
@@ -135,5 +136,7 @@ const struct resource_type virtual_network_type = {
     .fields = fields,
     .validate = virtual_network_validate,
     .admit = virtual_network_admit,
+    .hasten = publish_subnets,
+    .revoke = publish_subnets,
     .show = virtual_network_show,
 };
