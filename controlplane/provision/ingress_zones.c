@@ -14,6 +14,7 @@
 
 #define ZONE_MAX_BYTES ((size_t)16 * 1024 * 1024)
 #define NAME_MAX_BYTES 253
+#define LABEL_MAX_BYTES 63
 #define TTL 10
 
 struct writer {
@@ -25,12 +26,25 @@ struct writer {
     struct str out;
 };
 
+/* One bad name in a file, and the name server takes none of the zone. */
 static bool is_name(const char *s)
 {
+    static const char label[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
     size_t len = s ? strlen(s) : 0;
 
-    return len > 0 && len <= NAME_MAX_BYTES &&
-           strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.*") == len;
+    if (len == 0 || len > NAME_MAX_BYTES)
+        return false;
+    if (text_starts(s, "*."))
+        s += 2;
+    do {
+        size_t n = strspn(s, label);
+
+        if (n == 0 || n > LABEL_MAX_BYTES || (s[n] != '.' && s[n] != '\0'))
+            return false;
+        s += n + (s[n] == '.');
+    } while (*s);
+    return true;
 }
 
 static const char *full_name(struct arena *a, const struct attached_record *r)
@@ -148,6 +162,20 @@ static bool has_record(struct writer *w, const char *name)
     return false;
 }
 
+/* Of zones one below the other the nearest speaks for a name. */
+static bool speaks_for(const struct writer *w, size_t record)
+{
+    const char *home = w->net->records[record].zone;
+
+    for (size_t i = 0; i < w->net->zone_count; i++) {
+        const char *zone = w->net->zones[i];
+
+        if (strlen(zone) > strlen(home) && is_below(w->names[record], zone))
+            return false;
+    }
+    return true;
+}
+
 /* A private zone at that place says all there is to say. */
 static void lead_to_ingress(struct writer *w, const char *place)
 {
@@ -180,7 +208,7 @@ static void put_records_of(struct writer *w, const char *zone, bool with_below)
     for (size_t i = 0; i < w->net->record_count; i++) {
         const char *home = w->net->records[i].zone;
 
-        if (with_below ? is_below(home, zone) : text_eq(home, zone))
+        if ((with_below ? is_below(home, zone) : text_eq(home, zone)) && speaks_for(w, i))
             put_record(w, i);
     }
 }

@@ -147,6 +147,42 @@ static void records_cannot_break_out(void **state)
                         "p.corp.test. 60 SRV 0 0 1 t.test.\n");
 }
 
+/* Names that the API takes and a name server does not, and zones that say different things of one
+ * name: the server would refuse the whole file, and with it every name of the network. */
+static void no_record_takes_the_others_with_it(void **state)
+{
+    static const char longest[] = "a123456789b123456789c123456789d123456789e123456789f123456789123";
+    _cleanup_(arena_freep) struct arena *a = arena_new();
+    struct attached_record records[] = {
+        record(a, "corp.test", longest, "A", "{\"aRecords\":[{\"ipv4Address\":\"10.0.0.1\"}]}"),
+        record(a, "corp.test", arena_printf(a, "%s4", longest), "A",
+               "{\"aRecords\":[{\"ipv4Address\":\"10.0.0.2\"}]}"),
+        record(a, "corp.test", "dots", "CNAME", "{\"cnameRecord\":{\"cname\":\"a..test\"}}"),
+        record(a, "corp.test", "dot", "CNAME", "{\"cnameRecord\":{\"cname\":\".\"}}"),
+        record(a, "corp.test", "star", "CNAME", "{\"cnameRecord\":{\"cname\":\"a.*.test\"}}"),
+        record(a, "corp.test", "*", "CNAME", "{\"cnameRecord\":{\"cname\":\"w.test.\"}}"),
+        record(a, "corp.test", "in.deep", "CNAME", "{\"cnameRecord\":{\"cname\":\"w.test\"}}"),
+        record(a, "deep.corp.test", "in", "A", "{\"aRecords\":[{\"ipv4Address\":\"10.0.0.3\"}]}"),
+        record(a, "cr.example.test", "privatelink", "CNAME",
+               "{\"cnameRecord\":{\"cname\":\"w.test\"}}"),
+    };
+    const char *zones[] = { "corp.test", "cr.example.test", "deep.corp.test", PRIVATE };
+    struct attached net = { .zones = zones, .zone_count = 4, .records = records,
+                            .record_count = ARRAY_LEN(records) };
+    struct ingress_zone *all;
+    size_t count = ingress_zones(a, &net, "example.test", regions, "10.0.0.4", &all);
+
+    (void)state;
+    assert_int_equal(count, 3);
+    assert_lacks(all[0].body, "CNAME");
+    assert_string_equal(all[1].body,
+                        arena_printf(a, "corp.test. 10 NS ns.corp.test.\n"
+                                        "%s.corp.test. 60 A 10.0.0.1\n"
+                                        "*.corp.test. 60 CNAME w.test.\n",
+                                     longest));
+    assert_has(all[2].body, "\nin.deep.corp.test. 60 A 10.0.0.3\n");
+}
+
 static void serials_grow_and_nothing_is_written_twice(void **state)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new();
@@ -170,6 +206,7 @@ int main(void)
         cmocka_unit_test(a_linked_zone_has_the_last_word),
         cmocka_unit_test(a_record_of_ones_own_stands_before_the_alias),
         cmocka_unit_test(records_cannot_break_out),
+        cmocka_unit_test(no_record_takes_the_others_with_it),
         cmocka_unit_test(serials_grow_and_nothing_is_written_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
