@@ -52,7 +52,7 @@ static struct network_rules *make_rules(struct arena *a, const uint32_t *bases, 
     return network_rules_new(settings);
 }
 
-static double run(uint32_t count)
+static double run(uint32_t count, double bound_ns)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new();
     uint32_t *bases = arena_array(a, count, sizeof(*bases)), allowed = 0;
@@ -72,8 +72,8 @@ static double run(uint32_t count)
         allowed += network_decide(rules, &origin).is_allowed;
     }
     double ns = (double)(cpu_ns() - start) / VERDICTS;
-    (void)printf("%8u rules  %7.1f ns a verdict  (%u of %u allowed)\n", count, ns, allowed,
-                 VERDICTS);
+    (void)printf("%8u rules  %7.1f ns a verdict  (%u of %u allowed), bound %.0f ns\n", count, ns,
+                 allowed, VERDICTS, bound_ns);
     return ns;
 }
 
@@ -82,10 +82,8 @@ int main(void)
     int status = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
-        if (run(runs[i].rules) <= runs[i].bound_ns)
-            continue;
-        (void)printf("         above the bound of %.0f ns\n", runs[i].bound_ns);
-        status = 1;
+        if (run(runs[i].rules, runs[i].bound_ns) > runs[i].bound_ns)
+            status = 1;
     }
     return status;
 }

@@ -61,3 +61,17 @@ def test_scale():
     for got in pages.values():
         assert all(0 < p50 <= p99 for p50, p99 in got.values())
     assert sum("p99 <= 10 ms" in row for row in rows) == sum(len(got) for got in pages.values())
+
+
+def test_network():
+    done = subprocess.run([DEV, "bench", "network", "--quick", "--registries", "3"], text=True,
+                          capture_output=True, timeout=600)
+    # A verdict above its bound fails the bench; whether it is says nothing on a busy machine.
+    assert done.returncode in (0, 1), done.stderr[-2000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert set(result["verdict"]) == {"1", "200", "10000", "100000"}
+    assert {"get manifest", "head blob", "get large blob", "edge get 1 MiB blob"} <= set(
+        result["pull"])
+    assert all(len(got["rounds"]) == 1 and got["with_rules_per_s"] > 0
+               for got in result["pull"].values())
+    assert result["change"]["registries"] == 3 and result["change"]["max_s"] > 0

@@ -117,6 +117,23 @@ def test_52_exports_need_closed_doors(instance, premium):
     change(premium, publicNetworkAccess="Disabled", **off)
     reply = instance.arm("PATCH", premium.id, {"properties": {"publicNetworkAccess": "Enabled"}})
     assert reply.status_code == 400 and code(reply) == "BadRequest"
+    # Both ways between export pipelines and the switch.
+    pipeline = f"{premium.id}/exportPipelines/outward"
+    body = {"identity": {"type": "SystemAssigned"}, "location": "eastus", "properties": {
+        "target": {"type": "AzureStorageBlobContainer", "keyVaultUri": "https://v.example/secrets/s",
+                   "uri": "https://a.blob.example/c"}}}
+    api = "2025-06-01-preview"
+    reply = instance.arm("PUT", pipeline, body, api=api)
+    assert reply.status_code == 400 and "exports disabled" in reply.text, reply.text
+    change(premium, publicNetworkAccess="Disabled",
+           policies={"exportPolicy": {"status": "enabled"}})
+    reply = instance.arm("PUT", pipeline, body, api=api)
+    assert reply.status_code in (200, 201), reply.text
+    instance.finish(reply)
+    reply = instance.arm("PATCH", premium.id, {"properties": off})
+    assert reply.status_code == 400 and "export pipelines" in reply.text, reply.text
+    instance.delete(pipeline, api=api)
+    change(premium, **off)
 
 
 # --- which rule decides ---------------------------------------------------------------------------

@@ -278,6 +278,153 @@ static void large_sets_agree_too(void **state)
     free(blocks);
 }
 
+/* --- random settings -------------------------------------------------------------------------- */
+
+#define NAMES 6 /* subnets and links there are in the world; each registry names some of them */
+
+/* What a registry's settings say, as the plain matcher reads it. */
+struct wish {
+    bool is_public, is_allow, may_services, may_tasks;
+    bool has_subnet[NAMES], has_link[NAMES];
+    struct cidr blocks[8];
+    char texts[8][64];
+    uint32_t count;
+};
+
+static const char *subnet_name(struct arena *a, uint32_t i)
+{
+    return arena_printf(a, "subnet:%u", i);
+}
+
+static const char *link_name(struct arena *a, uint32_t i)
+{
+    return arena_printf(a, "0b8f2a54-5b0c-4a51-9a3a-%012u", i);
+}
+
+static struct wish random_wish(void)
+{
+    struct wish w = { .is_public = next_random() % 4 != 0,
+                      .is_allow = next_random() % 3 == 0,
+                      .may_services = next_random() % 2,
+                      .may_tasks = next_random() % 2,
+                      .count = next_random() % 8 };
+
+    for (uint32_t i = 0; i < w.count; i++) {
+        char head[INET6_ADDRSTRLEN];
+
+        w.blocks[i] = random_block();
+        assert_non_null(inet_ntop(w.blocks[i].family, w.blocks[i].bytes, head, sizeof(head)));
+        (void)snprintf(w.texts[i], sizeof(w.texts[i]), "%s/%u", head, w.blocks[i].bits);
+    }
+    for (uint32_t i = 0; i < NAMES; i++) {
+        w.has_subnet[i] = next_random() % 2;
+        w.has_link[i] = next_random() % 2;
+    }
+    return w;
+}
+
+/* A list of {id, identity}; what is shown as the rule is the id. */
+static struct json_object *origins(struct arena *a, const bool *has,
+                                   const char *(*name)(struct arena *a, uint32_t i))
+{
+    struct json_object *list = json_new_array();
+
+    for (uint32_t i = 0; i < NAMES; i++) {
+        struct json_object *one = json_new_object();
+
+        json_set_text(one, "id", arena_printf(a, "/id/of/%s", name(a, i)));
+        json_set_text(one, "identity", name(a, i));
+        if (has[i])
+            json_add(list, one);
+        else
+            json_put(one);
+    }
+    return list;
+}
+
+static struct network_rules *rules_of_wish(struct arena *a, const struct wish *w)
+{
+    struct json_object *s = json_own(a, json_new_object()), *ips = json_new_array();
+
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct json_object *rule = json_new_object();
+
+        json_set_text(rule, "value", w->texts[i]);
+        json_add(ips, rule);
+    }
+    json_set_text(s, "publicNetworkAccess", w->is_public ? "Enabled" : "Disabled");
+    json_put_at(s, "networkRuleSet.defaultAction", json_new_text(w->is_allow ? "Allow" : "Deny"));
+    json_put_at(s, "networkRuleSet.ipRules", ips);
+    json_put_at(s, "networkRuleSet.virtualNetworkRules", origins(a, w->has_subnet, subnet_name));
+    json_set(s, "privateLinks", origins(a, w->has_link, link_name));
+    json_set_text(s, "networkRuleBypassOptions", w->may_services ? "AzureServices" : "None");
+    json_set(s, "networkRuleBypassAllowedForTasks", json_new_bool(w->may_tasks));
+    return network_rules_new(s);
+}
+
+/* Sentence by sentence what docs/network.md says. */
+static struct network_verdict decide_naively(struct arena *a, const struct wish *w,
+                                             const struct sockaddr *at, int subnet, int link,
+                                             enum network_service service)
+{
+    uint32_t rule;
+
+    if (link >= 0)
+        return (struct network_verdict){ w->has_link[link], NETWORK_BY_PRIVATE_LINK,
+                                         w->has_link[link]
+                                             ? arena_printf(a, "/id/of/%s",
+                                                            link_name(a, (uint32_t)link))
+                                             : NULL };
+    if ((service == NETWORK_TRUSTED && w->may_services) ||
+        (service == NETWORK_TASK && w->may_tasks))
+        return (struct network_verdict){ true, NETWORK_BY_BYPASS, NULL };
+    if (!w->is_public)
+        return (struct network_verdict){ false, NETWORK_BY_PUBLIC_ACCESS, NULL };
+    if (w->is_allow)
+        return (struct network_verdict){ true, NETWORK_BY_DEFAULT, NULL };
+    if (subnet >= 0 && w->has_subnet[subnet])
+        return (struct network_verdict){ true, NETWORK_BY_SUBNET_RULE,
+                                         arena_printf(a, "/id/of/%s",
+                                                      subnet_name(a, (uint32_t)subnet)) };
+    rule = subnet >= 0 ? RANGES_NONE : find_naively(w->blocks, w->count, at);
+    if (rule == RANGES_NONE)
+        return (struct network_verdict){ false, NETWORK_BY_DEFAULT, NULL };
+    return (struct network_verdict){ true, NETWORK_BY_IP_RULE, w->texts[rule] };
+}
+
+static void whole_verdicts_agree_with_the_naive_matcher(void **state)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new();
+
+    (void)state;
+    for (int round = 0; round < 3000; round++) {
+        struct wish w = random_wish();
+        struct network_rules *r = rules_of_wish(a, &w);
+
+        for (int i = 0; i < 60; i++) {
+            struct sockaddr_storage s = random_address();
+            const struct sockaddr *at = (const struct sockaddr *)&s;
+            uint32_t way = next_random() % 3, which = next_random() % NAMES;
+            enum network_service service = next_random() % NETWORK_SERVICE_MAX;
+            const char *by = way == 0   ? NULL
+                             : way == 1 ? subnet_name(a, which)
+                                        : link_name(a, which);
+            struct network_verdict v =
+                network_decide(r, &(struct network_origin){ at, by, service });
+            struct network_verdict want = decide_naively(a, &w, at, way == 1 ? (int)which : -1,
+                                                         way == 2 ? (int)which : -1, service);
+
+            if (v.is_allowed != want.is_allowed || v.reason != want.reason ||
+                !text_eq(v.rule, want.rule))
+                fail_msg("round %d: by %s: %d %s %s, not %d %s %s", round, by, v.is_allowed,
+                         network_reason_name(v.reason), v.rule, want.is_allowed,
+                         network_reason_name(want.reason), want.rule);
+        }
+        network_rules_free(r);
+        arena_reset(a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +432,7 @@ int main(void)
         cmocka_unit_test(every_address_without_ip_is_unmatched),
         cmocka_unit_test(ranges_agree_with_the_naive_matcher),
         cmocka_unit_test(large_sets_agree_too),
+        cmocka_unit_test(whole_verdicts_agree_with_the_naive_matcher),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
