@@ -60,6 +60,14 @@ bool text_starts(const char *s, const char *prefix)
     return s && strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+bool text_has_line(const char *text, const char *line, size_t len)
+{
+    for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
+        if (strcspn(p, "\n") == len && memcmp(p, line, len) == 0)
+            return true;
+    return false;
+}
+
 bool text_starts_nocase(const char *s, const char *prefix)
 {
     if (!s)

@@ -14,6 +14,7 @@ struct arena;
 bool text_eq(const char *a, const char *b);       /* NULL equals only NULL */
 bool text_eq_nocase(const char *a, const char *b); /* ASCII case folded; NULL equals only NULL */
 bool text_starts(const char *s, const char *prefix);
+bool text_has_line(const char *text, const char *line, size_t len); /* exactly these len bytes */
 bool text_starts_nocase(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 char *text_lower(struct arena *a, const char *s); /* ASCII */

@@ -474,9 +474,8 @@ enum stage_result commit_write(struct call *c, struct error *err)
         return STAGE_FAILED;
     if (text_eq(err->target, "resources_key_key"))
         return STAGE_AGAIN;
-    if (text_eq(err->target, "resources_global_name"))
-        return (enum stage_result)c->type->name_taken(c->row, err);
-    return STAGE_FAILED;
+    return c->type->name_taken ? (enum stage_result)c->type->name_taken(c->row, err)
+                               : STAGE_FAILED;
 }
 
 enum stage_result encode_write(struct call *c, struct error *err)

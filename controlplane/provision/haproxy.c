@@ -12,7 +12,7 @@
 #include "common/base/str.h"
 #include "common/base/text.h"
 
-#define REPLY_MAX_BYTES ((size_t)8 * 1024 * 1024)
+#define REPLY_MAX_BYTES  ((size_t)8 * 1024 * 1024)
 #define SOCKET_TIMEOUT_S 2
 
 /* A connected descriptor in *ret, or -1 there when no HAProxy listens. */
@@ -91,15 +91,6 @@ int haproxy_do(struct arena *a, const char *socket_path, const char *command, st
     return rc < 0 ? -1 : 0;
 }
 
-/* True when `text` has exactly this line. */
-static bool has_line(const char *text, const char *line, size_t len)
-{
-    for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
-        if (strcspn(p, "\n") == len && memcmp(p, line, len) == 0)
-            return true;
-    return false;
-}
-
 /* Of `show map`'s lines, "0x… key value": takes away those that are not wanted; the others as
  * "key value" lines in *ret. */
 static int drop_unwanted(struct arena *a, const char *socket_path, const char *map_path,
@@ -114,7 +105,7 @@ static int drop_unwanted(struct arena *a, const char *socket_path, const char *m
             continue;
         line[len] = '\0';
         *entry++ = '\0';
-        if (has_line(text, entry, strlen(entry))) {
+        if (text_has_line(text, entry, strlen(entry))) {
             str_printf(ret, "%s\n", entry);
             continue;
         }
@@ -141,10 +132,51 @@ int haproxy_map_sync(struct arena *a, const char *socket_path, const char *map_p
     for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n') {
         size_t len = strcspn(p, "\n");
 
-        if (len == 0 || has_line(kept.data, p, len))
+        if (len == 0 || text_has_line(kept.data, p, len))
             continue;
         if (haproxy_do(a, socket_path, arena_printf(a, "add map %s %.*s", map_path, (int)len, p),
                        err))
+            return -1;
+    }
+    return 0;
+}
+
+/* Of one session of `show sess all`: "0x…: …" and, on a line of its own, the address it came to. */
+static const char *session_address(struct arena *a, const char *text)
+{
+    const char *frontend = strstr(text, "\n  frontend="), *at, *end;
+
+    at = frontend ? strstr(frontend + 1, " addr=") : NULL;
+    end = at ? at + strcspn(at, "\n") : NULL;
+    if (!at || end > frontend + 1 + strcspn(frontend + 1, "\n"))
+        return "";
+    at += strlen(" addr=");
+    while (end > at && *end != ':')
+        end--;
+    return arena_strndup(a, at, (size_t)(end - at));
+}
+
+/* A session that ended meanwhile is none any more; that one of the same name began is as good as
+ * impossible, and only makes its client connect again. */
+int haproxy_cut(struct arena *a, const char *socket_path, const char *addresses, struct error *err)
+{
+    char *shown, *reply;
+    int rc = haproxy_tell(a, socket_path, "show sess all", &shown, err);
+
+    if (rc <= 0)
+        return rc;
+    for (char *p = text_starts(shown, "0x") ? shown : NULL, *next; p; p = next) {
+        const char *address;
+
+        next = strstr(p, "\n0x");
+        if (next)
+            *next++ = '\0';
+        address = session_address(a, p);
+        if (!address[0] || !text_has_line(addresses, address, strlen(address)))
+            continue;
+        if (haproxy_tell(a, socket_path,
+                         arena_printf(a, "shutdown session %.*s", (int)strcspn(p, ":"), p), &reply,
+                         err) < 0)
             return -1;
     }
     return 0;

@@ -18,4 +18,8 @@ MUST_CHECK int haproxy_do(struct arena *a, const char *socket_path, const char *
 MUST_CHECK int haproxy_map_sync(struct arena *a, const char *socket_path, const char *map_path,
                                 const char *text, struct error *err);
 
+/* Ends the connections that came to one of the addresses (a line each). */
+MUST_CHECK int haproxy_cut(struct arena *a, const char *socket_path, const char *addresses,
+                           struct error *err);
+
 #endif

@@ -1,10 +1,11 @@
-/* Files of an attached network, below networks-dir/<key>/: `attachment` (how it is attached, written
- * by ./dev attach, as are the programs' definitions below scan/), links.map (private address → link),
- * subnets.map (prefix → subnet), names.map (host → link, for an ingress that shares one address),
- * `addresses` (held on the namespace's lo), and below dns/ the zones and their list.
+/* Files of a place where a network is attached, below networks-dir/<key>/: `attachment` (how, and
+ * which network or whose, written by ./dev attach, as are the programs' definitions below scan/),
+ * links.map (private address → link), subnets.map (prefix → subnet), names.map (host → link, for an
+ * ingress that shares one address), `addresses` (held on the namespace's lo), `admitted` (those of
+ * approved links), `ended` (those that were, a moment ago), and below dns/ the zones and their list.
  *
- * Every effect outside is announced by a mark file first and done before the mark goes, so that dying
- * in between loses nothing. */
+ * Every effect outside is announced by a mark file first and done before the mark goes, so that
+ * dying in between loses nothing. */
 #include "controlplane/provision/ingress.h"
 
 #include <dirent.h>
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "common/base/arena.h"
 #include "common/base/clock.h"
@@ -28,14 +30,18 @@
 #include "controlplane/store/attached.h"
 
 #define FILE_MAX_BYTES ((size_t)32 * 1024 * 1024)
-#define COMMAND_MS 5000
+#define COMMAND_MS     5000
+#define ENDED_S        3 /* longer than a data plane may take to learn that a link has ended */
 
 struct place {
     struct control *control;
     struct arena *arena;
     const char *dir;
-    const char *network_key;
-    const char *ingress; /* its address; NULL: none */
+    const char *network_key; /* NULL: no network is attached here now */
+    const char *offered_for; /* id of the subscription or group whose networks the API may attach
+                                here, lower case; NULL: the configuration names the network */
+    const char *name;        /* "namespace n", "interface i", "address a" */
+    const char *ingress;     /* its address; NULL: none */
     bool has_namespace;
     struct attached net;
 };
@@ -70,28 +76,52 @@ static int read_file(struct place *p, const char *path, char **ret, struct error
     return -1;
 }
 
-/* 1 with *p filled, 0 when no network is attached there (any more). */
+static const char *some(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+/* 1 with *p filled, 0 when the place is none (any more). */
 static int read_attachment(struct place *p, struct error *err)
 {
-    const char *address;
+    const char *space, *interface;
+    struct arena *a = p->arena;
     char *text;
 
     if (read_file(p, path_of(p, "attachment"), &text, err))
         return -1;
     if (!text || !file_exists(path_of(p, "scan")))
         return 0;
-    p->network_key = text_lower(p->arena, line_value(p->arena, text, "network"));
-    address = line_value(p->arena, text, "address");
-    p->ingress = *address ? address : NULL;
-    p->has_namespace = *line_value(p->arena, text, "namespace") != '\0';
+    p->network_key = some(text_lower(a, line_value(a, text, "network")));
+    p->offered_for = some(text_lower(a, line_value(a, text, "for")));
+    p->ingress = some(line_value(a, text, "address"));
+    space = some(line_value(a, text, "namespace"));
+    interface = some(line_value(a, text, "interface"));
+    p->has_namespace = space != NULL;
+    p->name = interface ? arena_printf(a, "interface %s", interface)
+              : space   ? arena_printf(a, "namespace %s", space)
+                        : arena_printf(a, "address %s", p->ingress ? p->ingress : "");
     return 1;
+}
+
+static bool is_offered(const struct place *p, const char *id)
+{
+    size_t len = p->offered_for ? strlen(p->offered_for) : 0;
+
+    return len > 0 && text_starts(text_lower(p->arena, id), p->offered_for) && id[len] == '/';
 }
 
 static int load(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct place *p = ctx;
+    const char *key = NULL;
 
-    return attached_load(conn, a, p->network_key, &p->net, err);
+    if (p->offered_for) {
+        if (attached_at(conn, a, p->name, &key, err) < 0)
+            return -1;
+        p->network_key = key && is_offered(p, key) ? key : NULL;
+    }
+    return p->network_key ? attached_load(conn, a, p->network_key, &p->net, err) : 0;
 }
 
 static int lock_place(const struct place *p, struct error *err)
@@ -143,8 +173,8 @@ static int sync_map(struct place *p, const char *name, struct error *err)
 
 /* Signals a program of the network whose mark stands there. One that does not run reads the files
  * when it starts. */
-static int tell_program(struct place *p, const char *program, const char *option,
-                        const char *mark, struct error *err)
+static int tell_program(struct place *p, const char *program, const char *option, const char *mark,
+                        struct error *err)
 {
     const char *argv[] = { "s6-svc", option, "--",
                            path_of(p, arena_printf(p->arena, "scan/%s", program)), NULL };
@@ -188,10 +218,75 @@ static int write_addresses(struct place *p, struct error *err)
     return write_text(p, "addresses", held.data, "addresses-changed", err) < 0 ? -1 : 0;
 }
 
+/* Links that end ------------------------------------------------------------------------------- */
+
+/* Adds the lines of `text` that are neither admitted nor there yet; true when there were any. */
+static bool add_ended(struct str *ended, const char *text, const char *admitted)
+{
+    size_t before = ended->len;
+
+    for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n') {
+        size_t len = strcspn(p, "\n");
+
+        if (len > 0 && !text_has_line(admitted, p, len) && !text_has_line(ended->data, p, len))
+            str_printf(ended, "%.*s\n", (int)len, p);
+    }
+    return ended->len > before;
+}
+
+static int read_text(struct place *p, const char *name, char **ret, struct error *err)
+{
+    if (read_file(p, path_of(p, name), ret, err))
+        return -1;
+    if (!*ret)
+        *ret = arena_strdup(p->arena, "");
+    return 0;
+}
+
+/* Cut again and again until every data plane knows: whoever connects anew before that is let in. */
+static int cut_ended(struct place *p, const char *ended, struct error *err)
+{
+    const char *path = path_of(p, "ended");
+    struct stat status;
+
+    if (haproxy_cut(p->arena, path_of(p, "ctl"), ended, err))
+        return wrap(err, "connections of links that ended");
+    if (stat(path, &status) == 0 && clock_wall_s() - status.st_mtime > ENDED_S &&
+        unlink(path) < 0 && errno != ENOENT)
+        return fail_errno(err, "unlink %s", path);
+    return 0;
+}
+
+/* Connections to the address of a link that is not approved any more are cut, whatever they do. An
+ * address that many links share tells none of them apart: there, requests are refused. */
+static int end_links(struct place *p, struct error *err)
+{
+    _cleanup_(str_done) struct str admitted, ended;
+    char *were_admitted, *were_ended;
+    bool is_new;
+
+    str_init(&admitted, FILE_MAX_BYTES);
+    str_init(&ended, FILE_MAX_BYTES);
+    for (size_t i = 0; i < p->net.link_count; i++)
+        if (p->net.links[i].is_approved)
+            str_printf(&admitted, "%s\n", p->net.links[i].address);
+    if (read_text(p, "admitted", &were_admitted, err) || read_text(p, "ended", &were_ended, err))
+        return -1;
+    (void)add_ended(&ended, were_ended, admitted.data);
+    is_new = add_ended(&ended, were_admitted, admitted.data);
+    if (str_check(&admitted, err) || str_check(&ended, err))
+        return -1;
+    if (is_new && file_replace(path_of(p, "ended"), ended.data, ended.len, 0600, err))
+        return -1;
+    if (write_text(p, "admitted", admitted.data, NULL, err) < 0)
+        return -1;
+    return ended.len > 0 ? cut_ended(p, ended.data, err) : 0;
+}
+
 static int tell_addresses(struct place *p, struct error *err)
 {
     if (sync_map(p, p->has_namespace ? "links.map" : "names.map", err) ||
-        sync_map(p, "subnets.map", err))
+        sync_map(p, "subnets.map", err) || (p->has_namespace && end_links(p, err)))
         return -1;
     return tell_program(p, "addresses", "-r", "addresses-changed", err);
 }
@@ -226,8 +321,9 @@ static int write_zone(struct place *p, const struct ingress_zone *zone, struct e
 static int write_names(struct place *p, struct error *err)
 {
     struct ingress_zone *zones;
-    size_t count = ingress_zones(p->arena, &p->net, p->control->settings->domain, region_names(p),
-                                 p->ingress, &zones);
+    size_t count = p->network_key ? ingress_zones(p->arena, &p->net, p->control->settings->domain,
+                                                  region_names(p), p->ingress, &zones)
+                                  : 0;
     _cleanup_(str_done) struct str list;
 
     str_init(&list, FILE_MAX_BYTES);
@@ -244,10 +340,11 @@ static int write_names(struct place *p, struct error *err)
 
 /* All ------------------------------------------------------------------------------------------ */
 
-static int sync_place(struct place *p, struct error *err)
+static int sync_place(struct place *p, void *ctx, struct error *err)
 {
     int found = read_attachment(p, err);
 
+    (void)ctx;
     if (found <= 0)
         return found;
     _cleanup_(closep) int lock = lock_place(p, err);
@@ -257,15 +354,18 @@ static int sync_place(struct place *p, struct error *err)
     if (pg_with(p->control->db, p->arena, load, p, err))
         return -1;
     if (write_addresses(p, err) || tell_addresses(p, err))
-        return wrap(err, "addresses of %s", p->network_key);
+        return wrap(err, "addresses of %s", p->name);
     if (!p->ingress)
         return 0;
     if (write_names(p, err) || tell_program(p, "dns", "-h", "dns-changed", err))
-        return wrap(err, "names of %s", p->network_key);
+        return wrap(err, "names of %s", p->name);
     return 0;
 }
 
-int ingress_sync(struct control *control, struct arena *a, struct error *err)
+/* Calls fn for every place there is, whatever it returns; the first failure is returned. */
+static int each_place(struct control *control, struct arena *a,
+                      int (*fn)(struct place *p, void *ctx, struct error *err), void *ctx,
+                      struct error *err)
 {
     const char *root = control->settings->networks_dir;
     _cleanup_(closedirp) DIR *dir = opendir(root);
@@ -281,8 +381,49 @@ int ingress_sync(struct control *control, struct arena *a, struct error *err)
         if (entry->d_name[0] == '.')
             continue;
         p.dir = arena_printf(a, "%s/%s", root, entry->d_name);
-        if (sync_place(&p, rc ? &next : err))
+        if (fn(&p, ctx, rc ? &next : err))
             rc = -1;
     }
     return rc;
+}
+
+int ingress_sync(struct control *control, struct arena *a, struct error *err)
+{
+    return each_place(control, a, sync_place, NULL, err);
+}
+
+struct offer {
+    const char *place, *id;
+    const char *address;
+    bool is_found;
+};
+
+static int look(struct place *p, void *ctx, struct error *err)
+{
+    struct offer *o = ctx;
+
+    if (read_attachment(p, err) < 0)
+        return -1;
+    if (p->name && text_eq(p->name, o->place) && is_offered(p, o->id)) {
+        o->is_found = true;
+        o->address = p->ingress;
+    }
+    return 0;
+}
+
+int ingress_offer(struct control *control, struct arena *a, const char *place, const char *id,
+                  const char **ret_address, struct error *err)
+{
+    struct offer o = { .place = place, .id = id };
+
+    if (each_place(control, a, look, &o, err))
+        return -1;
+    if (!o.is_found)
+        return fail(err, &E_INVALID,
+                    "The %.100s is not offered to this virtual network. The administrator of the "
+                    "host offers it with ./dev attach --for and the id of the network's "
+                    "subscription or resource group.",
+                    place);
+    *ret_address = o.address;
+    return 0;
 }

@@ -13,12 +13,12 @@
 
 #define RECORD_MAX_BYTES ((size_t)1024 * 1024)
 
-enum { S_LINKS, S_SUBNETS, S_ZONES, S_RECORDS, S_HOSTS };
+enum { S_LINKS, S_SUBNETS, S_ZONES, S_RECORDS, S_HOSTS, S_AT };
 
 const struct pg_stmt attached_statements[] = {
     [S_LINKS] = { "attached_links",
-                  "select host(address), link, lower(fqdn) from network_endpoints"
-                  " where network_key = $1 order by address, member",
+                  "select host(address), link, lower(fqdn), state = 'Approved'"
+                  " from network_endpoints where network_key = $1 order by address, member",
                   "text" },
     [S_SUBNETS] = { "attached_subnets",
                     "select prefix::text, subnet_uid::text from network_subnets"
@@ -35,8 +35,10 @@ const struct pg_stmt attached_statements[] = {
                     " (select zone_uid from dns_zone_networks where network_key = $1)"
                     " order by 1, 2, 3",
                     "text" },
-    [S_HOSTS] = { "attached_hosts",
-                  "select distinct lower(fqdn) from network_endpoints order by 1", "" },
+    [S_HOSTS] = { "attached_hosts", "select distinct lower(fqdn) from network_endpoints order by 1",
+                  "" },
+    [S_AT] = { "attached_at", "select network_key from network_attachments where place = $1",
+               "text" },
     { 0 },
 };
 
@@ -54,6 +56,7 @@ static int load_links(struct pg_conn *conn, struct arena *a, const char *key, st
             .address = pg_get_text(res, i, 0),
             .link = pg_get_text(res, i, 1),
             .fqdn = pg_get_text(res, i, 2),
+            .is_approved = pg_get_bool(res, i, 3),
         };
     return 0;
 }
@@ -124,4 +127,17 @@ int attached_load(struct pg_conn *conn, struct arena *a, const char *network_key
         load_records(conn, a, network_key, ret, err))
         return wrap(err, "what %s works from", network_key);
     return load_names(conn, a, S_HOSTS, NULL, &ret->linked_hosts, &ret->linked_host_count, err);
+}
+
+int attached_at(struct pg_conn *conn, struct arena *a, const char *place,
+                const char **ret_network_key, struct error *err)
+{
+    struct pg_result *res;
+
+    if (PG_RUN(conn, a, &attached_statements[S_AT], &res, err, pg_text(place)))
+        return -1;
+    if (pg_rows(res) == 0)
+        return 0;
+    *ret_network_key = pg_get_text(res, 0, 0);
+    return 1;
 }

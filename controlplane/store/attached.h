@@ -1,8 +1,10 @@
 /* What an attached virtual network works from: the private addresses in it, its subnets, and the
- * private DNS zones it is linked to. Read from the views of migration 0006. */
+ * private DNS zones it is linked to; and which network the API attached to a place. Read from the
+ * views of migrations 0006 and 0014. */
 #ifndef PORTOLAN_STORE_ATTACHED_H
 #define PORTOLAN_STORE_ATTACHED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +19,7 @@ struct attached_link {
     const char *address; /* without a mask */
     const char *link;    /* identity of the private link */
     const char *fqdn;    /* the host that is reached by it */
+    bool is_approved;
 };
 
 struct attached_subnet {
@@ -48,5 +51,8 @@ struct attached {
 /* A network that does not exist has nothing. */
 MUST_CHECK int attached_load(struct pg_conn *conn, struct arena *a, const char *network_key,
                              struct attached *ret, struct error *err);
+/* The key of the network that the API attached to a place ("namespace n"): 1 found, 0 none. */
+MUST_CHECK int attached_at(struct pg_conn *conn, struct arena *a, const char *place,
+                           const char **ret_network_key, struct error *err);
 
 #endif

@@ -47,6 +47,7 @@ const struct resource_type *const all_types[] = {
     &virtual_network_type,
     &subnet_type,
     &virtual_network_peering_type,
+    &network_attachment_type,
     &private_endpoint_type,
     &private_dns_zone_group_type,
     &network_interface_type,

@@ -16,6 +16,7 @@ extern const char *const private_dns_versions[];
 extern const struct resource_type virtual_network_type;
 extern const struct resource_type subnet_type;
 extern const struct resource_type virtual_network_peering_type;
+extern const struct resource_type network_attachment_type;
 extern const struct resource_type private_endpoint_type;
 extern const struct resource_type private_dns_zone_group_type;
 extern const struct resource_type network_interface_type;

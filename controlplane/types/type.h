@@ -161,7 +161,8 @@ struct resource_type {
      * is the stored body, NULL on create. Must leave `now` as it was when nothing changed. */
     void (*stamp)(struct arena *a, const struct json_object *was, struct json_object *now,
                   const char *time);
-    /* Fills *err for a global name that somebody else has; returns -1. */
+    /* Fills *err for what only one resource may have (a global name, a place) and another one has;
+     * returns -1. Needed by types whose rows a unique index of their own tells apart. */
     int (*name_taken)(const struct resource *resource, struct error *err);
     /* Rules across fields; was is NULL on create, so a tightened rule can spare old values. Both are
      * decoded structs. */

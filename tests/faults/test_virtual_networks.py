@@ -2,7 +2,9 @@
 peered with the first, a public client and one that only pretends, each in a namespace of its own.
 What each may do stands in a table. Everything made here is removed, also after a failure."""
 
+import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -11,6 +13,7 @@ import pytest
 
 from support.instance import Instance, eventually, make_image
 from support.namespaces import ip, wires_or_skip
+from support.rawhttp import proxy_v2
 
 NETWORK_API, DNS_API = "2024-05-01", "2020-06-01"
 PUBLIC = "198.18.79"
@@ -32,7 +35,8 @@ class World:
         self.spaces = {
             "public": wires.space("public", public, f"{PUBLIC}.10/24"),
             # Comes to the public edge with an address of the networks.
-            "rogue": wires.space("rogue", public, f"{PUBLIC}.11/24", "10.20.1.10/32"),
+            "rogue": wires.space("rogue", public, f"{PUBLIC}.11/24", "10.20.1.10/32",
+                                 routes=[f"{PUBLIC}.1/32 dev eth src 10.20.1.10"]),
         }
         ip("route", "add", "10.20.1.10/32", "dev", public)
         for net in "ab":
@@ -52,7 +56,13 @@ class World:
         self.other = it.make_registry(self.group, sku="Premium")
         self.plain = it.make_registry(self.group, sku="Premium")
         for registry in (self.linked, self.other, self.plain):
+            change(registry, {"dataEndpointEnabled": True})
             registry.password  # asked for while everything is open
+            registry.push_image("team/app", "v0")
+        self.certs = os.path.join(it.base, "certs")
+        os.makedirs(self.certs)
+        shutil.copy(it.ca, os.path.join(self.certs, "ca.crt"))
+        self.data_doors = {}  # private address of a registry → of its data endpoint
         self.make_networks()
 
     def network_id(self, kind, name):
@@ -111,16 +121,63 @@ class World:
         assert reply.status_code in (200, 201), reply.text
         return reply
 
+    def hosts(self, registry, door):
+        """Host → address that is dialled for it, of the login server and the data endpoint."""
+        return {registry.host.split(":")[0]: door, self.data_host(registry):
+                self.data_doors.get(door, door)}
+
+    def data_host(self, registry):
+        return f"{registry.name}.eastus.data.cr.{self.it.domain}".lower()
+
+    def data_link(self, registry):
+        """Where a layer is fetched, made while the registry is open: a link says nothing of where its
+        holder may be."""
+        change(registry, rules(action="Allow"))
+        made = eventually(lambda: self.ask_for_link(registry))
+        assert made.startswith(f"https://{self.data_host(registry)}:")
+        return made
+
+    @staticmethod
+    def ask_for_link(registry):
+        manifest = registry.call("GET", "/v2/team/app/manifests/v0", headers={
+            "Accept": "application/vnd.oci.image.manifest.v1+json"}, auth=registry.auth)
+        if manifest.status_code != 200:
+            return None
+        digest = manifest.json()["layers"][0]["digest"]
+        reply = registry.call("GET", f"/v2/team/app/blobs/{digest}", allow_redirects=False)
+        return reply.headers.get("Location")
+
     def curl(self, client, registry, door, *paths):
-        """The statuses, on one connection; None when there is no answer at all."""
-        it, host = self.it, registry.host.split(":")[0]
-        bind = ["--interface", "10.20.1.10"] if client == "rogue" else []
-        urls = [part for path in paths for part in ("-o", "/dev/null", registry.url + path)]
+        """The statuses, on one connection for each host; None when there is no answer at all. A path
+        may be a whole URL."""
+        it = self.it
+        urls = [part for path in paths for part in (
+            "-o", "/dev/null", path if path.startswith("https:") else registry.url + path)]
+        resolve = [part for host, address in self.hosts(registry, door).items()
+                   for part in ("--resolve", f"{host}:{it.port}:{address}")]
         done = self.wires.run(
             self.spaces[client], "curl", "-sS", "--max-time", "10", "--connect-timeout", "3",
-            "--cacert", it.ca, "--resolve", f"{host}:{it.port}:{door}", "-w", "%{http_code}\n",
-            *bind, *urls)
+            "--cacert", it.ca, *resolve, "-w", "%{http_code}\n", *urls)
         return [int(x) for x in done.stdout.split()] if done.returncode == 0 else None
+
+    def skopeo_verdict(self, client, registry, door):
+        """What an unmodified client finds that knows the door by the names in its /etc/hosts."""
+        files = {"hosts": "".join(f"{a} {h}\n" for h, a in self.hosts(registry, door).items()),
+                 "nsswitch.conf": "hosts: files\n"}
+        for name, text in files.items():
+            with open(os.path.join(self.it.base, name), "w") as f:
+                f.write(text)
+        lay = "".join(f"mount --bind {self.it.base}/{name} /etc/{name} && " for name in files)
+        done = self.wires.run(
+            self.spaces[client], "sh", "-c", lay + 'exec "$@"', "sh", "skopeo", "list-tags",
+            "--creds", f"{registry.name}:{registry.password}", "--cert-dir", self.certs,
+            f"docker://{registry.host}/team/app")
+        if done.returncode == 0:
+            return "in" if "v0" in done.stdout else done.stdout
+        if "is not allowed access" in done.stderr or "403" in done.stderr:
+            return "out"
+        return "none" if any(x in done.stderr for x in (
+            "EOF", "reset by peer", "refused", "unreachable", "timeout")) else done.stderr
 
     def verdict(self, client, registry, door, *paths):
         """in, out or none, on every path; else what came."""
@@ -162,6 +219,8 @@ def links(world):
     host = world.linked.host.split(":")[0]
     assert world.connection(world.linked)["properties"]["privateLinkServiceConnectionState"][
         "status"] == "Approved"
+    world.data_doors = {world.addresses(mine)[host]: world.addresses(mine)[
+        world.data_host(world.linked)]}
     found = {"mine": world.addresses(mine)[host],
              "theirs": world.addresses(theirs)[world.other.host.split(":")[0]]}
     # The same subnet in another network gives the same addresses.
@@ -211,16 +270,19 @@ LINKED = [
 ]
 
 
-def judge_all(world, registry, link, want):
+def judge_all(world, registry, link, settings, want):
+    """Every path of the registry, its data endpoint too, by curl; and skopeo, at each door."""
+    paths = [*PATHS, world.data_link(registry)]
+    change(registry, settings)
     for (client, door), verdict in zip(DOORS, want.split(), strict=True):
         at = (client, registry, link if door == LINK else door)
-        eventually(lambda: world.verdict(*at, *PATHS) == verdict)
+        eventually(lambda: world.verdict(*at, *paths) == verdict)
+        assert world.skopeo_verdict(*at) == verdict, (client, door)
 
 
 @pytest.mark.parametrize("name,settings,want", LINKED, ids=[row[0] for row in LINKED])
 def test_who_reaches_a_registry_with_a_link(world, links, name, settings, want):
-    change(world.linked, settings)
-    judge_all(world, world.linked, links["mine"], want)
+    judge_all(world, world.linked, links["mine"], settings, want)
     asked = world.it.arm("POST", f"{world.linked.id}/checkNetworkAccess", {
         "ipAddress": "10.20.1.10", "link": world.network_id("privateEndpoints", "mine")}).json()
     assert (asked["access"], asked["decidedBy"]) == ("Allowed", "privateLink"), asked
@@ -247,8 +309,7 @@ PLAIN = [
 
 @pytest.mark.parametrize("name,settings,want", PLAIN, ids=[row[0] for row in PLAIN])
 def test_who_reaches_a_registry_by_a_subnet(world, links, name, settings, want):
-    change(world.plain, settings(world))
-    judge_all(world, world.plain, links["mine"], want)
+    judge_all(world, world.plain, links["mine"], settings(world), want)
 
 
 def test_a_subnet_counts_while_it_has_the_service_endpoint(world):
@@ -258,6 +319,85 @@ def test_a_subnet_counts_while_it_has_the_service_endpoint(world):
         world.put(world.subnet("a", "s1"), {"properties": {
             "addressPrefix": "10.20.1.0/24", "serviceEndpoints": endpoints}})
         eventually(lambda: world.verdict("a", world.plain, INGRESS) == verdict)
+
+
+@pytest.mark.parametrize("whole_network", [False, True])
+def test_a_dead_control_plane_gives_no_service_endpoint_back(world, whole_network):
+    """A subnet that loses it is out at once, also when it was written with its network."""
+    change(world.plain, rules(subnets=[world.subnet("a", "s1")]))
+    eventually(lambda: world.verdict("a", world.plain, INGRESS) == "in")
+    path = world.network_id("virtualNetworks", "a") if whole_network else world.subnet("a", "s1")
+    was = world.it.arm("GET", path, api=NETWORK_API).json()
+    now = json.loads(json.dumps(was))
+    (of,) = [s for s in now["properties"]["subnets"] if s["name"] == "s1"] \
+        if whole_network else [now]
+    of["properties"]["serviceEndpoints"] = []
+    reply = world.it.arm("PUT", path, now, api=NETWORK_API)
+    assert reply.status_code in (200, 201), reply.text
+    world.it.kill("controlplane")
+    world.it.stop("controlplane")
+    try:
+        eventually(lambda: world.verdict("a", world.plain, INGRESS) == "out")
+    finally:
+        world.it.start("controlplane")
+    eventually(lambda: world.it.arm("GET", path, api=NETWORK_API).status_code == 200)
+    world.put(path, was)
+    eventually(lambda: world.verdict("a", world.plain, INGRESS) == "in")
+
+
+# Bytes before TLS that claim to have come by network a's link or first subnet.
+CLAIM = r"""
+import socket, ssl, sys
+address, port, host, ca, claim = sys.argv[1:]
+plain = socket.create_connection((address, int(port)), timeout=10)
+answer = b""
+try:
+    plain.sendall(bytes.fromhex(claim))
+    tls = ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname=host)
+    tls.sendall(f"GET /v2/ HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+    while chunk := tls.recv(4096):
+        answer += chunk
+except OSError:
+    pass
+print(answer.split(b"\r\n")[0].decode())
+"""
+
+
+def test_43_claims_inside_a_network_change_nothing(world, links):
+    """Who is in another network says to have come by the link, with the header that ingresses use."""
+    it, registry = world.it, world.linked
+    change(registry, CLOSED)
+    eventually(lambda: world.verdict("a", registry, links["mine"]) == "in")
+    link = it.sql("control", "select link from private_links l join resources r on "
+                             f"r.uid = l.registry_uid where r.key = lower('{registry.id}')")[0][0]
+    secret = open(os.path.join(it.state, "keys", "edge.secret"), "rb").read()
+    for claim in (link.encode(), secret + link.encode()):
+        head = proxy_v2(claim, "10.20.1.10").hex()
+        for client, door in (("b", links["theirs"]), ("b", INGRESS), ("public", EDGE)):
+            for bytes_before, want in ((head, ""), ("", " 403")):
+                done = world.wires.run(
+                    world.spaces[client], "/usr/bin/python3", "-c", CLAIM, door, it.port,
+                    registry.host.split(":")[0], it.ca, bytes_before)
+                assert done.returncode == 0, done.stderr
+                assert want in done.stdout and " 200" not in done.stdout and \
+                    " 401" not in done.stdout, (client, door, done.stdout)
+
+
+def test_a_link_leads_to_registries_alone(world, links):
+    """The management API, the directory, the vaults are not behind a private address; who may use the
+    network's ingress reaches them as from anywhere."""
+    it = world.it
+    path = "/metadata/endpoints?api-version=2022-09-01"
+    for door, want in ((links["mine"], "404"), (INGRESS, "200")):
+        for host in ("management", "login", "graph", "any.vault"):
+            name = f"{host}.{it.domain}"
+            done = world.wires.run(
+                world.spaces["a"], "curl", "-sS", "--max-time", "10", "--cacert", it.ca, "--resolve",
+                f"{name}:{it.port}:{door}", "-o", "/dev/null", "-w", "%{http_code}",
+                f"https://{name}:{it.port}{path if host == 'management' else '/'}")
+            assert done.returncode == 0, done.stderr
+            if host == "management" or door != INGRESS:
+                assert done.stdout == want, (host, door, done.stdout)
 
 
 def test_names_inside_and_outside(world, links):
@@ -306,13 +446,11 @@ def test_skopeo_by_name_inside(world, links, tmp_path):
     eventually(lambda: world.resolve("a", host) == links["mine"])
     eventually(lambda: world.verdict("a", registry, links["mine"]) == "in")
     make_image(tmp_path / "layout", "v1", 3000000)
-    (tmp_path / "certs").mkdir()
-    (tmp_path / "certs" / "ca.crt").write_bytes(open(it.ca, "rb").read())
     target, login = f"docker://{registry.host}/team/app:v1", f"{registry.name}:{registry.password}"
     pushed = skopeo(world, "a", "copy", "--dest-creds", login, "--dest-cert-dir",
-                    tmp_path / "certs", f"oci:{tmp_path}/layout:v1", target)
+                    world.certs, f"oci:{tmp_path}/layout:v1", target)
     assert pushed.returncode == 0, pushed.stderr + it.log_tail()
-    pull = ("copy", "--src-creds", login, "--src-cert-dir", tmp_path / "certs", target)
+    pull = ("copy", "--src-creds", login, "--src-cert-dir", world.certs, target)
     pulled = skopeo(world, "a2", *pull, f"oci:{tmp_path}/back:v1")
     assert pulled.returncode == 0, pulled.stderr + it.log_tail()
     outside = skopeo(world, "b", *pull, f"oci:{tmp_path}/none:v1")
@@ -323,7 +461,7 @@ def test_skopeo_by_name_inside(world, links, tmp_path):
 def slow_pull(world, client, registry, door, path):
     """A download that is under way, and what became of it."""
     it, host = world.it, registry.host.split(":")[0]
-    data = f"{registry.name}.eastus.data.cr.{it.domain}".lower()
+    data = world.data_host(registry)
     return subprocess.Popen(
         ["ip", "netns", "exec", world.spaces[client], "curl", "-sSL", "--limit-rate", "1M",
          "--max-time", "60", "--cacert", it.ca, "-u", f"{registry.name}:{registry.password}",
@@ -375,15 +513,6 @@ def test_53_a_link_is_as_good_as_its_state(world, pending):
     eventually(lambda: world.verdict(*at) != "in")
 
 
-def test_53_removal_by_the_owner(world, pending):
-    registry = world.plain
-    world.it.finish(world.judge(registry, "Approved"))
-    at = ("a", registry, pending)
-    eventually(lambda: world.verdict(*at) == "in")
-    world.it.delete(world.connection(registry)["id"])
-    eventually(lambda: world.verdict(*at) == "out")
-
-
 ENDS = {
     "rejection": lambda world: world.judge(world.plain, "Rejected"),
     "removal of the connection": lambda world: world.it.arm(
@@ -391,6 +520,57 @@ ENDS = {
     "removal of the endpoint": lambda world: world.it.arm(
         "DELETE", world.network_id("privateEndpoints", "asked"), api=NETWORK_API),
 }
+
+
+# A kept-alive connection: says what it got, then what became of it without asking again.
+IDLE = r"""
+import socket, ssl, sys
+address, port, host, ca = sys.argv[1:]
+plain = socket.create_connection((address, int(port)), timeout=60)
+tls = ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname=host)
+tls.sendall(f"GET /v2/ HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+print(tls.recv(4096).split(b"\r\n")[0].decode(), flush=True)
+try:
+    while tls.recv(4096):
+        pass
+    print("closed")
+except ConnectionError:
+    print("closed")
+"""
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_53_open_connections_are_cut(world, links, pending, end):
+    """Connections that wait for nothing, too; those of other links go on."""
+    registry, it = world.plain, world.it
+    it.finish(world.judge(registry, "Approved"))
+    eventually(lambda: world.verdict("a", registry, pending) == "in")
+
+    def idle(at, of):
+        host = of.host.split(":")[0]
+        return subprocess.Popen(["ip", "netns", "exec", world.spaces["a"], "/usr/bin/python3", "-c",
+                                 IDLE, at, it.port, host, it.ca], stdout=subprocess.PIPE, text=True)
+    mine, others = idle(pending, registry), idle(links["mine"], world.linked)
+    try:
+        assert " 401" in mine.stdout.readline() and " 401" in others.stdout.readline()
+        reply = ENDS[end](world)
+        assert reply.status_code in (200, 201, 202), reply.text
+        assert mine.wait(timeout=30) == 0 and mine.stdout.read() == "closed\n"
+        assert others.poll() is None
+    finally:
+        for one in (mine, others):
+            one.kill()
+            one.wait()
+            one.stdout.close()
+
+
+def test_53_removal_by_the_owner(world, pending):
+    registry = world.plain
+    world.it.finish(world.judge(registry, "Approved"))
+    at = ("a", registry, pending)
+    eventually(lambda: world.verdict(*at) == "in")
+    world.it.delete(world.connection(registry)["id"])
+    eventually(lambda: world.verdict(*at) == "out")
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -476,3 +656,63 @@ def test_an_address_stands_for_a_network_without_a_namespace(world):
         assert verdict(world.plain) == "000"  # no link of this network, no subnet of it
     finally:
         it.dev("detach", "--network", path)
+
+
+def test_attached_through_the_api(world, tmp_path):
+    """An interface is offered by the host to one group; a network of that group is attached to it
+    through the API, and no other one. Detached, the interface is the host's again."""
+    it, wires = world.it, world.wires
+    port, far = f"pt{wires.tag}dp", wires.space("d", wires.bridge("d"), "10.40.1.10/16",
+                                                dns="10.40.0.4")
+    world.spaces["d"] = far
+    ip("link", "add", port, "type", "veth", "peer", "name", f"{port}b")
+    ip("link", "set", f"{port}b", "master", wires.bridges[-1], "up")
+    ip("addr", "add", "10.40.0.4/16", "dev", port)
+    ip("link", "set", port, "up")
+    path = world.network_id("virtualNetworks", "d")
+    world.put(path, {"location": "eastus", "properties": {
+        "addressSpace": {"addressPrefixes": ["10.40.0.0/16"]},
+        "subnets": [{"name": "links", "properties": {"addressPrefix": "10.40.3.0/24"}}]}})
+    endpoint = world.put(world.network_id("privateEndpoints", "api"), {
+        "location": "eastus", "properties": {
+            "subnet": {"id": f"{path}/subnets/links"},
+            "privateLinkServiceConnections": [{"name": "api", "properties": {
+                "privateLinkServiceId": world.linked.id, "groupIds": ["registry"]}}]}})
+    door = world.addresses(endpoint)[world.linked.host.split(":")[0]]
+    change(world.linked, CLOSED)
+    attachment, place = f"{path}/attachments/default", {"properties": {"interface": port}}
+
+    def refused(at, properties=None, part="offered"):
+        reply = it.arm("PUT", at, {"properties": properties or place["properties"]},
+                       api=NETWORK_API)
+        assert reply.status_code == 400 and part in reply.text, reply.text
+    refused(attachment)
+    it.dev("attach", "--for", it.group_id(world.group), "--interface", port)
+    try:
+        assert world.verdict("d", world.linked, door) == "none"
+        stranger = it.make_group()
+        away = f"{it.group_id(stranger)}/providers/Microsoft.Network/virtualNetworks/net-d"
+        world.put(away, {"location": "eastus", "properties": {
+            "addressSpace": {"addressPrefixes": ["10.40.0.0/16"]}}})
+        refused(f"{away}/attachments/default")
+        refused(attachment, {"namespace": world.spaces["a"]})
+        refused(attachment, {"interface": port, "address": "127.0.0.1"}, "exactly one")
+        refused(attachment, {"address": "nowhere"}, "no IP address")
+        refused(attachment, {"interface": "../x"}, "interface")
+        made = world.put(attachment, place)
+        assert made["properties"]["ingressAddress"] == "10.40.0.4", made
+        eventually(lambda: world.verdict("d", world.linked, door) == "in")
+        eventually(lambda: world.resolve("d", f"management.{it.domain}") == "10.40.0.4")
+        refused(f"{world.network_id('virtualNetworks', 'a')}/attachments/default",
+                part="Another virtual network")
+        # It is remembered, and comes back.
+        it.dev("up")
+        eventually(lambda: world.verdict("d", world.linked, door) == "in")
+        it.delete(attachment, api=NETWORK_API)
+        eventually(lambda: world.verdict("d", world.linked, door) == "none")
+        assert it.arm("GET", attachment, api=NETWORK_API).status_code == 404
+    finally:
+        it.dev("detach", "--interface", port)
+    assert "10.40.0.4/16" in ip("-o", "addr", "show", "dev", port).stdout
+    ip("link", "del", port)
+    it.delete(world.network_id("privateEndpoints", "api"), api=NETWORK_API)

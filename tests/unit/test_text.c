@@ -30,6 +30,9 @@ static void test_compare(void **state)
     assert_true(text_starts("abc", ""));
     assert_false(text_starts("ab", "abc"));
     assert_false(text_starts(NULL, ""));
+    assert_true(text_has_line("10.0.0.1\n10.0.0.2", "10.0.0.2", 8));
+    assert_false(text_has_line("10.0.0.1\n10.0.0.22\n", "10.0.0.2", 8));
+    assert_false(text_has_line("", "a", 1));
     assert_true(text_starts_nocase("Bearer x", "bearer "));
     assert_false(text_starts_nocase("Bear", "bearer"));
     assert_true(text_ends("a.json", ".json"));
