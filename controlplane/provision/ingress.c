@@ -2,7 +2,8 @@
  * which network or whose, written by ./dev attach, as are the programs' definitions below scan/),
  * links.map (private address → link), subnets.map (prefix → subnet), names.map (host → link, for an
  * ingress that shares one address), `addresses` (held on the namespace's lo), `admitted` (those of
- * approved links), `ended` (those that were, a moment ago), and below dns/ the zones and their list.
+ * approved links, and the ingress), `ended` (those that were, a moment ago), and below dns/ the
+ * zones and their list.
  *
  * Every effect outside is announced by a mark file first and done before the mark goes, so that
  * dying in between loses nothing. */
@@ -257,8 +258,9 @@ static int cut_ended(struct place *p, const char *ended, struct error *err)
     return 0;
 }
 
-/* Connections to the address of a link that is not approved any more are cut, whatever they do. An
- * address that many links share tells none of them apart: there, requests are refused. */
+/* Connections to the address of a link that is not approved any more are cut, whatever they do, and to
+ * the ingress when no network is attached any more. An address that many links share tells none of
+ * them apart: there, requests are refused. */
 static int end_links(struct place *p, struct error *err)
 {
     _cleanup_(str_done) struct str admitted, ended;
@@ -267,6 +269,8 @@ static int end_links(struct place *p, struct error *err)
 
     str_init(&admitted, FILE_MAX_BYTES);
     str_init(&ended, FILE_MAX_BYTES);
+    if (p->network_key && p->ingress)
+        str_printf(&admitted, "%s\n", p->ingress);
     for (size_t i = 0; i < p->net.link_count; i++)
         if (p->net.links[i].is_approved)
             str_printf(&admitted, "%s\n", p->net.links[i].address);

@@ -539,6 +539,13 @@ except ConnectionError:
 """
 
 
+def idle(world, client, registry, at):
+    it = world.it
+    return subprocess.Popen(
+        ["ip", "netns", "exec", world.spaces[client], "/usr/bin/python3", "-c", IDLE, at, it.port,
+         registry.host.split(":")[0], it.ca], stdout=subprocess.PIPE, text=True)
+
+
 @pytest.mark.parametrize("end", ENDS)
 def test_53_open_connections_are_cut(world, links, pending, end):
     """Connections that wait for nothing, too; those of other links go on."""
@@ -546,11 +553,8 @@ def test_53_open_connections_are_cut(world, links, pending, end):
     it.finish(world.judge(registry, "Approved"))
     eventually(lambda: world.verdict("a", registry, pending) == "in")
 
-    def idle(at, of):
-        host = of.host.split(":")[0]
-        return subprocess.Popen(["ip", "netns", "exec", world.spaces["a"], "/usr/bin/python3", "-c",
-                                 IDLE, at, it.port, host, it.ca], stdout=subprocess.PIPE, text=True)
-    mine, others = idle(pending, registry), idle(links["mine"], world.linked)
+    mine = idle(world, "a", registry, pending)
+    others = idle(world, "a", world.linked, links["mine"])
     try:
         assert " 401" in mine.stdout.readline() and " 401" in others.stdout.readline()
         reply = ENDS[end](world)
@@ -672,7 +676,8 @@ def test_attached_through_the_api(world, tmp_path):
     path = world.network_id("virtualNetworks", "d")
     world.put(path, {"location": "eastus", "properties": {
         "addressSpace": {"addressPrefixes": ["10.40.0.0/16"]},
-        "subnets": [{"name": "links", "properties": {"addressPrefix": "10.40.3.0/24"}}]}})
+        "subnets": [{"name": "links", "properties": {"addressPrefix": "10.40.3.0/24"}},
+                    {"name": "apps", "properties": {"addressPrefix": "10.40.1.0/24"}}]}})
     endpoint = world.put(world.network_id("privateEndpoints", "api"), {
         "location": "eastus", "properties": {
             "subnet": {"id": f"{path}/subnets/links"},
@@ -708,8 +713,11 @@ def test_attached_through_the_api(world, tmp_path):
         # It is remembered, and comes back.
         it.dev("up")
         eventually(lambda: world.verdict("d", world.linked, door) == "in")
+        inside = idle(world, "d", world.linked, "10.40.0.4")
+        assert " 403" in inside.stdout.readline()  # by a subnet without a rule
         it.delete(attachment, api=NETWORK_API)
         eventually(lambda: world.verdict("d", world.linked, door) == "none")
+        assert inside.communicate(timeout=30)[0] == "closed\n"
         assert it.arm("GET", attachment, api=NETWORK_API).status_code == 404
     finally:
         it.dev("detach", "--interface", port)
