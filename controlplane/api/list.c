@@ -1,5 +1,6 @@
 /* One page of rows by key, with what the caller may see; nextLink carries the last key as an opaque
- * $skipToken, so pages stay consistent while rows come and go. */
+ * $skipToken, so pages stay consistent while rows come and go. Texts come from the cache of shown
+ * resources; only rows that it does not know are loaded. */
 #include "controlplane/api/list.h"
 
 #include <string.h>
@@ -15,26 +16,35 @@
 #include "controlplane/api/errors.h"
 #include "controlplane/api/filter.h"
 #include "controlplane/api/pipeline.h"
+#include "controlplane/api/shown_cache.h"
 #include "controlplane/types/all.h"
 #include "controlplane/types/versions.h"
 
-#define PAGE_MAX 1000
-#define URL_MAX_BYTES 16384
-#define LIST_ACTION "Microsoft.Resources/subscriptions/resources/read"
+/* What is shown of so many for the first time takes some milliseconds. */
+#define PAGE_MAX       200
+#define PAGE_MAX_BYTES (64u << 20)
+#define URL_MAX_BYTES  16384
+#define LIST_ACTION    "Microsoft.Resources/subscriptions/resources/read"
 
 struct page {
     struct resource_filter filter;
     struct resource *items;
     size_t count;
-    int64_t size;
-    bool has_more;
+    const char *after; /* NULL: the last page */
+};
+
+/* What is shown of each, and under which name it is remembered. */
+struct shape {
+    const char *view;
+    struct json_object *(*show)(struct call *c, const struct resource_type *type,
+                                struct resource *r);
 };
 
 static int query(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct page *page = ctx;
 
-    return resource_list(conn, a, &page->filter, &page->items, &page->count, err);
+    return resource_page(conn, a, &page->filter, &page->items, &page->count, &page->after, err);
 }
 
 static int read_paging(struct call *c, struct page *page, struct error *err)
@@ -47,13 +57,11 @@ static int read_paging(struct call *c, struct page *page, struct error *err)
     if (top && (!text_parse_u64(top, &size) || size == 0))
         return fail(err, &E_INVALID_TOP, "Invalid $top '%.40s' specified in the query string.",
                     top);
-    page->size = (int64_t)(size > PAGE_MAX ? PAGE_MAX : size);
-    page->filter.limit = page->size + 1; /* one more tells whether there is a next page */
+    page->filter.limit = (int64_t)(size > PAGE_MAX ? PAGE_MAX : size);
     if (!token || !token[0])
         return 0;
     if (strlen(token) <= 2 * ARM_ID_MAX_BYTES)
-        page->filter.after_key =
-            (const char *)text_unbase64(c->arena, token, strlen(token), &len);
+        page->filter.after_key = (const char *)text_unbase64(c->arena, token, strlen(token), &len);
     if (!page->filter.after_key || strlen(page->filter.after_key) != len ||
         !text_is_utf8(page->filter.after_key, len))
         return fail(err, &E_INVALID_SKIP_TOKEN, "The $skipToken is not one of this service's.");
@@ -80,41 +88,27 @@ static void add_param(struct call *c, struct str *url, const char *name)
         str_printf(url, "&%s=%s", name, text_percent_encode(c->arena, value));
 }
 
-static int add_next_link(struct call *c, const struct page *page, struct json_object *body,
-                         struct error *err)
+/* NULL on the last page. */
+static int next_link(struct call *c, const struct page *page, const char **ret, struct error *err)
 {
-    const char *last;
     struct str url;
     int rc;
 
-    if (!page->has_more)
+    *ret = NULL;
+    if (!page->after)
         return 0;
-    last = page->items[page->count - 1].key;
     str_init(&url, URL_MAX_BYTES);
     str_puts(&url, call_url(c, c->req->path));
     add_param(c, &url, "$filter");
     add_param(c, &url, "$top");
     add_param(c, &url, "$expand");
-    str_printf(&url, "&$skipToken=%s", text_base64url(c->arena, last, strlen(last)));
+    str_printf(&url, "&$skipToken=%s", text_base64url(c->arena, page->after, strlen(page->after)));
     rc = str_check(&url, err);
     if (rc == 0)
-        json_set_text(body, "nextLink", url.data);
+        *ret = str_copy(&url, c->arena);
     str_done(&url);
     return rc;
 }
-
-static int load_page(struct call *c, struct page *page, struct error *err)
-{
-    if (pg_with(c->control->db, c->arena, query, page, err))
-        return -1;
-    page->has_more = (int64_t)page->count > page->size;
-    if (page->has_more)
-        page->count = (size_t)page->size;
-    return 0;
-}
-
-typedef struct json_object *shape_fn(struct call *c, const struct resource_type *type,
-                                     struct resource *r);
 
 static struct json_object *whole(struct call *c, const struct resource_type *type,
                                  struct resource *r)
@@ -130,13 +124,44 @@ static void move(struct json_object *from, const char *key, struct json_object *
         json_set(to, key, json_get(value));
 }
 
+static void add_created(const struct resource *r, struct json_object *out)
+{
+    json_set_text(out, "createdTime", r->created_at);
+}
+
+static void add_changed(const struct resource *r, struct json_object *out)
+{
+    json_set_text(out, "changedTime", r->updated_at);
+}
+
+static void add_state(const struct resource *r, struct json_object *out)
+{
+    json_set_text(out, "provisioningState", state_name(r->state));
+}
+
+/* What $expand of /resources adds. */
+static const struct {
+    const char *word;
+    void (*add)(const struct resource *r, struct json_object *out);
+} expansions[] = {
+    { "createdTime", add_created },
+    { "changedTime", add_changed },
+    { "provisioningState", add_state },
+};
+
+static bool is_expanded(struct call *c, size_t i)
+{
+    const char *expand = http_query_nocase(c->req, "$expand");
+
+    return expand && strcasestr(expand, expansions[i].word);
+}
+
 /* What /resources tells of each: the envelope, and with $expand its times and state. */
 static struct json_object *brief(struct call *c, const struct resource_type *type,
                                  struct resource *r)
 {
-    static const char *const members[] = { "id",       "name", "type", "sku", "kind", "location",
-                                           "identity", "tags" };
-    const char *expand = http_query_nocase(c->req, "$expand");
+    static const char *const members[] = { "id",   "name",     "type",     "sku",
+                                           "kind", "location", "identity", "tags" };
     /* The newest version shows every member there is to pick from. */
     _cleanup_(json_putp) struct json_object *all =
         resource_encode(c->arena, c->control, type, type->api_versions[0], r);
@@ -144,33 +169,112 @@ static struct json_object *brief(struct call *c, const struct resource_type *typ
 
     for (size_t i = 0; i < ARRAY_LEN(members); i++)
         move(all, members[i], out);
-    if (expand && strcasestr(expand, "createdTime"))
-        json_set_text(out, "createdTime", r->created_at);
-    if (expand && strcasestr(expand, "changedTime"))
-        json_set_text(out, "changedTime", r->updated_at);
-    if (expand && strcasestr(expand, "provisioningState"))
-        json_set_text(out, "provisioningState", state_name(r->state));
+    for (size_t i = 0; i < ARRAY_LEN(expansions); i++) {
+        if (is_expanded(c, i))
+            expansions[i].add(r, out);
+    }
     return out;
 }
 
-static int reply_page(struct call *c, struct page *page, shape_fn *shape, struct error *err)
+/* Not an api-version: what is told here is the same in all of them. */
+static const char *brief_view(struct call *c)
 {
-    struct json_object *body = json_own(c->arena, json_new_object());
-    struct json_object *value = json_new_array();
+    char mask = '0';
 
-    json_set(body, "value", value);
+    for (size_t i = 0; i < ARRAY_LEN(expansions); i++)
+        mask = (char)(mask + (is_expanded(c, i) << i));
+    return arena_printf(c->arena, "brief%c", mask);
+}
+
+/* The text of each item, as far as it is known; what has none is loaded and shown. */
+struct texts {
+    const struct page *page;
+    const char **items; /* NULL: left out */
+    size_t *lens;
+    struct resource **unknown;
+    size_t unknown_count;
+};
+
+static int load_unknown(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct texts *t = ctx;
+
+    return resource_load(conn, a, t->unknown, t->unknown_count, err);
+}
+
+static int show_unknown(struct call *c, struct texts *t, const struct shape *shape,
+                        struct error *err)
+{
+    if (t->unknown_count == 0)
+        return 0;
+    if (pg_with(c->control->db, c->arena, load_unknown, t, err))
+        return -1;
+    for (size_t i = 0; i < t->unknown_count; i++) {
+        struct resource *r = t->unknown[i];
+        size_t at = (size_t)(r - t->page->items);
+
+        if (!r->uid)
+            continue;
+        t->items[at] = json_print_len(
+            c->arena, json_own(c->arena, shape->show(c, type_find(r->type_key), r)), &t->lens[at]);
+        shown_cache_put(c->arm->shown, r, shape->view, t->items[at], t->lens[at]);
+    }
+    return 0;
+}
+
+static int collect(struct call *c, const struct page *page, const struct shape *shape,
+                   struct texts *ret, struct error *err)
+{
+    struct arena *a = c->arena;
+    struct texts t = { .page = page,
+                       .items = arena_array(a, page->count + 1, sizeof(*t.items)),
+                       .lens = arena_array(a, page->count + 1, sizeof(*t.lens)),
+                       .unknown = arena_array(a, page->count + 1, sizeof(*t.unknown)) };
+
     for (size_t i = 0; i < page->count; i++) {
-        const struct resource_type *type = type_find(page->items[i].type_key);
-        int seen = type ? may_see(c, type, &page->items[i], err) : 0;
+        struct resource *r = &page->items[i];
+        const struct resource_type *type = type_find(r->type_key);
+        int seen = type ? may_see(c, type, r, err) : 0;
 
         if (seen < 0)
             return -1;
-        if (seen)
-            json_add(value, shape(c, type, &page->items[i]));
+        t.items[i] = seen ? shown_cache_get(c->arm->shown, a, r, shape->view, &t.lens[i]) : NULL;
+        if (seen && !t.items[i])
+            t.unknown[t.unknown_count++] = r;
     }
-    if (add_next_link(c, page, body, err))
+    *ret = t;
+    return show_unknown(c, ret, shape, err);
+}
+
+static int reply_page(struct call *c, struct page *page, const struct shape *shape,
+                      struct error *err)
+{
+    _cleanup_(str_done) struct str text = { .data = NULL };
+    struct texts t;
+    const char *link;
+    bool is_first = true;
+
+    if (pg_with(c->control->db, c->arena, query, page, err) || collect(c, page, shape, &t, err) ||
+        next_link(c, page, &link, err))
         return -1;
-    reply_json(c, 200, body);
+    str_init(&text, PAGE_MAX_BYTES);
+    str_puts(&text, "{\"value\":[");
+    for (size_t i = 0; i < page->count; i++) {
+        if (!t.items[i])
+            continue;
+        if (!is_first)
+            str_putc(&text, ',');
+        is_first = false;
+        str_append(&text, t.items[i], t.lens[i]);
+    }
+    str_putc(&text, ']');
+    if (link)
+        str_printf(&text, ",\"nextLink\":%s",
+                   json_print(c->arena, json_own(c->arena, json_new_text(link))));
+    str_putc(&text, '}');
+    if (str_check(&text, err))
+        return -1;
+    reply_json_text(c, 200, text.data, text.len);
     return 0;
 }
 
@@ -200,6 +304,7 @@ enum stage_result encode_list(struct call *c, struct error *err)
             .parent_uid = c->parent ? c->parent->uid : NULL,
         },
     };
+    const struct shape shape = { c->api_version, whole };
     const char *filter = http_query_nocase(c->req, "$filter");
 
     if (c->type->derive)
@@ -208,14 +313,14 @@ enum stage_result encode_list(struct call *c, struct error *err)
     if (filter && filter[0] && c->type->scope == SCOPE_SUBSCRIPTION &&
         filter_parse(c->arena, filter, &page.filter, err))
         return STAGE_FAILED;
-    if (read_paging(c, &page, err) || load_page(c, &page, err) ||
-        reply_page(c, &page, whole, err))
+    if (read_paging(c, &page, err) || reply_page(c, &page, &shape, err))
         return STAGE_FAILED;
     return STAGE_ANSWERED;
 }
 
 static int list_all(struct call *c, struct page *page, struct error *err)
 {
+    const struct shape shape = { brief_view(c), brief };
     const char *filter = http_query_nocase(c->req, "$filter");
     const struct resource_type *type;
 
@@ -227,9 +332,9 @@ static int list_all(struct call *c, struct page *page, struct error *err)
     type = page->filter.type_key ? type_find(page->filter.type_key) : NULL;
     if (type && type->scope == SCOPE_CHILD)
         page->filter.is_top_level_only = false;
-    if (read_paging(c, page, err) || load_page(c, page, err))
+    if (read_paging(c, page, err))
         return -1;
-    return reply_page(c, page, brief, err);
+    return reply_page(c, page, &shape, err);
 }
 
 static int run_subscription(struct call *c, struct error *err)
@@ -259,8 +364,8 @@ static int find_group(struct pg_conn *conn, struct arena *a, void *ctx, struct e
 static int run_group(struct call *c, struct error *err)
 {
     const char *name = c->req->params[1];
-    const char *scope = arena_printf(c->arena, "/subscriptions/%s/resourceGroups/%s",
-                                     c->subscription.id, name);
+    const char *scope =
+        arena_printf(c->arena, "/subscriptions/%s/resourceGroups/%s", c->subscription.id, name);
     struct group_query group = { .key = text_lower(c->arena, scope) };
     struct page page = { .filter = { .group_key = text_lower(c->arena, name) } };
 

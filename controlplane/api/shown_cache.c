@@ -1,4 +1,5 @@
-/* A direct-mapped table of texts under one lock: see the header. */
+/* A table of texts in sets of a few places, under one lock: see the header. In a full set whoever was put
+ * first has to go. */
 #include "controlplane/api/shown_cache.h"
 
 #include <pthread.h>
@@ -11,7 +12,8 @@
 
 #include "controlplane/store/resources.h"
 
-#define ENTRIES 2048
+#define SETS 1024
+#define PLACES 4 /* of a set */
 #define KEY_MAX 96 /* uuid, transaction id, api-version */
 #define TEXT_MAX_BYTES 16384
 #define LIFE_MS 10000
@@ -25,7 +27,7 @@ struct entry {
 
 struct shown_cache {
     pthread_mutex_t lock;
-    struct entry entries[ENTRIES];
+    struct entry sets[SETS][PLACES];
 };
 
 struct shown_cache *shown_cache_new(void)
@@ -42,20 +44,40 @@ void shown_cache_free(struct shown_cache *cache)
 {
     if (!cache)
         return;
-    for (size_t i = 0; i < ENTRIES; i++)
-        free(cache->entries[i].text);
+    for (size_t i = 0; i < SETS * PLACES; i++)
+        free(cache->sets[i / PLACES][i % PLACES].text);
     (void)pthread_mutex_destroy(&cache->lock);
     free(cache);
 }
 
 /* FNV-1a; keys are not the client's to choose. */
-static struct entry *slot(struct shown_cache *cache, const char *key)
+static struct entry *set_of(struct shown_cache *cache, const char *key)
 {
     uint64_t hash = 14695981039346656037u;
 
     for (; *key; key++)
         hash = (hash ^ (unsigned char)*key) * 1099511628211u;
-    return &cache->entries[hash % ENTRIES];
+    return cache->sets[(hash >> 20) % SETS];
+}
+
+static struct entry *find(struct entry set[PLACES], const char *key)
+{
+    for (size_t i = 0; i < PLACES; i++) {
+        if (set[i].text && strcmp(set[i].key, key) == 0)
+            return &set[i];
+    }
+    return NULL;
+}
+
+static struct entry *oldest(struct entry set[PLACES])
+{
+    struct entry *old = &set[0];
+
+    for (size_t i = 1; i < PLACES; i++) {
+        if (set[i].expires_ms < old->expires_ms)
+            old = &set[i];
+    }
+    return old;
 }
 
 static int make_key(char key[KEY_MAX], const struct resource *r, const char *api_version)
@@ -75,8 +97,8 @@ const char *shown_cache_get(struct shown_cache *cache, struct arena *a, const st
     if (!make_key(key, r, api_version))
         return NULL;
     (void)pthread_mutex_lock(&cache->lock);
-    e = slot(cache, key);
-    if (e->text && strcmp(e->key, key) == 0 && e->expires_ms > clock_mono_ms()) {
+    e = find(set_of(cache, key), key);
+    if (e && e->expires_ms > clock_mono_ms()) {
         copy = arena_memdup(a, e->text, e->len);
         *ret_len = e->len;
     }
@@ -88,7 +110,7 @@ void shown_cache_put(struct shown_cache *cache, const struct resource *r, const 
                      const char *text, size_t len)
 {
     char key[KEY_MAX];
-    struct entry *e;
+    struct entry *set, *e;
     char *copy;
 
     if (len > TEXT_MAX_BYTES || !make_key(key, r, api_version))
@@ -98,7 +120,10 @@ void shown_cache_put(struct shown_cache *cache, const struct resource *r, const 
         abort();
     memcpy(copy, text, len);
     (void)pthread_mutex_lock(&cache->lock);
-    e = slot(cache, key);
+    set = set_of(cache, key);
+    e = find(set, key);
+    if (!e)
+        e = oldest(set);
     free(e->text);
     memcpy(e->key, key, sizeof(key));
     e->text = copy;

@@ -245,6 +245,12 @@ static void tidy(struct control *control)
         pg_pool_tidy(region->db);
 }
 
+static int wake_due(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    (void)ctx;
+    return lease_wake_due(conn, a, err);
+}
+
 static int prune(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     int is_ours = lease_chore(conn, a, "operation_prune", err);
@@ -267,6 +273,8 @@ static void *keep_house(void *ctx)
         int64_t now = clock_mono_ms();
 
         tidy(r->control);
+        if (pg_transact(r->control->db, a, wake_due, NULL, &err))
+            log_failure(LOG_WARN, "wake-failed", &err);
         if (now >= sweep_at) {
             if (sweep_orphans(r->control, a, &err))
                 log_failure(LOG_WARN, "sweep-failed", &err);

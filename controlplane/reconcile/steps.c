@@ -79,11 +79,6 @@ struct emptying {
 static int empty(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct emptying *e = ctx;
-    struct resource_filter filter = {
-        .subscription_id = e->parent->subscription_id,
-        .parent_uid = e->parent->uid,
-        .limit = CHILDREN_BATCH,
-    };
     struct resource *children;
     int64_t moved;
     size_t count;
@@ -93,7 +88,7 @@ static int empty(struct pg_conn *conn, struct arena *a, void *ctx, struct error 
     if (e->left == 0)
         return 0;
     if (resource_start_delete_below(conn, a, e->parent->uid, &moved, err) ||
-        resource_list(conn, a, &filter, &children, &count, err))
+        resource_children(conn, a, e->parent->uid, NULL, CHILDREN_BATCH, &children, &count, err))
         return -1;
     for (size_t i = 0; i < count; i++) {
         if (has_steps(children[i].type_key))

@@ -22,6 +22,8 @@ enum {
     S_GIVE_UP,
     S_REMOVE,
     S_WAKE,
+    S_WAKE_LATER,
+    S_WAKE_DUE,
     S_CHORE,
     S_MISSING,
     S_UNNAMED,
@@ -87,6 +89,15 @@ const struct pg_stmt lease_statements[] = {
                  " and ($2 = '' or key = $2 or starts_with(key, $2 || '/'))"
                  " and not_before > now()",
                  "text text" },
+    [S_WAKE_LATER] = { "lease_wake_later",
+                       "insert into wakes (resource_uid, due_at)"
+                       " values ($1, now() + $2 * interval '1 ms')",
+                       "uuid int8" },
+    [S_WAKE_DUE] = { "lease_wake_due",
+                     "with due as (delete from wakes where due_at <= now() returning resource_uid)"
+                     " update resources set not_before = now() where not_before > now()"
+                     " and uid in (select resource_uid from due)",
+                     "" },
     [S_CHORE] = { "lease_chore", "select pg_try_advisory_xact_lock(hashtextextended($1, 0))",
                   "text" },
     [S_MISSING] = { "lease_missing",
@@ -239,6 +250,22 @@ int lease_wake(struct pg_conn *conn, struct arena *a, const char *type_key, cons
     if (*ret_count > 0 && work_notify(conn, a, err))
         return -1;
     return 0;
+}
+
+int lease_wake_later(struct pg_conn *conn, struct arena *a, const char *uid, int64_t delay_ms,
+                     struct error *err)
+{
+    return PG_RUN(conn, a, &lease_statements[S_WAKE_LATER], NULL, err, pg_text(uid),
+                  pg_int(delay_ms));
+}
+
+int lease_wake_due(struct pg_conn *conn, struct arena *a, struct error *err)
+{
+    struct pg_result *res;
+
+    if (PG_RUN0(conn, a, &lease_statements[S_WAKE_DUE], &res, err))
+        return -1;
+    return pg_affected(res) > 0 ? work_notify(conn, a, err) : 0;
 }
 
 int lease_chore(struct pg_conn *conn, struct arena *a, const char *name, struct error *err)

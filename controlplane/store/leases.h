@@ -61,6 +61,12 @@ MUST_CHECK int lease_remove(struct pg_conn *conn, struct arena *a, const char *o
 MUST_CHECK int lease_wake(struct pg_conn *conn, struct arena *a, const char *type_key,
                           const char *scope_key, int64_t *ret_count, struct error *err);
 
+/* Makes one row due once delay_ms have passed, without touching it now: for transactions that hold it
+ * shared, as all that write below it do. lease_wake_due() moves what has become due. */
+MUST_CHECK int lease_wake_later(struct pg_conn *conn, struct arena *a, const char *uid,
+                                int64_t delay_ms, struct error *err);
+MUST_CHECK int lease_wake_due(struct pg_conn *conn, struct arena *a, struct error *err);
+
 /* Claims a chore of the whole installation until the transaction ends. 1 ours, 0 somebody else is
  * at it. */
 MUST_CHECK int lease_chore(struct pg_conn *conn, struct arena *a, const char *name,

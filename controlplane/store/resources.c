@@ -1,5 +1,4 @@
-/* Reading `resources`: one column list, one row reader, look-ups and the list every page of every
- * collection comes from. */
+/* Reading `resources`: one column list, one row reader, look-ups and children. */
 #include "controlplane/store/resources.h"
 
 #include <string.h>
@@ -15,38 +14,36 @@
 
 #define JSON_COLUMN_MAX_BYTES (8u << 20)
 
-enum { BY_KEY, BY_KEY_LOCKED, BY_UID, BY_UID_LOCKED, SHARE, LIST, COUNT_BELOW, COUNT_IN_GROUP,
-       TALLY_BELOW, NAME_TAKEN };
+enum {
+    BY_KEY,
+    BY_KEY_LOCKED,
+    BY_UID,
+    BY_UID_LOCKED,
+    SHARE,
+    CHILDREN,
+    COUNT_BELOW,
+    COUNT_IN_GROUP,
+    TALLY_BELOW,
+    NAME_TAKEN
+};
 
 const struct pg_stmt resources_statements[] = {
-    [BY_KEY] = { "resource_by_key",
-                 "select " RESOURCE_COLUMNS " from resources r where r.key = $1", "text" },
+    [BY_KEY] = { "resource_by_key", "select " RESOURCE_COLUMNS " from resources r where r.key = $1",
+                 "text" },
     [BY_KEY_LOCKED] = { "resource_by_key_locked",
                         "select " RESOURCE_COLUMNS " from resources r where r.key = $1 for update",
                         "text" },
-    [BY_UID] = { "resource_by_uid",
-                 "select " RESOURCE_COLUMNS " from resources r where r.uid = $1", "uuid" },
+    [BY_UID] = { "resource_by_uid", "select " RESOURCE_COLUMNS " from resources r where r.uid = $1",
+                 "uuid" },
     [BY_UID_LOCKED] = { "resource_by_uid_locked",
                         "select " RESOURCE_COLUMNS " from resources r where r.uid = $1 for update",
                         "uuid" },
     [SHARE] = { "resource_share",
                 "select " RESOURCE_COLUMNS " from resources r where r.key = $1 for share", "text" },
-    /* $10 tells resources at the top of a group: neither groups themselves nor children. */
-    [LIST] = { "resource_list",
-               "select " RESOURCE_COLUMNS " from resources r "
-               "where r.subscription_id = $1 and ($2::text is null or r.group_key = $2) "
-               "and ($3::text is null or r.type_key = $3) "
-               "and ($4::uuid is null or r.parent_uid = $4) "
-               "and ($5::text is null or lower(r.name) = lower($5)) "
-               "and ($6::text is null or r.location = $6) "
-               "and ($7::text is null or exists (select 1 from jsonb_each_text(r.tags) as t (k, v) "
-               "     where lower(t.k) = lower($7) and ($8::text is null or t.v = $8))) "
-               "and ($9::text is null or r.key > $9) "
-               "and (not $10::bool or (r.parent_uid is null "
-               "     and r.type_key <> 'microsoft.resources/resourcegroups')) "
-               "and ($12::text is null or position(lower($12) in lower(r.name)) > 0) "
-               "order by r.key limit $11",
-               "uuid text text uuid text text text text text bool int8 text" },
+    [CHILDREN] = { "resource_children",
+                   "select " RESOURCE_COLUMNS " from resources r where r.parent_uid = $1 "
+                   "and ($2::text is null or r.type_key = $2) order by r.key limit $3",
+                   "uuid text int8" },
     [COUNT_BELOW] = { "resource_count_below",
                       "select count(*) from resources where parent_uid = $1", "uuid" },
     [COUNT_IN_GROUP] = { "resource_count_in_group",
@@ -66,8 +63,7 @@ const struct pg_stmt resources_statements[] = {
 /* The JSON columns, in the order of resource.unparsed. */
 static const size_t json_columns[] = { 10, 11, 12, 13, 18, 23 };
 
-static int read_json(const char *text, struct arena *a, struct json_object **ret,
-                     struct error *err)
+static int read_json(const char *text, struct arena *a, struct json_object **ret, struct error *err)
 {
     struct json_object *value = NULL;
 
@@ -82,8 +78,8 @@ static int read_json(const char *text, struct arena *a, struct json_object **ret
 
 int resource_parse(struct arena *a, struct resource *r, struct error *err)
 {
-    struct json_object **members[] = { &r->tags, &r->body, &r->status, &r->system_data,
-                                       &r->last_error, &r->projected };
+    struct json_object **members[] = { &r->tags,        &r->body,       &r->status,
+                                       &r->system_data, &r->last_error, &r->projected };
     struct error reason;
 
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {
@@ -95,8 +91,7 @@ int resource_parse(struct arena *a, struct resource *r, struct error *err)
     return 0;
 }
 
-static int peek_row(const struct pg_result *r, size_t row, struct resource *ret,
-                    struct error *err)
+static int peek_row(const struct pg_result *r, size_t row, struct resource *ret, struct error *err)
 {
     *ret = (struct resource){
         .uid = pg_get_text(r, row, 0),
@@ -174,20 +169,17 @@ int resource_share(struct pg_conn *conn, struct arena *a, const char *key, struc
     return look_up(conn, a, &resources_statements[SHARE], key, ret, err);
 }
 
-int resource_list(struct pg_conn *conn, struct arena *a, const struct resource_filter *filter,
-                  struct resource **ret_items, size_t *ret_count, struct error *err)
+int resource_children(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                      const char *type_key, int64_t limit, struct resource **ret_items,
+                      size_t *ret_count, struct error *err)
 {
     struct pg_result *r = NULL;
     struct resource *items;
     size_t count;
 
-    if (PG_RUN(conn, a, &resources_statements[LIST], &r, err, pg_text(filter->subscription_id),
-               pg_text(filter->group_key), pg_text(filter->type_key), pg_text(filter->parent_uid),
-               pg_text(filter->name), pg_text(filter->location), pg_text(filter->tag_name),
-               pg_text(filter->tag_value), pg_text(filter->after_key),
-               pg_bool(filter->is_top_level_only), pg_int(filter->limit),
-               pg_text(filter->name_part)))
-        return wrap(err, "list resources");
+    if (PG_RUN(conn, a, &resources_statements[CHILDREN], &r, err, pg_text(parent_uid),
+               pg_text(type_key), pg_int(limit)))
+        return wrap(err, "list children");
     count = pg_rows(r);
     items = arena_array(a, count ? count : 1, sizeof(*items));
     for (size_t i = 0; i < count; i++) {

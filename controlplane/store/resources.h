@@ -100,8 +100,8 @@ MUST_CHECK int resource_share(struct pg_conn *conn, struct arena *a, const char 
 struct resource_filter {
     const char *subscription_id;
     const char *group_key;  /* NULL: any */
-    const char *type_key;   /* NULL: any */
-    const char *parent_uid; /* NULL: any */
+    const char *type_key;   /* NULL: any; then only what is on top of a group */
+    const char *parent_uid; /* NULL: any; with a type */
     const char *name;       /* NULL: any; without case */
     const char *name_part;  /* NULL: any; occurs in the name, without case */
     const char *location;   /* NULL: any; normalised */
@@ -111,10 +111,19 @@ struct resource_filter {
     int64_t limit;
     bool is_top_level_only; /* no resource groups and no children */
 };
-/* In order of key, so pages stay consistent while rows change. */
-MUST_CHECK int resource_list(struct pg_conn *conn, struct arena *a,
+/* A page in order of key, so that pages stay consistent while rows change: at most `limit` references (uid,
+ * key, id, type_key and revision alone), and the key to go on from, or NULL. A page may be short, or empty,
+ * and not be the last one. */
+MUST_CHECK int resource_page(struct pg_conn *conn, struct arena *a,
                              const struct resource_filter *filter, struct resource **ret_items,
-                             size_t *ret_count, struct error *err);
+                             size_t *ret_count, const char **ret_after, struct error *err);
+/* The rest of references, which are in order of key. One that is gone by now has no uid any more. */
+MUST_CHECK int resource_load(struct pg_conn *conn, struct arena *a, struct resource **items,
+                             size_t count, struct error *err);
+/* Up to `limit` children of a type (NULL: of every) in order of key. */
+MUST_CHECK int resource_children(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                                 const char *type_key, int64_t limit, struct resource **ret_items,
+                                 size_t *ret_count, struct error *err);
 /* Number of rows below a parent, or in a group (without the group itself). */
 MUST_CHECK int resource_count_below(struct pg_conn *conn, struct arena *a, const char *parent_uid,
                                     int64_t *ret, struct error *err);

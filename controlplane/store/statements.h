@@ -8,6 +8,7 @@
 extern const struct pg_stmt state_statements[];
 extern const struct pg_stmt resources_statements[];
 extern const struct pg_stmt resources_write_statements[];
+extern const struct pg_stmt resource_pages_statements[];
 extern const struct pg_stmt related_statements[];
 extern const struct pg_stmt webhook_events_statements[];
 extern const struct pg_stmt secrets_statements[];

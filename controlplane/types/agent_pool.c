@@ -59,18 +59,12 @@ static int agent_pool_admit(const struct admission *ad, struct error *err)
     struct resource *pools = NULL;
     size_t count = 0;
     int64_t sum;
-    struct resource_filter filter = {
-        .subscription_id = ad->resource->subscription_id,
-        .type_key = ad->resource->type_key,
-        .limit = POOLS_MAX,
-    };
 
     if (ad->change == CHANGE_DELETE)
         return 0;
-    filter.parent_uid = ad->parent->uid;
     if (resource_usage_lock(ad->conn, ad->arena, ad->parent->uid, ad->resource->type_key, err) ||
-        resource_list(ad->conn, ad->arena, &filter, &pools, &count,
-                      err))
+        resource_children(ad->conn, ad->arena, ad->parent->uid, ad->resource->type_key, POOLS_MAX,
+                          &pools, &count, err))
         return -1;
     sum = processors_of(now->tier, now->count);
     for (size_t i = 0; i < count; i++) {

@@ -90,16 +90,12 @@ static bool overlaps(const char *x, const char *y)
 /* The counter of rules is locked by this create, so no other one passes here meanwhile. */
 static int check_overlap(const struct admission *ad, const char *target, struct error *err)
 {
-    const struct resource_filter filter = {
-        .subscription_id = ad->resource->subscription_id,
-        .type_key = ad->resource->type_key,
-        .parent_uid = ad->parent->uid,
-        .limit = tier_limit(TIER_CACHE_RULES, SKU_PREMIUM) + 1,
-    };
+    int64_t most = tier_limit(TIER_CACHE_RULES, SKU_PREMIUM) + 1;
     struct resource *rules = NULL;
     size_t count = 0;
 
-    if (resource_list(ad->conn, ad->arena, &filter, &rules, &count, err))
+    if (resource_children(ad->conn, ad->arena, ad->parent->uid, ad->resource->type_key, most,
+                          &rules, &count, err))
         return -1;
     for (size_t i = 0; i < count; i++) {
         const char *other = json_text(rules[i].body, "properties.targetRepository");

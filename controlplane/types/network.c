@@ -114,14 +114,8 @@ int network_children(const struct admission *ad, const struct resource *parent,
                      const struct resource_type *type, struct resource **ret, size_t *ret_count,
                      struct error *err)
 {
-    const struct resource_filter filter = {
-        .subscription_id = parent->subscription_id,
-        .type_key = type_key(ad->arena, type),
-        .parent_uid = parent->uid,
-        .limit = CHILDREN_MAX,
-    };
-
-    return resource_list(ad->conn, ad->arena, &filter, ret, ret_count, err);
+    return resource_children(ad->conn, ad->arena, parent->uid, type_key(ad->arena, type),
+                             CHILDREN_MAX, ret, ret_count, err);
 }
 
 static const struct resource *find_child(const struct resource *children, size_t count,

@@ -19,6 +19,7 @@
 #include "controlplane/types/shared.h"
 #include "controlplane/types/versions.h"
 
+#define REQUEST_MAY_TAKE_MS 2000
 #define ACTIONS_MAX 500 /* and as many repositories: each action names one */
 #define WORD "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*"
 #define REPOSITORY "(\\*|" WORD "(/" WORD ")*(/\\*)?)"
@@ -84,16 +85,14 @@ static int scope_map_validate(struct arena *a, const void *was, const void *now_
     return 0;
 }
 
-/* The registry's next pass publishes the map wherever the request itself could not. */
+/* The request publishes the map itself; the registry's pass does where that was not to be, because a
+ * database or the process failed in between. */
 static int scope_map_admit(const struct admission *admission, struct error *err)
 {
-    struct arena *a = admission->arena;
-    int64_t count;
-
     if (admission->change != CHANGE_UPDATE)
         return 0;
-    return lease_wake(admission->conn, a, type_key(a, &registry_type), admission->parent->key,
-                      &count, err);
+    return lease_wake_later(admission->conn, admission->arena, admission->parent->uid,
+                            REQUEST_MAY_TAKE_MS, err);
 }
 
 static int scope_map_hasten(struct step_run *run, struct error *err)

@@ -24,6 +24,7 @@ static const struct {
     { "state", state_statements },
     { "resources", resources_statements },
     { "resources_write", resources_write_statements },
+    { "resource pages", resource_pages_statements },
     { "related", related_statements },
     { "webhook_events", webhook_events_statements },
     { "secrets", secrets_statements },

@@ -251,8 +251,12 @@ static void test_list(void **state)
         { { .type_key = TYPE }, "alpha beta gamma" },
         { { .group_key = "g1", .type_key = TYPE }, "alpha beta" },
         { { .group_key = "g1", .is_top_level_only = true }, "alpha beta" },
-        { { .group_key = "g1" }, "g1 alpha beta" },
-        { { .name = "BETA" }, "beta" },
+        { { .is_top_level_only = true }, "alpha beta gamma" },
+        { { .type_key = GROUPS_TYPE }, "g1" },
+        { { .type_key = GROUPS_TYPE, .is_top_level_only = true }, "" },
+        { { .name = "BETA", .is_top_level_only = true }, "beta" },
+        { { .name = "BETA", .group_key = "g2", .is_top_level_only = true }, "" },
+        { { .name = "BETA", .type_key = TYPE }, "beta" },
         { { .name_part = "AM" }, "gamma" },
         { { .tag_name = "ENV" }, "alpha gamma" },
         { { .tag_name = "env", .tag_value = "prod" }, "alpha" },
@@ -262,7 +266,8 @@ static void test_list(void **state)
         { { .type_key = TYPE, .after_key = "/g/g1/test/things/alpha" }, "beta gamma" },
         { { .subscription_id = "20000000-0000-4000-8000-000000000002" }, "" },
     };
-    struct resource *items;
+    struct resource *items, **all;
+    const char *after;
     struct error err;
     size_t count;
 
@@ -276,11 +281,16 @@ static void test_list(void **state)
 
         filter.subscription_id = filter.subscription_id ? filter.subscription_id : SUB;
         filter.limit = filter.limit ? filter.limit : 100;
-        must(resource_list(f->conn, f->a, &filter, &items, &count, &err), &err);
+        must(resource_page(f->conn, f->a, &filter, &items, &count, &after, &err), &err);
+        all = arena_array(f->a, count + 1, sizeof(*all));
+        for (size_t j = 0; j < count; j++)
+            all[j] = &items[j];
+        must(resource_load(f->conn, f->a, all, count, &err), &err);
         for (size_t j = 0; j < count; j++)
             (void)snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
                            j ? " " : "", items[j].name);
         assert_string_equal(names, rows[i].names);
+        assert_int_equal(after != NULL, filter.limit == 2);
     }
 }
 
