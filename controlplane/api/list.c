@@ -274,7 +274,7 @@ static int reply_page(struct call *c, struct page *page, const struct shape *sha
     str_putc(&text, '}');
     if (str_check(&text, err))
         return -1;
-    reply_json_text(c, 200, text.data, text.len);
+    reply_json_text(c, 200, str_copy(&text, c->arena), text.len);
     return 0;
 }
 
