@@ -272,16 +272,19 @@ static bool is_signed_by(struct arena *a, const char *token, const struct parts 
            EVP_DigestVerify(md, signature, len, (const uint8_t *)token, p->input_len) == 1;
 }
 
-/* Some clients pad the base64url of a thumbprint. */
+/* Some clients pad the base64url of a thumbprint, others write plain base64. */
+static char plain(char c)
+{
+    return (char)(c == '-' ? '+' : c == '_' ? '/' : c);
+}
+
 static bool is_same_id(const char *x, const char *y)
 {
-    size_t x_len = strlen(x), y_len = strlen(y);
+    size_t i = 0;
 
-    while (x_len > 0 && x[x_len - 1] == '=')
-        x_len--;
-    while (y_len > 0 && y[y_len - 1] == '=')
-        y_len--;
-    return x_len > 0 && x_len == y_len && memcmp(x, y, x_len) == 0;
+    while (x[i] && x[i] != '=' && plain(x[i]) == plain(y[i]))
+        i++;
+    return i > 0 && x[i + strspn(x + i, "=")] == '\0' && y[i + strspn(y + i, "=")] == '\0';
 }
 
 /* The header names no key, or this one. */

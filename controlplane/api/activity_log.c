@@ -112,7 +112,7 @@ static int authorise(struct call *c, const struct event_filter *f, struct error 
         scope = f->resource_key;
     else if (f->group_key)
         scope = arena_printf(c->arena, "%s/resourceGroups/%s", scope, f->group_key);
-    return access_check(c->control, c->arena, &c->caller, READ_ACTION, scope, err);
+    return access_check(c->control, c->arena, &c->caller, endpoint_right(c), scope, err);
 }
 
 static void set_pair(struct json_object *out, const char *name, const char *value)
@@ -204,5 +204,6 @@ static int run(struct call *c, struct error *err)
 
 const struct endpoint activity_log = { .versions = activity_log_versions,
                                        .subscription = 1,
+                                       .right = READ_ACTION,
                                        .description = "The activity log of a subscription",
                                        .run = run };

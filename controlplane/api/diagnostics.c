@@ -84,10 +84,10 @@ static struct json_object *show(struct call *c, const struct diagnostic_row *row
     return json_own(c->arena, out);
 }
 
-static int open_scope(struct call *c, const char *verb, struct work *w, struct error *err)
+static int open_scope(struct call *c, struct work *w, struct error *err)
 {
     *w = (struct work){ .call = c };
-    if (extension_open(c, arena_printf(c->arena, SETTINGS "/%s", verb), false, &w->at, err))
+    if (extension_open(c, false, &w->at, err))
         return -1;
     w->row.scope = w->at.scope;
     w->row.scope_key = w->at.key;
@@ -136,7 +136,7 @@ static int run_put(struct call *c, struct error *err)
     struct json_object *body = NULL;
     struct work w;
 
-    if (open_scope(c, "write", &w, err) || extension_body(c, &body, err) ||
+    if (open_scope(c, &w, err) || extension_body(c, &body, err) ||
         check_body(c, body, err))
         return -1;
     if (strlen(w.row.name) > NAME_MAX_CHARS || strpbrk(w.row.name, "<>%&:\\?/#"))
@@ -161,7 +161,7 @@ static int run_list(struct call *c, struct error *err)
     struct work w;
 
     json_set(body, "value", value);
-    if (open_scope(c, "read", &w, err) || pg_with(c->control->db, c->arena, list, &w, err))
+    if (open_scope(c, &w, err) || pg_with(c->control->db, c->arena, list, &w, err))
         return -1;
     for (size_t i = 0; i < w.count; i++)
         json_add(value, json_get(show(c, &w.rows[i])));
@@ -173,7 +173,7 @@ static int run_show(struct call *c, struct error *err)
 {
     struct work w;
 
-    if (open_scope(c, "read", &w, err) || pg_with(c->control->db, c->arena, list, &w, err))
+    if (open_scope(c, &w, err) || pg_with(c->control->db, c->arena, list, &w, err))
         return -1;
     if (w.count == 0)
         return fail(err, &E_RESOURCE_NOT_FOUND,
@@ -197,7 +197,7 @@ static int run_remove(struct call *c, struct error *err)
 {
     struct work w;
 
-    if (open_scope(c, "delete", &w, err) ||
+    if (open_scope(c, &w, err) ||
         pg_transact(c->control->db, c->arena, drop, &w, err))
         return -1;
     http_reply_empty(c->req, w.found ? 200 : 204);
@@ -211,7 +211,7 @@ static int run_categories(struct call *c, struct error *err)
     const char *type;
 
     json_set(body, "value", value);
-    if (extension_open(c, "Microsoft.Insights/diagnosticSettingsCategories/read", false, &at, err))
+    if (extension_open(c, false, &at, err))
         return -1;
     type = at.is_tenant || at.is_subscription ? ""
                                               : arm_id_type(c->arena, &c->id, c->id.depth);
@@ -237,17 +237,22 @@ static int run_categories(struct call *c, struct error *err)
 }
 
 const struct endpoint diagnostics_list = { .versions = diagnostic_versions,
+                                           .right = SETTINGS "/read",
                                            .description = "Diagnostic settings at a scope",
                                            .run = run_list };
 const struct endpoint diagnostic_show = { .versions = diagnostic_versions,
+                                          .right = SETTINGS "/read",
                                           .description = "A diagnostic setting",
                                           .run = run_show };
 const struct endpoint diagnostic_write = { .versions = diagnostic_versions,
+                                           .right = SETTINGS "/write",
                                            .description = "Create or replace a diagnostic setting",
                                            .run = run_put };
 const struct endpoint diagnostic_remove = { .versions = diagnostic_versions,
+                                            .right = SETTINGS "/delete",
                                             .description = "Remove a diagnostic setting",
                                             .run = run_remove };
 const struct endpoint diagnostic_categories = { .versions = diagnostic_versions,
+                                                .right = "Microsoft.Insights/diagnosticSettingsCategories/read",
                                                 .description = "What a resource's logs are about",
                                                 .run = run_categories };

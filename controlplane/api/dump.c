@@ -90,6 +90,17 @@ static void dump_types(FILE *out)
         dump_type(*t, out);
 }
 
+/* What a caller needs for it: a permission, or less. */
+static void dump_need(const struct endpoint *e, FILE *out)
+{
+    const char *right = e->action ? e->action : e->right;
+
+    if (right)
+        (void)fprintf(out, "`%s`%s", right, e->is_for_any ? ", or any right there" : "");
+    else
+        (void)fputs(e->is_open ? "nothing" : "a token", out);
+}
+
 static void dump_routes(FILE *out)
 {
     static const char *const targets[TARGET_MAX] = {
@@ -98,12 +109,17 @@ static void dump_routes(FILE *out)
         [TARGET_ACTION] = "an action",
     };
 
-    (void)fprintf(out, "# Routes\n\n| method | path | what |\n|---|---|---|\n");
+    (void)fprintf(out, "# Routes\n\n| method | path | what | needs |\n|---|---|---|---|\n");
     for (const struct http_route *r = arm_routes; r->method; r++) {
         const struct endpoint *e = r->plane;
 
-        (void)fprintf(out, "| %s | `%s` | %s |\n", r->method, r->pattern,
+        (void)fprintf(out, "| %s | `%s` | %s | ", r->method, r->pattern,
                       e ? e->description : "resources, through the pipeline");
+        if (e)
+            dump_need(e, out);
+        else
+            (void)fputs("the type's permission", out);
+        (void)fputs(" |\n", out);
     }
     (void)fprintf(out, "\nThe pipeline answers these methods:\n\n| method | on | permission |\n"
                        "|---|---|---|\n");

@@ -31,6 +31,13 @@ static int run(struct call *c, const struct endpoint *e, struct error *err)
     return e->run(c, err);
 }
 
+const char *endpoint_right(const struct call *c)
+{
+    const struct endpoint *e = c->req->route->plane;
+
+    return e->right;
+}
+
 void endpoint_run(struct http_request *req)
 {
     struct call *c = call_of(req);

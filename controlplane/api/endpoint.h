@@ -15,12 +15,17 @@ struct endpoint {
     bool is_open;                  /* without a token */
     const char *const *versions;   /* NULL: the handler looks itself */
     int subscription;              /* 1 + the number of the parameter that names it; 0: none */
-    const char *action;            /* RBAC on the subscription; NULL: the handler checks */
-    bool is_for_any;               /* whoever may see something in the subscription may call it */
+    /* The permission it needs; NULL of both: none beyond signing in. `action` is checked on the
+     * subscription before the handler runs; `right`, by endpoint_right(), by the handler at the scope
+     * that the path names. {provider} is the path's, {type} the type of what it is about. */
+    const char *action, *right;
+    bool is_for_any;               /* whoever may see something there may call it */
     const char *description;
     int (*run)(struct call *c, struct error *err); /* replies, or fails */
 };
 
 void endpoint_run(struct http_request *req);
+/* The `right` of the call's row. */
+const char *endpoint_right(const struct call *c);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/pg/pg.h"
 
 #include "controlplane/api/call.h"
+#include "controlplane/api/endpoint.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/store/operations.h"
 #include "controlplane/store/resources.h"
@@ -68,12 +69,11 @@ static const char *full_action(struct call *c, const char *action)
                : arena_printf(c->arena, "%s/%s", AUTHORIZATION, action);
 }
 
-int extension_open(struct call *c, const char *action, bool is_lock, struct extension *ret,
-                   struct error *err)
+int extension_open(struct call *c, bool is_lock, struct extension *ret, struct error *err)
 {
     char *path = arena_strdup(c->arena, c->req->path), *name;
-    const char *full = full_action(c, action);
-    bool is_read = text_ends(action, "/read");
+    const char *right = endpoint_right(c);
+    bool is_read = text_ends(right, "/read");
     size_t len = scope_len(path);
 
     *ret = (struct extension){ 0 };
@@ -83,9 +83,9 @@ int extension_open(struct call *c, const char *action, bool is_lock, struct exte
     ret->name = name && name[1] ? name + 1 : NULL;
     path[len] = '\0';
     if (read_scope(c, path, ret, err) ||
-        access_check(c->control, c->arena, &c->caller, full, ret->scope, err))
+        access_check(c->control, c->arena, &c->caller, right, ret->scope, err))
         return -1;
-    return is_read || is_lock ? 0 : lock_guard(c, ret->key, full, err);
+    return is_read || is_lock ? 0 : lock_guard(c, ret->key, right, err);
 }
 
 int extension_hold(struct pg_conn *conn, struct call *c, const struct extension *x,

@@ -23,11 +23,11 @@ struct extension {
     bool is_subscription;
 };
 
-/* Parses the path, checks the subscription, then that the caller may do `action`
- * ("roleAssignments/read", or with another provider's name in full) over the scope. Writes are refused under a ReadOnly lock, deletes under
- * any, except where is_lock: locks do not lock themselves. */
-MUST_CHECK int extension_open(struct call *c, const char *action, bool is_lock,
-                              struct extension *ret, struct error *err);
+/* Parses the path, checks the subscription, then that the caller has the right of the call's row
+ * over the scope. Writes are refused under a ReadOnly lock, deletes under any, except where is_lock:
+ * locks do not lock themselves. */
+MUST_CHECK int extension_open(struct call *c, bool is_lock, struct extension *ret,
+                              struct error *err);
 /* Inside the transaction that writes: the scope is there, and stays until it ends. */
 MUST_CHECK int extension_hold(struct pg_conn *conn, struct call *c, const struct extension *x,
                               struct error *err);

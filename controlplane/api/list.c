@@ -341,8 +341,8 @@ static int run_subscription(struct call *c, struct error *err)
 {
     struct page page = { 0 };
 
-    if (list_access(c, LIST_ACTION, arena_printf(c->arena, "/subscriptions/%s", c->subscription.id),
-                    err))
+    if (list_access(c, endpoint_right(c),
+                    arena_printf(c->arena, "/subscriptions/%s", c->subscription.id), err))
         return -1;
     return list_all(c, &page, err);
 }
@@ -369,7 +369,7 @@ static int run_group(struct call *c, struct error *err)
     struct group_query group = { .key = text_lower(c->arena, scope) };
     struct page page = { .filter = { .group_key = text_lower(c->arena, name) } };
 
-    if (list_access(c, LIST_ACTION, scope, err) ||
+    if (list_access(c, endpoint_right(c), scope, err) ||
         pg_with(c->control->db, c->arena, find_group, &group, err))
         return -1;
     if (!group.found)
@@ -380,6 +380,8 @@ static int run_group(struct call *c, struct error *err)
 const struct endpoint subscription_resources = {
     .versions = resources_versions,
     .subscription = 1,
+    .right = LIST_ACTION,
+    .is_for_any = true,
     .description = "Resources of a subscription",
     .run = run_subscription,
 };
@@ -387,6 +389,8 @@ const struct endpoint subscription_resources = {
 const struct endpoint group_resources = {
     .versions = resources_versions,
     .subscription = 1,
+    .right = LIST_ACTION,
+    .is_for_any = true,
     .description = "Resources of a resource group",
     .run = run_group,
 };

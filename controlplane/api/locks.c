@@ -127,7 +127,7 @@ static int run_put(struct call *c, struct error *err)
     struct json_object *body = NULL;
     const char *level;
 
-    if (extension_open(c, "locks/write", true, &w.at, err) || check_name(w.at.name, err) ||
+    if (extension_open(c, true, &w.at, err) || check_name(w.at.name, err) ||
         extension_body(c, &body, err))
         return -1;
     level = json_text(body, "properties.level");
@@ -165,7 +165,7 @@ static int run_get(struct call *c, struct error *err)
 {
     struct work w = { .call = c };
 
-    if (extension_open(c, "locks/read", true, &w.at, err) ||
+    if (extension_open(c, true, &w.at, err) ||
         pg_with(c->control->db, c->arena, get, &w, err))
         return -1;
     if (!w.found)
@@ -187,7 +187,7 @@ static int run_list(struct call *c, struct error *err)
     struct work w = { .call = c };
     struct json_object *body, *value;
 
-    if (extension_open(c, "locks/read", true, &w.at, err) ||
+    if (extension_open(c, true, &w.at, err) ||
         pg_with(c->control->db, c->arena, list, &w, err))
         return -1;
     body = json_own(c->arena, json_new_object());
@@ -215,7 +215,7 @@ static int run_delete(struct call *c, struct error *err)
 {
     struct work w = { .call = c };
 
-    if (extension_open(c, "locks/delete", true, &w.at, err) ||
+    if (extension_open(c, true, &w.at, err) ||
         pg_transact(c->control->db, c->arena, drop, &w, err))
         return -1;
     http_reply_empty(c->req, w.found ? 200 : 204);
@@ -223,14 +223,18 @@ static int run_delete(struct call *c, struct error *err)
 }
 
 const struct endpoint lock_put = { .versions = lock_versions,
+                                   .right = AUTHORIZATION "/locks/write",
                                    .description = "Create or replace a lock",
                                    .run = run_put };
 const struct endpoint lock_show = { .versions = lock_versions,
+                                    .right = AUTHORIZATION "/locks/read",
                                     .description = "A lock",
                                     .run = run_get };
 const struct endpoint lock_remove = { .versions = lock_versions,
+                                      .right = AUTHORIZATION "/locks/delete",
                                       .description = "Remove a lock",
                                       .run = run_delete };
 const struct endpoint locks_list = { .versions = lock_versions,
+                                     .right = AUTHORIZATION "/locks/read",
                                      .description = "Locks at a scope, above and below it",
                                      .run = run_list };

@@ -226,18 +226,21 @@ static int run_result(struct call *c, struct error *err)
 
 const struct endpoint operation_status = {
     .subscription = 1,
+    .right = "{type}/read",
     .description = "The state of a long-running operation",
     .run = run_status,
 };
 
 const struct endpoint operation_result = {
     .subscription = 1,
+    .right = "{type}/read",
     .description = "The result of a long-running operation",
     .run = run_result,
 };
 
 const struct endpoint group_result = {
     .subscription = 1,
+    .right = "{type}/read",
     .description = "The result of a long-running operation on a resource group",
     .run = run_result,
 };

@@ -204,10 +204,7 @@ static int run(struct call *c, bool is_check, struct error *err)
 
     w.source = arena_printf(c->arena, "/subscriptions/%s/resourceGroups/%s", c->subscription.id,
                             c->req->params[1]);
-    if (access_check(c->control, c->arena, &c->caller,
-                     is_check ? GROUPS "validateMoveResources/action"
-                              : GROUPS "moveResources/action",
-                     w.source, err) ||
+    if (access_check(c->control, c->arena, &c->caller, endpoint_right(c), w.source, err) ||
         read_request(&w, err))
         return -1;
     if (pg_transact(c->control->db, c->arena, move_all, &w, err) && err->code != &E_CHECKED)
@@ -228,9 +225,11 @@ static int run_check(struct call *c, struct error *err)
 
 const struct endpoint resources_move = { .versions = resources_versions,
                                          .subscription = 1,
+                                         .right = GROUPS "moveResources/action",
                                          .description = "Move resources into another group",
                                          .run = run_move };
 const struct endpoint resources_move_check = { .versions = resources_versions,
                                                .subscription = 1,
+                                               .right = GROUPS "validateMoveResources/action",
                                                .description = "Whether resources could be moved",
                                                .run = run_check };

@@ -376,12 +376,14 @@ const struct endpoint provider_show = {
 const struct endpoint provider_register = {
     .versions = resources_versions,
     .subscription = 1,
+    .right = "{provider}/register/action",
     .description = "Registers a provider namespace",
     .run = run_register,
 };
 const struct endpoint provider_unregister = {
     .versions = resources_versions,
     .subscription = 1,
+    .right = "{provider}/unregister/action",
     .description = "Unregisters a provider namespace",
     .run = run_unregister,
 };

@@ -227,7 +227,7 @@ static int run_put(struct call *c, struct error *err)
 {
     struct work w = { .call = c };
 
-    if (extension_open(c, "roleAssignments/write", false, &w.at, err) || read_request(&w, err))
+    if (extension_open(c, false, &w.at, err) || read_request(&w, err))
         return -1;
     if (pg_transact(c->control->db, c->arena, put, &w, err)) {
         if (err->code == &E_CONFLICT)
@@ -253,7 +253,7 @@ static int run_get(struct call *c, struct error *err)
 {
     struct work w = { .call = c };
 
-    if (extension_open(c, "roleAssignments/read", false, &w.at, err))
+    if (extension_open(c, false, &w.at, err))
         return -1;
     if (uuid_is_valid(w.at.name) && pg_with(c->control->db, c->arena, get, &w, err))
         return -1;
@@ -285,7 +285,7 @@ static int run_delete(struct call *c, struct error *err)
 {
     struct work w = { .call = c };
 
-    if (extension_open(c, "roleAssignments/delete", false, &w.at, err))
+    if (extension_open(c, false, &w.at, err))
         return -1;
     if (uuid_is_valid(w.at.name) && pg_transact(c->control->db, c->arena, drop, &w, err))
         return -1;
@@ -358,7 +358,7 @@ static int run_list(struct call *c, struct error *err)
     struct work w = { .call = c };
     struct json_object *body, *value;
 
-    if (extension_open(c, "roleAssignments/read", false, &w.at, err) || read_filter(&w, err) ||
+    if (extension_open(c, false, &w.at, err) || read_filter(&w, err) ||
         pg_with(c->control->db, c->arena, list, &w, err))
         return -1;
     body = json_own(c->arena, json_new_object());
@@ -373,16 +373,20 @@ static int run_list(struct call *c, struct error *err)
 }
 
 const struct endpoint role_assignment_put = { .versions = role_versions,
+                                              .right = AUTHORIZATION "/roleAssignments/write",
                                               .description = "Assign a role",
                                               .run = run_put };
 const struct endpoint role_assignment_show = { .versions = role_versions,
+                                               .right = AUTHORIZATION "/roleAssignments/read",
                                                .description = "A role assignment",
                                                .run = run_get };
 const struct endpoint role_assignment_remove = { .versions = role_versions,
+                                                 .right = AUTHORIZATION "/roleAssignments/delete",
                                                  .description = "Take a role away",
                                                  .run = run_delete };
 const struct endpoint role_assignments_list = {
     .versions = role_versions,
+    .right = AUTHORIZATION "/roleAssignments/read",
     .description = "Role assignments at a scope, above and below it",
     .run = run_list,
 };

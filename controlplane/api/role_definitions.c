@@ -145,7 +145,7 @@ static int run_list(struct call *c, struct error *err)
     struct json_object *body, *value;
     const char *type = NULL;
 
-    if (extension_open(c, "roleDefinitions/read", false, &w.at, err))
+    if (extension_open(c, false, &w.at, err))
         return -1;
     (void)extension_filter(c, "roleName eq", &w.name);
     (void)extension_filter(c, "type eq", &type);
@@ -186,7 +186,7 @@ static int run_get(struct call *c, struct error *err)
     struct work w = { .call = c };
     const struct role *builtin;
 
-    if (extension_open(c, "roleDefinitions/read", false, &w.at, err))
+    if (extension_open(c, false, &w.at, err))
         return -1;
     builtin = role_find(w.at.name);
     if (builtin) {
@@ -317,7 +317,7 @@ static int run_put(struct call *c, struct error *err)
 {
     struct work w = { .call = c };
 
-    if (extension_open(c, "roleDefinitions/write", false, &w.at, err) || read_request(&w, err))
+    if (extension_open(c, false, &w.at, err) || read_request(&w, err))
         return -1;
     if (pg_transact(c->control->db, c->arena, put, &w, err)) {
         if (err->code == &E_CONFLICT)
@@ -357,7 +357,7 @@ static int run_delete(struct call *c, struct error *err)
 {
     struct work w = { .call = c };
 
-    if (extension_open(c, "roleDefinitions/delete", false, &w.at, err))
+    if (extension_open(c, false, &w.at, err))
         return -1;
     if (role_find(w.at.name))
         return fail(err, &E_BUILT_IN, "The role '%s' is built in and cannot be deleted.",
@@ -374,14 +374,18 @@ static int run_delete(struct call *c, struct error *err)
 }
 
 const struct endpoint role_definition_put = { .versions = role_versions,
+                                              .right = AUTHORIZATION "/roleDefinitions/write",
                                               .description = "Create or change a custom role",
                                               .run = run_put };
 const struct endpoint role_definition_show = { .versions = role_versions,
+                                               .right = AUTHORIZATION "/roleDefinitions/read",
                                                .description = "A role definition",
                                                .run = run_get };
 const struct endpoint role_definition_remove = { .versions = role_versions,
+                                                 .right = AUTHORIZATION "/roleDefinitions/delete",
                                                  .description = "Delete a custom role",
                                                  .run = run_delete };
 const struct endpoint role_definitions_list = { .versions = role_versions,
+                                                .right = AUTHORIZATION "/roleDefinitions/read",
                                                 .description = "Role definitions at a scope",
                                                 .run = run_list };

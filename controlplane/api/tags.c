@@ -50,12 +50,12 @@ static void reply(struct work *w)
     reply_json(c, 200, out);
 }
 
-static int open_scope(struct call *c, const char *action, struct work *w, struct error *err)
+static int open_scope(struct call *c, struct work *w, struct error *err)
 {
     const struct resource_type *type;
 
     *w = (struct work){ .call = c };
-    if (extension_open(c, action, false, &w->at, err))
+    if (extension_open(c, false, &w->at, err))
         return -1;
     if (w->at.is_tenant)
         return fail(err, &E_NO_ROUTE, "A tenant has no tags.");
@@ -93,7 +93,7 @@ static int run_show(struct call *c, struct error *err)
 {
     struct work w;
 
-    if (open_scope(c, TAGS "/read", &w, err) ||
+    if (open_scope(c, &w, err) ||
         pg_transact(c->control->db, c->arena, read_tags, &w, err))
         return -1;
     reply(&w);
@@ -163,7 +163,7 @@ static int change(struct call *c, bool is_patch, struct error *err)
     const char *operation;
     struct work w;
 
-    if (open_scope(c, TAGS "/write", &w, err) || extension_body(c, &body, err))
+    if (open_scope(c, &w, err) || extension_body(c, &body, err))
         return -1;
     w.asked = json_at(body, "properties.tags");
     if (!w.asked)
@@ -198,7 +198,7 @@ static int run_remove(struct call *c, struct error *err)
     struct work w;
 
     /* What it stands on changes and stays: a lock against deleting does not mind. */
-    if (open_scope(c, TAGS "/write", &w, err))
+    if (open_scope(c, &w, err))
         return -1;
     w.asked = json_own(c->arena, json_new_object());
     if (access_check(c->control, c->arena, &c->caller, TAGS "/delete", w.at.scope, err) ||
@@ -343,15 +343,19 @@ static int run_value_drop(struct call *c, struct error *err)
 }
 
 const struct endpoint tags_show = { .versions = resources_versions,
+                                    .right = TAGS "/read",
                                     .description = "Tags of what is at the scope",
                                     .run = run_show };
 const struct endpoint tags_write = { .versions = resources_versions,
+                                     .right = TAGS "/write",
                                      .description = "Replace the tags",
                                      .run = run_put };
 const struct endpoint tags_patch = { .versions = resources_versions,
+                                     .right = TAGS "/write",
                                      .description = "Replace, merge or delete tags",
                                      .run = run_patch };
 const struct endpoint tags_remove = { .versions = resources_versions,
+                                      .right = TAGS "/write",
                                       .description = "Remove all tags",
                                       .run = run_remove };
 

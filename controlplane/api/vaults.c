@@ -325,7 +325,7 @@ static int run_policies(struct call *c, struct error *err)
     if (!text_eq_nocase(w.kind, "add") && !text_eq_nocase(w.kind, "replace") &&
         !text_eq_nocase(w.kind, "remove"))
         return fail(err, &E_NO_ROUTE, "A change of access policies is add, replace or remove.");
-    if (access_check(c->control, c->arena, &c->caller, POLICIES_ACTION, id, err) ||
+    if (access_check(c->control, c->arena, &c->caller, endpoint_right(c), id, err) ||
         lock_guard(c, id, POLICIES_ACTION, err) || read_policies(c, &w, err) ||
         pg_transact(c->control->db, c->arena, write_policies, &w, err))
         return -1;
@@ -368,5 +368,6 @@ const struct endpoint hsm_list = { .versions = vault_versions,
                                    .run = run_no_hsm };
 const struct endpoint vault_policies_put = { .versions = vault_versions,
                                              .subscription = 1,
+                                             .right = POLICIES_ACTION,
                                              .description = "Add, replace or remove access policies",
                                              .run = run_policies };

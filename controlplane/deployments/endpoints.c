@@ -106,8 +106,7 @@ static int run_validate(struct call *c, struct error *err)
     if (start(c, &s, err))
         return -1;
     if (submission_plan(&s, err) ||
-        access_check(c->control, c->arena, &c->caller,
-                     "Microsoft.Resources/deployments/validate/action", s.id, err) ||
+        access_check(c->control, c->arena, &c->caller, endpoint_right(c), s.id, err) ||
         submission_preflight(&s, err))
         return reply_refusal(c, &s, err);
     properties = json_copy(submission_shown(&s));
@@ -146,8 +145,7 @@ static int run_what_if(struct call *c, struct error *err)
     if (start(c, &s, err))
         return -1;
     if (submission_plan(&s, err) ||
-        access_check(c->control, c->arena, &c->caller,
-                     "Microsoft.Resources/deployments/whatIf/action", s.id, err) ||
+        access_check(c->control, c->arena, &c->caller, endpoint_right(c), s.id, err) ||
         submission_preflight(&s, err))
         return reply_refusal(c, &s, err);
     if (whatif(&s, &answer.body, err))
@@ -175,18 +173,21 @@ static int run_hash(struct call *c, struct error *err)
 
 const struct endpoint deployment_put_one = {
     .versions = deployment_versions,
+    .right = "Microsoft.Resources/deployments/write",
     .description = "Deploys a template",
     .run = run_put,
 };
 
 const struct endpoint deployment_validate = {
     .versions = deployment_versions,
+    .right = "Microsoft.Resources/deployments/validate/action",
     .description = "Checks a template against the installation",
     .run = run_validate,
 };
 
 const struct endpoint deployment_what_if = {
     .versions = deployment_versions,
+    .right = "Microsoft.Resources/deployments/whatIf/action",
     .description = "What a deployment would change",
     .run = run_what_if,
 };

@@ -88,20 +88,18 @@ static int fail_missing(const struct place *p, struct error *err)
 }
 
 /* Rights, then the row. */
-static int find(struct call *c, const char *right, struct place *place, struct query *q,
-                struct error *err)
+static int find(struct call *c, struct place *place, struct query *q, struct error *err)
 {
     if (place_of(c, place, err) ||
-        access_check(c->control, c->arena, &c->caller, right, place->id, err))
+        access_check(c->control, c->arena, &c->caller, endpoint_right(c), place->id, err))
         return -1;
     q->key = place->key;
     return pg_with(c->control->db, c->arena, query, q, err);
 }
 
-static int find_known(struct call *c, const char *right, struct place *place, struct query *q,
-                      struct error *err)
+static int find_known(struct call *c, struct place *place, struct query *q, struct error *err)
 {
-    if (find(c, right, place, q, err))
+    if (find(c, place, q, err))
         return -1;
     return q->found ? 0 : fail_missing(place, err);
 }
@@ -111,7 +109,7 @@ static int run_show(struct call *c, struct error *err)
     struct place place;
     struct query q = { 0 };
 
-    if (find_known(c, RIGHT("read"), &place, &q, err))
+    if (find_known(c, &place, &q, err))
         return -1;
     reply_json(c, 200, show_deployment(c->arena, q.row));
     return 0;
@@ -122,7 +120,7 @@ static int run_head(struct call *c, struct error *err)
     struct place place;
     struct query q = { 0 };
 
-    if (find(c, RIGHT("read"), &place, &q, err))
+    if (find(c, &place, &q, err))
         return -1;
     http_reply_empty(c->req, q.found ? 204 : 404);
     return 0;
@@ -172,7 +170,7 @@ static int run_delete(struct call *c, struct error *err)
     struct removal x = { 0 };
 
     if (place_of(c, &place, err) ||
-        access_check(c->control, c->arena, &c->caller, RIGHT("delete"), place.id, err) ||
+        access_check(c->control, c->arena, &c->caller, endpoint_right(c), place.id, err) ||
         lock_guard(c, place.id, RIGHT("delete"), err))
         return -1;
     x = (struct removal){ .call = c, .key = place.key, .id = place.id };
@@ -218,7 +216,7 @@ static int run_cancel(struct call *c, struct error *err)
     struct query q = { 0 };
     struct cancel x = { 0 };
 
-    if (find_known(c, RIGHT("cancel/action"), &place, &q, err))
+    if (find_known(c, &place, &q, err))
         return -1;
     if (q.row->ended_us)
         return fail(err, &E_NOT_CANCELABLE,
@@ -242,7 +240,7 @@ static int run_export(struct call *c, struct error *err)
     struct place place;
     struct query q = { 0 };
 
-    if (find_known(c, RIGHT("exportTemplate/action"), &place, &q, err) ||
+    if (find_known(c, &place, &q, err) ||
         unseal_template(c->arena, c->control, q.row->uid, q.row->template_sealed, &template, err))
         return -1;
     json_set(out, "template", template);
@@ -263,7 +261,7 @@ static int run_status(struct call *c, struct error *err)
     struct place place;
     struct query q = { 0 };
 
-    if (find_known(c, RIGHT("operationStatuses/read"), &place, &q, err))
+    if (find_known(c, &place, &q, err))
         return -1;
     if (!text_eq_nocase(q.row->operation_id, last_segment(c)))
         return fail(err, &E_OPERATION_NOT_FOUND, "The operation '%.64s' could not be found.",
@@ -304,7 +302,7 @@ static int run_answer(struct call *c, struct error *err)
     struct place place;
 
     if (place_of(c, &place, err) ||
-        access_check(c->control, c->arena, &c->caller, RIGHT("read"), place.id, err))
+        access_check(c->control, c->arena, &c->caller, endpoint_right(c), place.id, err))
         return -1;
     if (!uuid_is_valid(x.id))
         return fail(err, &E_OPERATION_NOT_FOUND, "The operation '%.64s' could not be found.", x.id);
@@ -397,7 +395,7 @@ static int run_list(struct call *c, struct error *err)
 
     json_set(out, "value", value);
     if (place_of(c, &place, err) ||
-        access_check(c->control, c->arena, &c->caller, RIGHT("read"), place.scope_id, err) ||
+        access_check(c->control, c->arena, &c->caller, endpoint_right(c), place.scope_id, err) ||
         read_filter(c, &p, err) || read_paging(c, &p, err))
         return -1;
     p.scope_key = text_lower(c->arena, place.scope_id);
@@ -424,7 +422,7 @@ static int run_operations(struct call *c, struct error *err)
     if (top && (!text_parse_u64(top, &most) || most == 0))
         return fail(err, &E_INVALID_TOP, "Invalid $top '%.40s' specified in the query string.",
                     top);
-    if (find_known(c, RIGHT("operations/read"), &place, &q, err))
+    if (find_known(c, &place, &q, err))
         return -1;
     for (size_t i = 0; i < q.op_count && i < most; i++)
         json_add(value, json_get(show_operation(c->arena, q.row, &q.ops[i])));
@@ -437,7 +435,7 @@ static int run_operation(struct call *c, struct error *err)
     struct query q = { .wants_ops = true };
     struct place place;
 
-    if (find_known(c, RIGHT("operations/read"), &place, &q, err))
+    if (find_known(c, &place, &q, err))
         return -1;
     for (size_t i = 0; i < q.op_count; i++) {
         if (text_eq_nocase(q.ops[i].uid, last_segment(c))) {
@@ -449,16 +447,18 @@ static int run_operation(struct call *c, struct error *err)
                 last_segment(c));
 }
 
-#define DEPLOYMENT_ENDPOINT(n, fn, text)                                                           \
-    const struct endpoint n = { .versions = deployment_versions, .description = text, .run = fn }
+#define DEPLOYMENT_ENDPOINT(n, fn, what, text)                                                     \
+    const struct endpoint n = {                                                                    \
+        .versions = deployment_versions, .right = RIGHT(what), .description = text, .run = fn      \
+    }
 
-DEPLOYMENT_ENDPOINT(deployment_show, run_show, "A deployment");
-DEPLOYMENT_ENDPOINT(deployment_head, run_head, "Whether there is such a deployment");
-DEPLOYMENT_ENDPOINT(deployment_delete, run_delete, "Removes a deployment from the history");
-DEPLOYMENT_ENDPOINT(deployment_cancel_one, run_cancel, "Cancels a deployment");
-DEPLOYMENT_ENDPOINT(deployment_export, run_export, "The template of a deployment");
-DEPLOYMENT_ENDPOINT(deployment_status, run_status, "The state of a deployment");
-DEPLOYMENT_ENDPOINT(deployment_answer, run_answer, "The answer of a what-if");
-DEPLOYMENT_ENDPOINT(deployment_list_all, run_list, "Deployments of a scope");
-DEPLOYMENT_ENDPOINT(deployment_operation_list, run_operations, "Operations of a deployment");
-DEPLOYMENT_ENDPOINT(deployment_operation_show, run_operation, "An operation of a deployment");
+DEPLOYMENT_ENDPOINT(deployment_show, run_show, "read", "A deployment");
+DEPLOYMENT_ENDPOINT(deployment_head, run_head, "read", "Whether there is such a deployment");
+DEPLOYMENT_ENDPOINT(deployment_delete, run_delete, "delete", "Removes a deployment from the history");
+DEPLOYMENT_ENDPOINT(deployment_cancel_one, run_cancel, "cancel/action", "Cancels a deployment");
+DEPLOYMENT_ENDPOINT(deployment_export, run_export, "exportTemplate/action", "The template of a deployment");
+DEPLOYMENT_ENDPOINT(deployment_status, run_status, "operationStatuses/read", "The state of a deployment");
+DEPLOYMENT_ENDPOINT(deployment_answer, run_answer, "read", "The answer of a what-if");
+DEPLOYMENT_ENDPOINT(deployment_list_all, run_list, "read", "Deployments of a scope");
+DEPLOYMENT_ENDPOINT(deployment_operation_list, run_operations, "operations/read", "Operations of a deployment");
+DEPLOYMENT_ENDPOINT(deployment_operation_show, run_operation, "operations/read", "An operation of a deployment");

@@ -145,7 +145,7 @@ static int run(struct call *c, struct error *err)
                                   c->req->params[0], c->req->params[1]);
 
     if (scope_load(c->control, c->arena, c->caller.tenant_id, id, &scope, err) ||
-        access_check(c->control, c->arena, &c->caller, RIGHT, scope.id, err) ||
+        access_check(c->control, c->arena, &c->caller, endpoint_right(c), scope.id, err) ||
         read_wanted(c, &wanted, err))
         return -1;
     rows.types = arm_types(c->arena, false, &rows.type_count);
@@ -171,6 +171,7 @@ static int run(struct call *c, struct error *err)
 
 const struct endpoint group_export = {
     .versions = deployment_versions,
+    .right = RIGHT,
     .description = "A template of what is in a resource group",
     .run = run,
 };

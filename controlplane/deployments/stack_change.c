@@ -217,14 +217,14 @@ static char *deployment_name(struct arena *a, const char *stack)
 }
 
 /* What both begin with: the place, rights, and what is there. */
-static int start(struct call *c, const char *right, struct stack_change *x, struct error *err)
+static int start(struct call *c, struct stack_change *x, struct error *err)
 {
     struct http_app *app = ARENA_NEW(c->arena, struct http_app);
     char uid[UUID_TEXT_LEN + 1], operation[UUID_TEXT_LEN + 1];
 
     *x = (struct stack_change){ 0 };
     if (stack_place(c, &x->place, err) || check_name(x->place.name, err) ||
-        access_check(c->control, c->arena, &c->caller, right, x->place.id, err) ||
+        access_check(c->control, c->arena, &c->caller, endpoint_right(c), x->place.id, err) ||
         pg_with(c->control->db, c->arena, read_was, x, err))
         return -1;
     uuid_new(uid);
@@ -369,8 +369,8 @@ static int run_put(struct call *c, struct error *err)
     struct stack_change x;
     int rc;
 
-    if (start(c, STACK_RIGHT("write"), &x, err) ||
-        lock_guard(c, x.place.id, STACK_RIGHT("write"), err))
+    if (start(c, &x, err) ||
+        lock_guard(c, x.place.id, endpoint_right(c), err))
         return -1;
     rc = plan(c, &x, err);
     if (rc)
@@ -396,7 +396,7 @@ static int run_validate(struct call *c, struct error *err)
     struct stack_change x;
     int rc;
 
-    if (start(c, STACK_RIGHT("validate/action"), &x, err))
+    if (start(c, &x, err))
         return -1;
     rc = plan(c, &x, err);
     if (rc)
@@ -488,8 +488,8 @@ static int run_delete(struct call *c, struct error *err)
 {
     struct stack_change x;
 
-    if (start(c, STACK_RIGHT("delete"), &x, err) ||
-        lock_guard(c, x.place.id, STACK_RIGHT("delete"), err))
+    if (start(c, &x, err) ||
+        lock_guard(c, x.place.id, endpoint_right(c), err))
         return -1;
     if (!x.was) {
         http_reply_empty(c->req, 204);
@@ -513,18 +513,21 @@ static int run_delete(struct call *c, struct error *err)
 
 const struct endpoint stack_put_one = {
     .versions = stack_versions,
+    .right = STACK_RIGHT("write"),
     .description = "Deploys a template as a stack",
     .run = run_put,
 };
 
 const struct endpoint stack_validate = {
     .versions = stack_versions,
+    .right = STACK_RIGHT("validate/action"),
     .description = "Checks a stack's template against the installation",
     .run = run_validate,
 };
 
 const struct endpoint stack_delete = {
     .versions = stack_versions,
+    .right = STACK_RIGHT("delete"),
     .description = "Deletes a stack, and what it manages when asked to",
     .run = run_delete,
 };

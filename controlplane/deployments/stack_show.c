@@ -121,20 +121,18 @@ static int query(struct pg_conn *conn, struct arena *a, void *ctx, struct error 
     return q->found < 0 ? -1 : 0;
 }
 
-static int find(struct call *c, const char *right, struct place *place, struct query *q,
-                struct error *err)
+static int find(struct call *c, struct place *place, struct query *q, struct error *err)
 {
     if (stack_place(c, place, err) ||
-        access_check(c->control, c->arena, &c->caller, right, place->id, err))
+        access_check(c->control, c->arena, &c->caller, endpoint_right(c), place->id, err))
         return -1;
     q->key = place->key;
     return pg_with(c->control->db, c->arena, query, q, err);
 }
 
-static int find_known(struct call *c, const char *right, struct place *place, struct query *q,
-                      struct error *err)
+static int find_known(struct call *c, struct place *place, struct query *q, struct error *err)
 {
-    if (find(c, right, place, q, err))
+    if (find(c, place, q, err))
         return -1;
     if (q->found)
         return 0;
@@ -147,7 +145,7 @@ static int run_show(struct call *c, struct error *err)
     struct place place;
     struct query q = { 0 };
 
-    if (find_known(c, STACK_RIGHT("read"), &place, &q, err))
+    if (find_known(c, &place, &q, err))
         return -1;
     reply_json(c, 200, show_stack(c->arena, q.row));
     return 0;
@@ -159,7 +157,7 @@ static int run_export(struct call *c, struct error *err)
     struct place place;
     struct query q = { 0 };
 
-    if (find_known(c, STACK_RIGHT("exportTemplate/action"), &place, &q, err) ||
+    if (find_known(c, &place, &q, err) ||
         unseal_template(c->arena, c->control, q.row->uid, q.row->template_sealed, &template, err))
         return -1;
     json_set(out, "template", template);
@@ -191,7 +189,7 @@ static int run_status(struct call *c, struct error *err)
     struct place place;
     struct query q = { 0 };
 
-    if (find_known(c, STACK_RIGHT("read"), &place, &q, err))
+    if (find_known(c, &place, &q, err))
         return -1;
     if (!text_eq_nocase(q.row->operation_id, last_segment(c)))
         return fail(err, &E_OPERATION_NOT_FOUND, "The operation '%.64s' could not be found.",
@@ -218,7 +216,7 @@ static int run_result(struct call *c, struct error *err)
     struct place place;
     struct query q = { 0 };
 
-    if (find(c, STACK_RIGHT("read"), &place, &q, err))
+    if (find(c, &place, &q, err))
         return -1;
     if (!q.found || !text_eq_nocase(q.row->operation_id, last_segment(c))) {
         http_reply_empty(c->req, 204);
@@ -274,7 +272,7 @@ static int run_list(struct call *c, struct error *err)
 
     json_set(out, "value", value);
     if (stack_place(c, &place, err) ||
-        access_check(c->control, c->arena, &c->caller, STACK_RIGHT("read"), place.scope_id, err) ||
+        access_check(c->control, c->arena, &c->caller, endpoint_right(c), place.scope_id, err) ||
         read_token(c, &p, err))
         return -1;
     p.scope_key = text_lower(c->arena, place.scope_id);
@@ -293,11 +291,13 @@ static int run_list(struct call *c, struct error *err)
     return 0;
 }
 
-#define STACK_ENDPOINT(n, fn, text)                                                                \
-    const struct endpoint n = { .versions = stack_versions, .description = text, .run = fn }
+#define STACK_ENDPOINT(n, fn, what, text)                                                          \
+    const struct endpoint n = {                                                                    \
+        .versions = stack_versions, .right = STACK_RIGHT(what), .description = text, .run = fn     \
+    }
 
-STACK_ENDPOINT(stack_show_one, run_show, "A deployment stack");
-STACK_ENDPOINT(stack_export, run_export, "The template of a deployment stack");
-STACK_ENDPOINT(stack_status, run_status, "The state of a deployment stack");
-STACK_ENDPOINT(stack_result, run_result, "Whether the delete of a deployment stack is over");
-STACK_ENDPOINT(stack_list_all, run_list, "Deployment stacks of a scope");
+STACK_ENDPOINT(stack_show_one, run_show, "read", "A deployment stack");
+STACK_ENDPOINT(stack_export, run_export, "exportTemplate/action", "The template of a deployment stack");
+STACK_ENDPOINT(stack_status, run_status, "read", "The state of a deployment stack");
+STACK_ENDPOINT(stack_result, run_result, "read", "Whether the delete of a deployment stack is over");
+STACK_ENDPOINT(stack_list_all, run_list, "read", "Deployment stacks of a scope");

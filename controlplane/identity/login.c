@@ -22,7 +22,6 @@ const struct login_error LOGIN_NO_TENANT = { "invalid_tenant", 90002, 400 };
 const struct login_error LOGIN_NO_PATH = { "invalid_request", 900561, 404 };
 
 static const struct login_error no_method = { "invalid_request", 900561, 405 };
-static const struct login_error no_realm = { "invalid_request", 90010, 404 };
 static const struct login_error away = { "temporarily_unavailable", 90033, 503 };
 static const struct login_error broken = { "server_error", 90000, 500 };
 
@@ -164,7 +163,7 @@ static void serve(struct http_request *req)
         device_code_endpoint(req, &path);
         return;
     case OPENID_USER_REALM:
-        login_fail(req, &no_realm, "This directory has no realms of users.");
+        openid_user_realm(req, &path);
         return;
     case OPENID_ENDPOINT_MAX:
         break;

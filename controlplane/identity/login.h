@@ -41,6 +41,7 @@ const char *login_tenant(struct http_request *req, const struct openid_path *pat
 void openid_configuration(struct http_request *req, const struct openid_path *path);
 void openid_keys(struct http_request *req, const struct openid_path *path);
 void openid_instance(struct http_request *req, const struct openid_path *path);
+void openid_user_realm(struct http_request *req, const struct openid_path *path);
 /* token_endpoint.c; replies */
 void token_endpoint(struct http_request *req, const struct openid_path *path);
 /* user_grants.c; replies */

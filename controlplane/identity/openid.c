@@ -3,6 +3,8 @@
  * the Host header of the request plays no part. */
 #include "controlplane/identity/login.h"
 
+#include <string.h>
+
 #include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -109,5 +111,21 @@ void openid_instance(struct http_request *req, const struct openid_path *path)
     json_set(own, "aliases", aliases);
     json_add(list, own);
     json_set(body, "metadata", list);
+    login_reply(req, 200, body);
+}
+
+/* Where somebody's password is checked: here, whoever it is. Clients ask before they send it. */
+void openid_user_realm(struct http_request *req, const struct openid_path *path)
+{
+    const struct control *control = req->app;
+    const char *name = strrchr(req->path, '/') + 1, *at = strrchr(name, '@');
+    const char *host = strstr(control->login_url, "://");
+    struct json_object *body = json_new_object();
+    (void)path;
+    json_set_text(body, "ver", "1.0");
+    json_set_text(body, "account_type", "Managed");
+    json_set_text(body, "domain_name", at && at[1] ? at + 1 : control->settings->domain);
+    json_set_text(body, "cloud_instance_name", host ? host + 3 : control->login_url);
+    json_set_text(body, "cloud_audience_urn", control->login_url);
     login_reply(req, 200, body);
 }

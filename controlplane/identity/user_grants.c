@@ -240,12 +240,13 @@ static void exchange(struct http_request *req, struct token_request *r, struct u
 
 bool user_grant(struct http_request *req, const char *tenant_id, const struct token_request *given)
 {
+    /* "device_code" is the grant's name of old; its code came as either. */
     static const struct {
-        const char *grant, *kind, *parameter;
-    } kinds[] = { { "authorization_code", "code", "code" },
-                  { DEVICE_GRANT, "device", "device_code" },
-                  { "device_code", "device", "code" },
-                  { "refresh_token", "refresh", "refresh_token" } };
+        const char *grant, *kind, *parameter, *other;
+    } kinds[] = { { "authorization_code", "code", "code", NULL },
+                  { DEVICE_GRANT, "device", "device_code", NULL },
+                  { "device_code", "device", "device_code", "code" },
+                  { "refresh_token", "refresh", "refresh_token", NULL } };
     struct token_request r = *given;
     struct use u = { 0 };
     const char *secret = NULL;
@@ -259,6 +260,7 @@ bool user_grant(struct http_request *req, const char *tenant_id, const struct to
             continue;
         u.kind = kinds[i].kind;
         if (!check_client(req, tenant_id, &r) || !login_form(req, kinds[i].parameter, &secret) ||
+            (!secret && kinds[i].other && !login_form(req, kinds[i].other, &secret)) ||
             !login_form(req, "redirect_uri", &u.redirect_uri) ||
             !login_form(req, "code_verifier", &u.verifier))
             return true;

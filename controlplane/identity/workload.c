@@ -181,9 +181,12 @@ static void app_service(struct http_request *req)
 
 /* ----------------------------------------------------------------------------------------------- */
 
+/* MSAL for JavaScript ends every address with a slash. */
 static const struct http_route routes[] = {
     { .method = "GET", .pattern = "/metadata/identity/oauth2/token", .run = metadata },
+    { .method = "GET", .pattern = "/metadata/identity/oauth2/token/", .run = metadata },
     { .method = "GET", .pattern = "/msi/token", .run = app_service },
+    { .method = "GET", .pattern = "/msi/token/", .run = app_service },
     { 0 },
 };
 

@@ -239,11 +239,16 @@ static const char *bearer_text(const struct http_request *req)
 /* --- authorising -------------------------------------------------------------------------------
  */
 
-static bool is_allowed(const struct call *call, enum scope_kind kind, const char *name,
-                       unsigned actions)
+/* Whether these scopes open the route: a catalog of the registry, or a repository. */
+static bool opens(const struct scopes *scopes, const struct http_request *req)
 {
-    return (!call->granted || scopes_allow(call->granted, kind, name, actions)) &&
-           scopes_allow(call->allowed, kind, name, actions);
+    const struct data_route *route = route_of(req);
+
+    if (route->access == ACCESS_CATALOG)
+        return scopes_allow(scopes, SCOPE_CATALOG, "", ACT_ALL);
+    if (route->access == ACCESS_DELETED_CATALOG)
+        return scopes_allow(scopes, SCOPE_DELETED_CATALOG, "", ACT_ALL);
+    return scopes_allow(scopes, SCOPE_REPOSITORY, req->params[0], route->actions);
 }
 
 bool call_may(const struct call *call, const char *repository, unsigned actions)
@@ -251,36 +256,20 @@ bool call_may(const struct call *call, const char *repository, unsigned actions)
     return call->allowed && scopes_allow(call->allowed, SCOPE_REPOSITORY, repository, actions);
 }
 
-/* Whether the identity's rights, beyond what its token was given, would do. */
-static bool is_identity_able(const struct call *call, const struct data_route *route,
-                             const char *repository)
-{
-    bool is_catalog = route->access == ACCESS_CATALOG;
-
-    return scopes_allow(call->allowed, is_catalog ? SCOPE_CATALOG : SCOPE_REPOSITORY,
-                        is_catalog ? "" : repository, is_catalog ? ACT_ALL : route->actions);
-}
-
 static bool authorise(struct http_request *req)
 {
     const struct call *call = call_of(req);
-    const struct data_route *route = route_of(req);
-    bool is_ok = route->access == ACCESS_ANY;
 
-    if (route->access == ACCESS_CATALOG)
-        is_ok = is_allowed(call, SCOPE_CATALOG, "", ACT_ALL);
-    else if (route->access == ACCESS_DELETED_CATALOG)
-        is_ok = is_allowed(call, SCOPE_DELETED_CATALOG, "", ACT_ALL);
-    else if (route->access != ACCESS_ANY)
-        is_ok = is_allowed(call, SCOPE_REPOSITORY, req->params[0], route->actions);
-    if (is_ok)
+    if (route_of(req)->access == ACCESS_ANY)
+        return true;
+    bool is_able = opens(call->allowed, req);
+    if (is_able && (!call->granted || opens(call->granted, req)))
         return true;
     /* A password's owner would only be given the same again; a token may be had with more scope. */
     if (!call->granted)
         deny(req, "permission");
     else
-        refuse(req, is_identity_able(call, route, req->params[0]) ? "scope" : "permission",
-               "insufficient_scope");
+        refuse(req, is_able ? "scope" : "permission", "insufficient_scope");
     return false;
 }
 

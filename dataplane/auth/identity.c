@@ -214,6 +214,9 @@ int identity_token_issue(const struct snapshot *s, struct arena *a, const char *
     json_set_text(claims, "grant_type", kind == TOKEN_REFRESH ? "refresh_token" : "access_token");
     if (s->tenant)
         json_set_text(claims, "tenant", s->tenant);
+    /* By this clients know that they have to name the repositories they want. */
+    if (s->is_abac && id->kind == IDENTITY_PRINCIPAL)
+        json_set_text(claims, "aad_identity", id->name);
     add_no_permissions(claims);
     /* A registry made again under the same name has another id, and takes no tokens of the old. */
     json_set_text(claims, "registry", registry_id);

@@ -205,6 +205,7 @@ static int read_registry(struct load *load, const struct pg_result *r, struct er
     s->login_server = arena_strdup(s->arena, pg_get_text(r, 0, 0));
     s->is_admin_enabled = json_bool(settings, "adminUserEnabled", false);
     s->is_anonymous_enabled = json_bool(settings, "anonymousPullEnabled", false);
+    s->is_abac = text_eq(json_text(settings, "roleAssignmentMode"), "AbacRepositoryPermissions");
     s->storage_limit = json_int(settings, "storageLimitBytes", 0);
     read_policies(settings, &s->policies);
     s->tenant = arena_strdup(s->arena, json_text(settings, "tenantId"));

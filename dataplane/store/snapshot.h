@@ -49,6 +49,7 @@ struct snapshot {
     const char *version;
     const char *login_server;
     bool is_admin_enabled, is_anonymous_enabled;
+    bool is_abac; /* roleAssignmentMode: principals have rights on repositories one by one */
     int64_t storage_limit; /* bytes; 0: none */
     struct policies policies;
     const char *tenant;           /* NULL: not checked */

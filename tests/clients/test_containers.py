@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support.instance import make_image
+from support.instance import make_image, scoped_token
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,36 @@ def test_skopeo_push_pull_copy_delete(registry, run, certs, image, tmp_path):
     assert raw["mediaType"] == "application/vnd.docker.distribution.manifest.v2+json"
     run("skopeo", "delete", "--cert-dir", certs, f"{target}:v1")
     assert json.loads(run("skopeo", "list-tags", "--cert-dir", certs, target))["Tags"] == ["docker"]
+
+
+def test_skopeo_with_a_token(registry, run, certs, image):
+    """A token with a scope map: what the map allows, and nothing else."""
+    layout, digest = image
+    name, password = scoped_token(registry, "repositories/team/*/content/read",
+                                  "repositories/team/*/content/write", "repositories/shown/content/read")
+    registry.push_image("shown", "v1")
+    run("skopeo", "login", "--cert-dir", certs, "-u", name, "--password-stdin", registry.host,
+        stdin=password)
+    at = f"docker://{registry.host}"
+    run("skopeo", "copy", "--dest-cert-dir", certs, f"oci:{layout}:v1", f"{at}/team/app:v1")
+    assert json.loads(run("skopeo", "inspect", "--cert-dir", certs, f"{at}/team/app:v1"))["Digest"] == digest
+    assert json.loads(run("skopeo", "list-tags", "--cert-dir", certs, f"{at}/shown"))["Tags"] == ["v1"]
+    for refused in ("teamx/app", "shown", "team"):
+        assert "denied" in run("skopeo", "copy", "--dest-cert-dir", certs, f"oci:{layout}:v1",
+                               f"{at}/{refused}:v2", ok=False).lower()
+    run("skopeo", "delete", "--cert-dir", certs, f"{at}/team/app:v1", ok=False)
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="docker is not installed")
+def test_docker_login_with_a_token(instance, registry, run, tmp_path):
+    """docker signs in without its daemon; the daemon's part of a push is what podman does below."""
+    name, password = scoped_token(registry, "repositories/team/*/content/read")
+    docker = ("env", f"DOCKER_CONFIG={tmp_path}", f"SSL_CERT_FILE={instance.ca}",
+              f"DOCKER_HOST=unix://{tmp_path}/none", "docker", "login", registry.host, "-u", name,
+              "--password-stdin")
+    assert "Login Succeeded" in run(*docker, stdin=password)
+    assert registry.host in json.loads((tmp_path / "config.json").read_text())["auths"]
+    assert "unauthorized" in run(*docker, stdin=password + "x", ok=False).lower()
 
 
 def test_skopeo_with_a_directory_token(instance, registry, run, certs, image):

@@ -1,5 +1,5 @@
 """Client programs built from Go modules, unmodified, against a registry behind the edge: crane, regctl,
-oras, helm, cosign. Between them: push, pull, copy between repositories, indexes for several platforms,
+oras, helm, cosign, acr-cli. Between them: push, pull, copy between repositories, indexes for several platforms,
 attaching and discovering, signing and verifying, deleting.
 
 crane and regctl build in about a minute together and run whenever Go is there. The others take five to
@@ -16,7 +16,8 @@ import uuid
 import pytest
 
 from support import sdk
-from support.instance import make_image
+from support.directory import Directory, assign
+from support.instance import eventually, make_image, scoped_token
 
 MODULES = {
     "crane": "github.com/google/go-containerregistry/cmd/crane@v0.21.9",
@@ -24,8 +25,17 @@ MODULES = {
     "oras": "oras.land/oras/cmd/oras@v1.3.3",
     "helm": "helm.sh/helm/v3/cmd/helm@v3.19.0",
     "cosign": "github.com/sigstore/cosign/v3/cmd/cosign@v3.1.2",
+    "acr": "github.com/Azure/acr-cli/cmd/acr@v0.18.1",
 }
-SLOW = ("oras", "helm", "cosign")
+ROLES = {
+    # AcrPull, AcrPush, AcrDelete
+    "LegacyRegistryPermissions": ("7f951dda-4ed3-4680-a7ca-43fe172d538d",
+                                  "8311e382-0749-4cb8-b61a-304f252e45ec",
+                                  "c2f4ef07-c644-48eb-af81-4b1b4947fb11"),
+    # Container Registry Repository Contributor
+    "AbacRepositoryPermissions": ("2efddaa5-3f1f-4df3-97df-af3f13818f4c",),
+}
+SLOW = ("oras", "helm", "cosign", "acr")
 
 
 def program(name):
@@ -188,3 +198,70 @@ def test_cosign(client, registry, repo, tmp_path):
            f"{repo}@{digest}")
     client("verify-attestation", "--key", "cosign.pub", "--insecure-ignore-tlog=true", "--type",
            "custom", f"{repo}@{digest}")
+
+
+def listed(text, registry, repository):
+    """acr prints "registry/repository:tag" one a line, between others."""
+    return sorted(line.split(":")[-1] for line in text.splitlines()
+                  if line.startswith(f"{registry.host}/{repository}:"))
+
+
+def clean(client, registry, name, *login):
+    """Lists, deletes, locks and purges, as whoever signs in."""
+    for tag in ("v1", "v2", "old1", "old2"):
+        registry.push_image(name, tag, tag.encode())
+    at = ("--registry", registry.host, *login)
+    assert listed(client("tag", "list", *at, "--repository", name), registry, name) == [
+        "old1", "old2", "v1", "v2"]
+    assert "sha256:" in client("manifest", "list", *at, "--repository", name)
+    client("tag", "delete", *at, "--repository", name, "old2")
+    client("purge", *at, "--filter", f"{name}:^old.*$", "--ago", "0d", "--untagged")
+    left = registry.call("GET", f"/acr/v1/{name}/_manifests").json()["manifests"]
+    assert sorted(m["tags"][0] for m in left) == ["v1", "v2"], left
+    client("manifest", "delete", *at, "--repository", name, left[0]["digest"])
+    assert len(registry.call("GET", f"/acr/v1/{name}/_manifests").json()["manifests"]) == 1
+
+
+@uses("acr")
+def test_acr_with_a_password(client, registry, repo):
+    clean(client, registry, path_of(repo))  # of the Docker configuration
+    assert path_of(repo) in registry.call("GET", "/v2/_catalog").json()["repositories"]
+
+
+@uses("acr")
+@pytest.mark.parametrize("mode", ["LegacyRegistryPermissions", "AbacRepositoryPermissions"])
+def test_acr_with_a_refresh_token(client, instance, group, mode):
+    """What `az acr login` leaves in the Docker configuration. Where rights are on repositories, it asks for
+    each by name; where they are not, for all of them."""
+    registry = instance.make_registry(group, sku="Premium", roleAssignmentMode=mode)
+    app, kept = Directory(instance).application(), {}
+    if mode.startswith("Abac"):
+        kept = {"conditionVersion": "2.0", "condition":
+                "((!(ActionMatches{'Microsoft.ContainerRegistry/registries/repositories/content/read'}))"
+                " OR (@Request[Microsoft.ContainerRegistry/registries/repositories:name] "
+                "StringStartsWithIgnoreCase 'go/'))"}
+    for role in ROLES[mode]:
+        given = assign(instance, app.object_id, role, registry.id, **kept)
+        assert given.status_code == 201, given.text
+
+    def exchanged():
+        return instance.session.post(f"{registry.url}/oauth2/exchange", data={
+            "grant_type": "access_token", "service": registry.host, "access_token": app.token()})
+    eventually(lambda: exchanged().status_code == 200)
+    clean(client, registry, f"go/{uuid.uuid4().hex[:8]}", "--username",
+          "00000000-0000-0000-0000-000000000000", "--password", exchanged().json()["refresh_token"])
+
+
+@uses("oras")
+def test_oras_with_a_token(client, registry, tmp_path):
+    """A token with a scope map: what the map allows, and nothing else."""
+    user = scoped_token(registry, "repositories/go/*/content/read", "repositories/go/*/content/write")
+    (tmp_path / "hello.txt").write_text("hello")
+    login = ("--username", user[0], "--password", user[1])
+    good, bad = f"{registry.host}/go/a:v1", f"{registry.host}/other/a:v1"
+    client("push", *login, good, "hello.txt:text/plain")
+    (tmp_path / "out").mkdir()
+    client("pull", *login, good, "-o", "out")
+    assert (tmp_path / "out" / "hello.txt").read_text() == "hello"
+    client("push", *login, bad, "hello.txt:text/plain", ok=False)
+    client("manifest", "delete", *login, "-f", good, ok=False)

@@ -8,6 +8,7 @@ import pytest
 
 from support.directory import AUTHORIZATION, LOCKS_API, ROLES_API, Directory, assign
 from support.instance import API, GROUPS_API, PROVIDER
+from support.rawhttp import read_token
 
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
@@ -275,6 +276,8 @@ def test_role_assignment_mode(instance, group, app, mode):
     assert given.status_code == 201, given.text
     within(2, lambda: exchange(instance, registry, aad).status_code == 200)
     refresh = exchange(instance, registry, aad).json()["refresh_token"]
+    # By this acr-cli knows that it has to name repositories.
+    assert read_token(refresh)[1].get("aad_identity") == (app.object_id if abac else None)
     within(1.5, lambda: may_pull(instance, registry, refresh, "team/web"))
     assert may_pull(instance, registry, refresh, "team/api/v2")
     assert may_pull(instance, registry, refresh, "other/x") == (not abac)

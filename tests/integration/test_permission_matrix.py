@@ -1,108 +1,253 @@
-"""Every management operation × every built-in role: the verdict of the service against one computed
-here from the role's definition alone."""
+"""Every route × every built-in role, on both planes: the verdict of the service against one computed here
+from the role's definition and from what the tables of routes and operations say is needed."""
 
+import http.client
+import json
+import os
 import re
+import ssl
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote, urlsplit
 
 import pytest
 
-from support.directory import AUTHORIZATION, LOCKS_API, ROLES_API, Directory, assign
-from support.instance import API, GROUPS_API
+from support.directory import AUTHORIZATION, ROLES_API, Directory, assign
+from support.instance import API, GROUPS_API, eventually
+from support.rawhttp import call, sha256
 
-NAMESPACE = "Microsoft.ContainerRegistry"
-METHODS = {"read": "GET", "write": "PUT", "delete": "DELETE"}
+ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
 NO_ROUTE = {"InvalidResourceType", "NotFound", "MethodNotAllowed", "NoRegisteredProviderFound"}
+METHODS = {"read": "GET", "write": "PUT", "delete": "DELETE"}
+# The newest version each family of routes takes; resources take their type's newest.
+VERSIONS = (("/locks", "2020-05-01"), ("/roleAssignments", ROLES_API), ("/roleDefinitions", ROLES_API),
+            ("Microsoft.Resources/deploymentStacks", "2024-03-01"), ("/tagNames", "2021-04-01"),
+            ("/deployments", "2024-11-01"), ("eventtypes", "2015-04-01"),
+            ("Microsoft.Insights/", "2021-05-01-preview"), ("Microsoft.KeyVault/", "2023-07-01"),
+            ("", "2021-04-01"))
+TEMPLATE = {"location": "eastus", "properties": {"mode": "Incremental", "template": {
+    "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+    "contentVersion": "1.0.0.0", "resources": []}}}
+STAYS = "Microsoft.Resources"  # a provider that cannot be unregistered, by whoever may
 
 
-def allows(role, action):
+def allows(role, action, kind="actions"):
     """Azure's rule: some pattern of actions fits, none of notActions."""
     def fits(patterns):
         return any(re.fullmatch(re.escape(p).replace(r"\*", ".*"), action, re.I) for p in patterns)
-    return any(fits(p["actions"]) and not fits(p["notActions"])
+    return any(fits(p[kind]) and not fits(p[f"not{kind[0].upper()}{kind[1:]}"])
                for p in role["properties"]["permissions"])
 
 
-def resource_requests(instance, group):
-    """(action, method, path, api) of what the provider's operations are reached by. The registry does
-    not exist: who is allowed gets another answer than 403, and nothing changes."""
-    base = instance.group_id(group) + f"/providers/{NAMESPACE}/registries/nobodyhere1"
-    listed = instance.arm("GET", f"/providers/{NAMESPACE}/operations").json()["value"]
-    for operation in listed:
-        name = operation["name"]
-        if operation.get("isDataAction") or not name.startswith(f"{NAMESPACE}/registries/"):
+class Wire:
+    """One kept connection of one identity."""
+
+    def __init__(self, instance, token):
+        parts = urlsplit(instance.management)
+        context = ssl.create_default_context(cafile=instance.ca)
+        self.wire = http.client.HTTPSConnection(parts.hostname, parts.port, context=context, timeout=60)
+        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def ask(self, method, path, api, body):
+        text = None if method in ("GET", "HEAD", "DELETE") else json.dumps(body)
+        self.wire.request(method, f"{quote(path, safe='/$')}?api-version={api}", text, self.headers)
+        reply = self.wire.getresponse()
+        content = reply.read()
+        try:
+            return reply.status, json.loads(content)["error"]["code"]
+        except (ValueError, KeyError, TypeError):
+            return reply.status, ""
+
+
+def table(name):
+    """Rows of the first table of a generated page."""
+    with open(os.path.join(ROOT, "docs", "generated", name), encoding="utf-8") as text:
+        for line in text.read().split("\n\n")[1].splitlines()[2:]:
+            yield [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+
+
+def endpoint_requests(instance, group):
+    """(permission, is it any right that will do, method, path, api, body) of each route with a row."""
+    names = {"subscription": instance.subscription, "group": group, "scope*": instance.group_id(group)[1:],
+             "management": instance.tenant, "provider": STAYS, "location": "eastus", "kind": "add",
+             "name": "nobody1", "value": "nobody1", "deployment": "matrix", "stack": "nobody1",
+             "vault": "nobody1", "operation": str(uuid.uuid4()), "resource*": "resourceGroups/nobody1"}
+    for method, pattern, _, needs in table("routes.md"):
+        right = re.match(r"[\w.]+/[\w/]+|\{provider\}/[\w/]+", needs.strip("`"))
+        if not right:
+            assert needs in ("nothing", "a token", "the type's permission") or "{type}" in needs, needs
             continue
-        parts = name.removeprefix(f"{NAMESPACE}/registries/").split("/")
-        if parts[-1] == "action":
-            path = "".join(f"/{kind}/nobody1" for kind in parts[:-2]) + f"/{parts[-2]}"
-            yield name, "POST", base + path, API
-        elif parts[-1] in METHODS:
-            path = "".join(f"/{kind}/nobody1" for kind in parts[:-1])
-            yield name, METHODS[parts[-1]], base + path, API
+        if AUTHORIZATION in pattern and "Lock" not in pattern:
+            names["name"] = str(uuid.uuid4())
+        path = re.sub(r"\{([^}]+)\}", lambda m: names[m[1]], pattern)
+        api = next(version for part, version in VERSIONS if part in pattern)
+        yield (right[0].replace("{provider}", STAYS), "any right" in needs, method, path, api,
+               TEMPLATE if "deployments" in pattern else {})
 
 
-def other_requests(instance, group):
+def newest_versions(instance):
+    listed = instance.arm("GET", "/providers", api="2021-04-01").json()["value"]
+    return {f"{p['namespace']}/{t['resourceType']}".lower(): t["apiVersions"][0]
+            for p in listed for t in p["resourceTypes"]}
+
+
+def resource_requests(instance, group):
+    """The same of each operation on resources, which the pipeline serves. None of them exists: who is
+    allowed gets another answer than 403, and nothing changes."""
+    versions = newest_versions(instance)
+    for operation, plane, _ in table("operations.md"):
+        namespace, *parts = operation.split("/")
+        if plane != "management" or namespace == "Microsoft.Resources":
+            continue
+        is_action = parts[-1] == "action"
+        if not is_action and parts[-1] not in METHODS:
+            continue
+        kinds = parts[:-2] if is_action else parts[:-1]
+        api = versions.get(f"{namespace}/{'/'.join(kinds)}".lower(), API)
+        path = instance.group_id(group) + f"/providers/{namespace}" + "".join(
+            f"/{kind}/nobodyhere1" for kind in kinds) + (f"/{parts[-2]}" if is_action else "")
+        yield operation, False, "POST" if is_action else METHODS[parts[-1]], path, api, {}
     scope = instance.group_id(group)
-    for verb, method in METHODS.items():
-        for kind, api in (("roleAssignments", ROLES_API), ("roleDefinitions", ROLES_API),
-                          ("locks", LOCKS_API)):
-            yield (f"{AUTHORIZATION.removeprefix('providers/')}/{kind}/{verb}", method,
-                   f"{scope}/{AUTHORIZATION}/{kind}/{uuid.uuid4()}", api)
-    identity = "Microsoft.ManagedIdentity/userAssignedIdentities"
-    for verb, method in METHODS.items():
-        yield f"{identity}/{verb}", method, f"{scope}/providers/{identity}/nobody1", "2023-01-31"
-    yield ("Microsoft.Resources/subscriptions/resourceGroups/read", "GET", scope, GROUPS_API)
-    yield ("Microsoft.Resources/subscriptions/resourceGroups/write", "PATCH", scope, GROUPS_API)
+    yield "Microsoft.Resources/subscriptions/resourceGroups/read", False, "GET", scope, GROUPS_API, {}
+    yield "Microsoft.Resources/subscriptions/resourceGroups/write", False, "PATCH", scope, GROUPS_API, {}
 
 
-def send(instance, token, method, path, api):
-    return instance.arm(method, path, {} if method in ("PUT", "POST", "PATCH") else None, api=api,
-                        token=token)
-
-
-def code_of(reply):
-    try:
-        return reply.json()["error"]["code"]
-    except (ValueError, KeyError, TypeError):
-        return ""
+def builtin_roles(instance):
+    roles = instance.arm("GET", f"/subscriptions/{instance.subscription}/{AUTHORIZATION}/roleDefinitions",
+                         api=ROLES_API, **{"$filter": "type eq 'BuiltInRole'"}).json()["value"]
+    assert len(roles) >= 30
+    return roles
 
 
 @pytest.fixture(scope="module")
-def requests_of(instance):
+def area(instance):
     group = instance.make_group()
-    all_requests = [*resource_requests(instance, group), *other_requests(instance, group)]
-    routed = [r for r in all_requests
-              if code_of(send(instance, None, *r[1:])) not in NO_ROUTE]
-    assert len(routed) >= 25, [r[0] for r in all_requests]
-    yield group, routed
+    yield group
     instance.arm("DELETE", instance.group_id(group), api=GROUPS_API)
 
 
-def test_every_operation_for_every_role(instance, requests_of):
-    group, routed = requests_of
+@pytest.fixture(scope="module")
+def requests_of(instance, area):
+    """All that has a route; what is only an operation's name (of a data plane, of another provider) has
+    none."""
+    endpoints = list(endpoint_requests(instance, area))
+    wire = Wire(instance, instance.token())
+    resources = [r for r in resource_requests(instance, area) if wire.ask(*r[2:])[1] not in NO_ROUTE]
+    assert len(endpoints) > 80 and len(resources) > 80, (len(endpoints), len(resources))
+    return endpoints + resources
+
+
+def test_every_route_for_every_role(instance, requests_of):
     directory = Directory(instance)
-    roles = instance.arm("GET", f"{instance.group_id(group)}/{AUTHORIZATION}/roleDefinitions",
-                         api=ROLES_API, **{"$filter": "type eq 'BuiltInRole'"}).json()["value"]
-    assert len(roles) >= 25
-    wrong = []
-    for role in roles:
+    roles = builtin_roles(instance)
+
+    def walk(role):
         app = directory.application()
-        assert assign(instance, app.object_id, role["name"],
-                      instance.group_id(group)).status_code == 201
-        token = app.token()
-        for action, method, path, api in routed:
-            reply = send(instance, token, method, path, api)
-            granted = reply.status_code != 403
-            if granted != allows(role, action):
-                wrong.append((role["properties"]["roleName"], method, action, reply.status_code))
-    assert not wrong, wrong[:20]
+        assert assign(instance, app.object_id, role["name"], "").status_code == 201
+        wire, wrong = Wire(instance, app.token()), []
+        for right, is_any, *request in requests_of:
+            status, code = wire.ask(*request)
+            is_granted = not (status == 403 and code in ("AuthorizationFailed", ""))
+            if is_granted != (allows(role, right) or is_any):
+                wrong.append((role["properties"]["roleName"], right, *request[:2], status, code))
+        reply = instance.arm("GET", f"/{AUTHORIZATION}/roleAssignments", api=ROLES_API,
+                             **{"$filter": f"principalId eq '{app.object_id}'"})
+        for given in reply.json()["value"]:
+            instance.arm("DELETE", given["id"], api=ROLES_API)
+        return wrong
+    with ThreadPoolExecutor(4) as pool:
+        wrong = [x for found in pool.map(walk, roles) for x in found]
+    assert not wrong, (len(wrong), wrong[:20])
 
 
 def test_nobody_may_anything(instance, requests_of):
-    _, routed = requests_of
-    token = Directory(instance).application().token()
-    for action, method, path, api in routed:
-        reply = send(instance, token, method, path, api)
-        assert reply.status_code == 403 and code_of(reply) == "AuthorizationFailed", action
-        bare = instance.session.request(method, instance.management + path,
-                                        params={"api-version": api})
-        assert bare.status_code == 401, action
+    wire = Wire(instance, Directory(instance).application().token())
+    bare = Wire(instance, "")
+    del bare.headers["Authorization"]
+    for right, _, *request in requests_of:
+        status, code = wire.ask(*request)
+        assert status == 403 and code in ("AuthorizationFailed", ""), (right, request, status, code)
+        assert bare.ask(*request)[0] == 401, right
+
+
+# --- data planes ----------------------------------------------------------------------------------
+
+# What gives a right on a repository, and the catalogs: actions in one mode, dataActions in the other.
+GIVEN_BY = {
+    "LegacyRegistryPermissions": ("actions", {
+        "PULL": ("pull/read", "quarantine/read"), "PUSH": ("push/write",),
+        "DELETE": ("artifacts/delete",), "METADATA_READ": ("pull/read", "quarantine/read"),
+        "METADATA_WRITE": ("push/write", "quarantine/write"), "DELETED_READ": ("deleted/read",),
+        "DELETED_RESTORE": ("deleted/restore/action",), "CATALOG": ("pull/read",),
+        "DELETED_CATALOG": ("deleted/read",)}),
+    "AbacRepositoryPermissions": ("dataActions", {
+        "PULL": ("repositories/content/read", "quarantinedArtifacts/read"),
+        "PUSH": ("repositories/content/write",), "DELETE": ("repositories/content/delete",),
+        "METADATA_READ": ("repositories/metadata/read", "quarantinedArtifacts/read"),
+        "METADATA_WRITE": ("repositories/metadata/write", "quarantinedArtifacts/write"),
+        "DELETED_READ": (), "DELETED_RESTORE": (), "CATALOG": ("catalog/read",),
+        "DELETED_CATALOG": ()}),
+}
+
+
+def data_routes():
+    """(rights, method, path) of each route that wants a token, on content that is not there."""
+    with open(os.path.join(ROOT, "dataplane", "routes.c"), encoding="utf-8") as text:
+        source = text.read()
+    for name, body in re.findall(r"^#define (REPOSITORY|SESSION)\s+(.*)$", source, re.M):
+        source = re.sub(rf"(ROW\(\w+, ){name}\b", lambda m, b=body: m[1] + b, source)
+    rows = dict(re.findall(r"^ROW\((\w+),\s*(.*?)\);$", source, re.M | re.S))
+    kinds = re.findall(r'METADATA\("([^"]+)",\s*(\w*)\)', source)
+    routes = re.findall(r'(?:PLAIN|BODY|STREAM)\("(\w+)",\s*"([^"]+)",\s*(\w+)', source)
+    for base, kind in kinds:
+        routes += [("GET", base + "/_metadata", f"{kind}metadata_list"),
+                   *((m, base + "/_metadata/{key}", f"{kind}metadata_{m.lower()}")
+                     for m in ("GET", "PUT", "DELETE"))]
+    names = {"name*": "matrix/nobody", "digest": sha256(b"nobody"), "reference": "v1", "tag": "v1",
+             "session": str(uuid.uuid4()), "key": "k"}
+    for method, pattern, row in routes:
+        access = re.search(r"\.access = ACCESS_(\w+)", rows[row])[1]
+        if access in ("OPEN", "ANY", "LINK"):
+            continue
+        rights = [access] if access.endswith("CATALOG") else re.findall(r"ACT_(\w+)", rows[row])
+        yield rights, method, re.sub(r"\{([^}]+)\}", lambda m: names[m[1]], pattern)
+
+
+SCOPES = "registry:catalog:* registry:deleted_catalog:* repository:matrix/nobody:*," + ",".join(
+    ("pull", "push", "delete", "metadata_read", "metadata_write", "deleted_read", "deleted_restore"))
+
+
+@pytest.mark.parametrize("mode", GIVEN_BY)
+def test_every_data_route_for_every_role(instance, area, mode):
+    registry = instance.make_registry(area, sku="Premium", roleAssignmentMode=mode)
+    directory, routes = Directory(instance), list(data_routes())
+    assert len(routes) >= 40, routes
+    kind, given_by = GIVEN_BY[mode]
+    apps = [(role, directory.application()) for role in builtin_roles(instance)]
+    for role, app in apps:
+        assert assign(instance, app.object_id, role["name"], registry.id).status_code == 201
+
+    def may(role, right):
+        return any(allows(role, f"Microsoft.ContainerRegistry/registries/{action}", kind)
+                   for action in given_by[right])
+
+    def exchanged(app):
+        return call(registry, "POST", "/oauth2/exchange", data={
+            "grant_type": "access_token", "service": registry.host, "access_token": app.token()})
+    wrong = []
+    for role, app in apps:
+        is_anybody = any(may(role, right) for right in given_by)
+        if not is_anybody:
+            assert exchanged(app).status_code == 401, role["properties"]["roleName"]
+            continue
+        eventually(lambda a=app: exchanged(a).status_code == 200)
+        reply = call(registry, "POST", "/oauth2/token", data={
+            "grant_type": "refresh_token", "service": registry.host, "scope": SCOPES,
+            "refresh_token": exchanged(app).json()["refresh_token"]})
+        token = reply.json()["access_token"]
+        for rights, method, path in routes:
+            # A refused upload ends its connection.
+            status = call(registry, method, path, bearer=token, headers={"Connection": "close"}).status_code
+            if (status not in (401, 403)) != all(may(role, right) for right in rights):
+                wrong.append((role["properties"]["roleName"], method, path, rights, status))
+    assert not wrong, (len(wrong), wrong[:20])

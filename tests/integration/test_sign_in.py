@@ -10,7 +10,6 @@ import json
 import os
 import re
 import ssl
-import subprocess
 import threading
 import time
 import uuid
@@ -20,8 +19,9 @@ import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from support.certificates import assertion, certificate, new_key, register
 from support.directory import Directory, assign
 from support.instance import GROUPS_API
 
@@ -60,39 +60,6 @@ def claims(token):
 
 
 # --- applications ---------------------------------------------------------------------------------
-
-def new_key(kind):
-    return ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else \
-        rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def certificate(key, days=10):
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "app")])
-    now = datetime.datetime.utcnow()
-    return x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(
-        key.public_key()).serial_number(x509.random_serial_number()).not_valid_before(
-        now - datetime.timedelta(days=20)).not_valid_after(
-        now + datetime.timedelta(days=days)).sign(key, hashes.SHA256())
-
-
-def register(directory, app, *certificates):
-    body = {"keyCredentials": [
-        {"type": "AsymmetricX509Cert", "usage": "Verify", "key": base64.encodebytes(
-            c.public_bytes(serialization.Encoding.DER)).decode()} for c in certificates]}
-    reply = directory.call("PATCH", f"applications/{app.app['id']}", body)
-    assert reply.status_code == 204, reply.text
-
-
-def assertion(instance, app, key, algorithm, cert=None, pad="", **over):
-    now = int(time.time())
-    body = {"iss": app.app_id, "sub": app.app_id, "aud": endpoint(instance), "nbf": now - 5,
-            "exp": now + 300, "jti": str(uuid.uuid4()), **over}
-    body = {k: v for k, v in body.items() if v is not None}
-    headers = {}
-    if cert:
-        headers["x5t"] = base64.urlsafe_b64encode(cert.fingerprint(hashes.SHA1())).decode().rstrip("=") + pad
-    return jwt.encode(body, key, algorithm=algorithm, headers=headers)
-
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256"])
 def test_certificate(instance, directory, algorithm):
@@ -241,6 +208,8 @@ def test_federated_token(own_instance, issuer):
 
 def test_password_and_refresh(instance, directory, user, group):
     name = user["userPrincipalName"]
+    realm = instance.session.get(f"{instance.login}/common/UserRealm/{name}").json()
+    assert realm["account_type"] == "Managed" and realm["domain_name"] == instance.domain
     wrong = ask(instance, grant_type="password", username=name, password="no",
                 scope=scope(instance))
     assert wrong.status_code == 400 and wrong.json()["error"] == "invalid_grant"

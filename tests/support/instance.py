@@ -221,6 +221,19 @@ class Instance:
         return self.finish(reply)
 
 
+def scoped_token(registry, *actions):
+    """Name and password of a new token whose scope map has these actions."""
+    instance, name = registry.instance, f"t{uuid.uuid4().hex[:10]}"
+    made = instance.arm("PUT", f"{registry.id}/scopeMaps/{name}", {"properties": {"actions": list(actions)}})
+    assert made.status_code in (200, 201), made.text
+    instance.finish(instance.arm("PUT", f"{registry.id}/tokens/{name}",
+                                 {"properties": {"scopeMapId": made.json()["id"]}}))
+    reply = instance.arm("POST", f"{registry.id}/generateCredentials",
+                         {"tokenId": f"{registry.id}/tokens/{name}"})
+    assert reply.status_code == 200, reply.text
+    return name, reply.json()["passwords"][0]["value"]
+
+
 class Registry:
     """One registry of an instance and its data plane."""
 

@@ -96,7 +96,6 @@ static void wrong_addresses(void **state)
         { "GET", "/common/oauth2/v2.0/token", 405, 900561 },
         { "POST", "/common/v2.0/.well-known/openid-configuration", 405, 900561 },
         { "DELETE", "/common/oauth2/v2.0/token", 405, 900561 },
-        { "GET", "/common/userrealm/me@example.org", 404, 90010 },
         { "GET", "/common/oauth2/v2.0/devicecode", 405, 900561 },
         { "POST", "/common/oauth2/v2.0/devicecode", 400, 900144 },
     };

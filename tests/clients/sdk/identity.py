@@ -1,35 +1,65 @@
-"""azure-identity as it is published: prints the object id of whom each credential signs in."""
+"""azure-identity as it is published: prints whom each credential class signs in, one a line."""
 
 import base64
 import json
 import os
+import subprocess
 import sys
 
-from azure.identity import (CertificateCredential, ClientAssertionCredential, ClientSecretCredential,
-                            ManagedIdentityCredential)
+import azure.identity as az
+
+ENV = os.environ
+AUDIENCE = ENV["PORTOLAN_MANAGEMENT"]
+TOOL = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 
 
-def oid(credential):
-    token = credential.get_token(sys.argv[1] + "/.default").token
-    claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-    assert claims["aud"] == sys.argv[1], claims
-    return claims["oid"]
+def authority():
+    return {"authority": ENV["AZURE_AUTHORITY_HOST"], "disable_instance_discovery": True}
+
+
+def application():
+    return {"tenant_id": ENV["AZURE_TENANT_ID"], "client_id": ENV["AZURE_CLIENT_ID"], **authority()}
+
+
+def assertion():
+    with open(ENV["AZURE_FEDERATED_TOKEN_FILE"], encoding="utf-8") as text:
+        return text.read()
+
+
+def person():
+    return {"tenant_id": ENV["AZURE_TENANT_ID"], "client_id": TOOL, **authority()}
+
+
+def let_in(url, code, _):
+    subprocess.run([sys.executable, ENV["PERSON"], url, code], check=True)
+
+
+CLASSES = {
+    "ClientSecret": lambda: az.ClientSecretCredential(
+        client_secret=ENV["AZURE_CLIENT_SECRET"], **application()),
+    "ClientCertificate": lambda: az.CertificateCredential(
+        certificate_path=ENV["CERTIFICATE"], **application()),
+    "ClientAssertion": lambda: az.ClientAssertionCredential(func=assertion, **application()),
+    "WorkloadIdentity": lambda: az.WorkloadIdentityCredential(disable_instance_discovery=True),
+    "Environment": lambda: az.EnvironmentCredential(disable_instance_discovery=True),
+    "Default": lambda: az.DefaultAzureCredential(disable_instance_discovery=True),
+    "Chained": lambda: az.ChainedTokenCredential(CLASSES["ClientSecret"]()),
+    # MSAL for Python asks other authorities than ADFS for a realm, and leaves the port out of its address.
+    "UsernamePassword": lambda: az.UsernamePasswordCredential(
+        username=ENV["PERSON_NAME"], password=ENV["PERSON_PASSWORD"], **{**person(), "tenant_id": "adfs"}),
+    "DeviceCode": lambda: az.DeviceCodeCredential(prompt_callback=let_in, **person()),
+    "InteractiveBrowser": lambda: az.InteractiveBrowserCredential(**person()),
+    "ManagedIdentity": lambda: az.ManagedIdentityCredential(client_id=ENV.get("MANAGED_CLIENT_ID")),
+    "AzureCli": az.AzureCliCredential,
+}
 
 
 def main():
-    who = {"tenant_id": os.environ["AZURE_TENANT_ID"], "client_id": os.environ.get("AZURE_CLIENT_ID", "")}
-    authority = {"authority": os.environ["AZURE_AUTHORITY_HOST"], "disable_instance_discovery": True}
-    kind = sys.argv[2]
-    if kind == "secret":
-        credential = ClientSecretCredential(
-            **who, client_secret=os.environ["AZURE_CLIENT_SECRET"], **authority)
-    elif kind == "certificate":
-        credential = CertificateCredential(**who, certificate_path=sys.argv[3], **authority)
-    elif kind == "assertion":
-        credential = ClientAssertionCredential(**who, func=lambda: sys.argv[3], **authority)
-    else:
-        credential = ManagedIdentityCredential(client_id=sys.argv[3] if len(sys.argv) > 3 else None)
-    print(oid(credential))
+    for name in sys.argv[1:]:
+        token = CLASSES[name]().get_token(AUDIENCE + "/.default").token
+        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        assert claims["aud"] == AUDIENCE, claims
+        print(name, claims["oid"], flush=True)
 
 
 if __name__ == "__main__":
