@@ -100,7 +100,7 @@ char *cli_profile_path(struct arena *a)
 int cli_profile_write(struct arena *a, const struct cli_options *o, struct error *err)
 {
     char *path = cli_profile_path(a);
-    _cleanup_(str_done) struct str text;
+    _cleanup_(str_done) struct str text = { 0 };
 
     if (!path)
         return fail(err, &E_INVALID, "HOME is not set: there is no place for the profile.");

@@ -54,7 +54,7 @@ static int read_parameters(struct arena *a, const char *text, const char **ret, 
 static int make_body(struct arena *a, const struct portolan_deployment *what, const char **ret,
                      struct error *err)
 {
-    _cleanup_(str_done) struct str body;
+    _cleanup_(str_done) struct str body = { 0 };
     bool is_group = strcasestr(what->scope, "/resourceGroups/") != NULL;
     const char *parameters, *location = what->location ? what->location : "eastus";
     struct json_object *ignored;

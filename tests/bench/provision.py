@@ -63,7 +63,8 @@ def first_push(instance, group, name):
 def back_after_kill(instance, group, name):
     """Seconds from kill -9 of a data plane to its next answer, the control plane being stopped. Each
     question comes on a connection of its own: one that was open is closed with the process, and a
-    client opens another."""
+    client opens another. What the process had taken when it died gets 502 from the edge, and is asked
+    once more."""
     registry = Registry(instance, group, name)
     service = instance.dataplane_of(registry.id)
     instance.stop("controlplane")
@@ -74,7 +75,8 @@ def back_after_kill(instance, group, name):
         instance.kill(service)
         del LOCAL.session
         started = time.perf_counter()
-        answers(instance, group, name)
+        while status_of(instance, group, name) != 401:
+            assert time.perf_counter() - started < 60
         took.append(time.perf_counter() - started)
     instance.start("controlplane")
     return max(took)
@@ -101,10 +103,14 @@ def rss_anon_kib(pid):
         return int(re.search(r"RssAnon:\s+(\d+)", f.read()).group(1))
 
 
-def answers(instance, group, name):
+def status_of(instance, group, name):
     host = Registry(instance, group, name).host
-    reply = session(instance).get(f"https://{host}/v2/")
-    assert reply.status_code == 401, (name, reply.status_code)
+    return session(instance).get(f"https://{host}/v2/").status_code
+
+
+def answers(instance, group, name):
+    status = status_of(instance, group, name)
+    assert status == 401, (name, status)
 
 
 def main():
