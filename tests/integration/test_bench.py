@@ -1,4 +1,4 @@
-"""The benchmarks of the data plane run to their end with small content, and tell all they promise.
+"""The benchmarks run to their end with small content, and tell all they promise.
 What they measure is no matter here: the machine may be busy with anything."""
 
 import json
@@ -75,3 +75,16 @@ def test_network():
     assert all(len(got["rounds"]) == 1 and got["with_rules_per_s"] > 0
                for got in result["pull"].values())
     assert result["change"]["registries"] == 3 and result["change"]["max_s"] > 0
+
+
+def test_manage():
+    rows, result = bench("manage")
+    rates = {**result["get"], **result["list"], **result["put"]}
+    assert len(rates) == 5 and all(got["per_s"] > 0 for got in rates.values())
+    pages = result["pages"]
+    assert pages["identities of the subscription"]["items"] >= 1500
+    assert pages["with a rare tag"]["items"] == 1
+    assert pages["by name"]["items"] == 1 and pages["by a part of the name"]["items"] == 0
+    assert pages["tokens of a registry"]["items"] == 901
+    assert sum("p99 <= 20 ms" in row for row in rows) == sum(len(got) - 1 for got in pages.values())
+    assert result["burst"]["creates"] == 40 and result["burst"]["gets"] > 0
