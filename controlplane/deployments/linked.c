@@ -2,6 +2,7 @@
 #include "controlplane/deployments/linked.h"
 
 #include "common/base/arena.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/json/json.h"
 #include "templates/language/template.h"
@@ -12,7 +13,9 @@
 #include "controlplane/deployments/scope.h"
 #include "controlplane/deployments/submission.h"
 
-#define AHEAD_MAX 20 /* of one request; each may be a file to fetch */
+/* Of one request, which somebody waits for; each may be a file to fetch. */
+#define AHEAD_MAX 20
+#define AHEAD_MAX_MS 10000
 
 /* Where it goes is made by the same template, or not for the caller to see yet. */
 static bool is_for_later(const struct error *err)
@@ -27,8 +30,10 @@ int linked_plan(struct submission *s, const struct plan_node *n, struct submissi
     struct submission *inner = ARENA_NEW(s->arena, struct submission);
     char *scope = NULL, *name = NULL;
 
+    if (root->ahead_count == 0)
+        root->ahead_until_ms = clock_mono_ms() + AHEAD_MAX_MS;
     if (template_is_deferred(n->body) || root->ahead_count >= AHEAD_MAX ||
-        !scope_split(s->arena, n->id, &scope, &name))
+        clock_mono_ms() > root->ahead_until_ms || !scope_split(s->arena, n->id, &scope, &name))
         return 0;
     root->ahead_count++;
     *inner = (struct submission){

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/cleanup.h"
 
@@ -62,7 +63,8 @@ struct submission {
     struct template_context *context;
     struct plan *plan;
     struct secrets secrets;
-    int ahead_count; /* deployments inside that were planned ahead */
+    int ahead_count; /* deployments inside that were planned ahead, and until when others may be */
+    int64_t ahead_until_ms;
     struct json_object *failure; /* owned by the arena: what err cannot hold of the answer */
     int failure_status;
 };
