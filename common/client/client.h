@@ -34,6 +34,14 @@ void client_free(struct client *c);
 /* Closes connections that were idle for 30 seconds; cheap; call it now and then. */
 void client_tidy(struct client *c);
 
+/* Where the body of a 2xx answer goes, piece by piece, instead of into the response. */
+struct client_sink {
+    /* Anything but 0 ends the call, as E_CONFLICT: the sink knows why. */
+    int (*data)(void *ctx, const void *bytes, size_t len);
+    bool (*goes_on)(void *ctx); /* asked about every second; false ends the call */
+    void *ctx;
+};
+
 struct client_request {
     const char *method; /* NULL: GET */
     const char *url;    /* http, https */
@@ -42,7 +50,9 @@ struct client_request {
     const void *body;
     size_t body_len;
     int64_t timeout_ms;    /* 0: 10,000 */
-    size_t max_body_bytes; /* of the answer; 0: 1 MiB */
+    uint64_t max_body_bytes; /* of the answer; 0: 1 MiB; with a sink, of what goes there */
+    int64_t stall_s;       /* most seconds in which nothing comes; 0: as long as timeout_ms */
+    const struct client_sink *sink; /* or NULL */
     int max_redirects;     /* 0: none; over it E_UNAVAILABLE */
 };
 

@@ -21,6 +21,9 @@
 struct transfer {
     const struct policy *policy;
     struct arena *a;
+    CURL *handle;
+    const struct client_sink *sink; /* or NULL */
+    uint64_t sunk, room;            /* bytes that went there, and most that may */
     struct str body;
     char **headers; /* HEADERS_MAX + 1 */
     size_t nheaders;
@@ -29,6 +32,7 @@ struct transfer {
     unsigned dialled;
     bool has_headers; /* the blank line came: what follows are trailers */
     bool is_too_large;
+    bool is_ended; /* by the sink */
 };
 
 static bool allows(const struct policy *p, const struct sockaddr *address)
@@ -78,17 +82,45 @@ static int on_request(void *ctx, char *ip, char *local_ip, int port, int local_p
     return CURL_PREREQFUNC_ABORT;
 }
 
+static size_t sink_body(struct transfer *t, const char *bytes, size_t count)
+{
+    t->is_too_large = count > t->room - t->sunk;
+    if (t->is_too_large)
+        return 0;
+    t->sunk += count;
+    t->is_ended = t->sink->data(t->sink->ctx, bytes, count) != 0;
+    return t->is_ended ? 0 : count;
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 {
     struct transfer *t = ctx;
+    long status = 0;
 
     (void)size; /* always 1 */
+    (void)curl_easy_getinfo(t->handle, CURLINFO_RESPONSE_CODE, &status);
+    if (t->sink && status >= 200 && status < 300)
+        return sink_body(t, bytes, count);
     str_append(&t->body, bytes, count);
     if (t->body.is_overflown) {
         t->is_too_large = true;
         return 0;
     }
     return count;
+}
+
+static int on_progress(void *ctx, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal,
+                       curl_off_t ulnow)
+{
+    struct transfer *t = ctx;
+
+    (void)dltotal;
+    (void)dlnow;
+    (void)ultotal;
+    (void)ulnow;
+    if (t->sink && t->sink->goes_on && !t->sink->goes_on(t->sink->ctx))
+        t->is_ended = true;
+    return t->is_ended;
 }
 
 /* One line with its line end. */
@@ -142,6 +174,7 @@ void transfer_prepare(CURL *h, const char *ca_file)
     (void)curl_easy_setopt(h, CURLOPT_PREREQFUNCTION, on_request);
     (void)curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
+    (void)curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
     if (ca_file)
         (void)curl_easy_setopt(h, CURLOPT_CAINFO, ca_file);
 }
@@ -210,6 +243,11 @@ static bool method_has_body(const char *method)
     return text_eq(method, "POST") || text_eq(method, "PUT") || text_eq(method, "PATCH");
 }
 
+static uint64_t most_bytes(const struct transfer *t)
+{
+    return t->room > t->body.max ? t->room : t->body.max;
+}
+
 static void set_request(CURL *h, struct transfer *t, const struct client_request *request,
                         struct curl_slist *headers, int64_t left_ms)
 {
@@ -221,7 +259,11 @@ static void set_request(CURL *h, struct transfer *t, const struct client_request
     (void)curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     (void)curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)left_ms);
     (void)curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)left_ms);
-    (void)curl_easy_setopt(h, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)(is_head ? 0 : t->body.max));
+    (void)curl_easy_setopt(h, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)(is_head ? 0 : most_bytes(t)));
+    (void)curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, request->stall_s ? 1L : 0L);
+    (void)curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, (long)request->stall_s);
+    (void)curl_easy_setopt(h, CURLOPT_NOPROGRESS, t->sink ? 0L : 1L);
+    (void)curl_easy_setopt(h, CURLOPT_XFERINFODATA, t);
     /* HTTPGET also undoes the POST or HEAD of the handle's last use. */
     (void)curl_easy_setopt(h, CURLOPT_HTTPGET, 1L);
     (void)curl_easy_setopt(h, CURLOPT_NOBODY, is_head ? 1L : 0L);
@@ -248,6 +290,8 @@ static void unset_request(CURL *h)
     (void)curl_easy_setopt(h, CURLOPT_PREREQDATA, NULL);
     (void)curl_easy_setopt(h, CURLOPT_WRITEDATA, NULL);
     (void)curl_easy_setopt(h, CURLOPT_HEADERDATA, NULL);
+    (void)curl_easy_setopt(h, CURLOPT_NOPROGRESS, 1L);
+    (void)curl_easy_setopt(h, CURLOPT_XFERINFODATA, NULL);
 }
 
 static int fail_transfer(const struct transfer *t, CURLcode code, const char *detail,
@@ -257,6 +301,8 @@ static int fail_transfer(const struct transfer *t, CURLcode code, const char *de
 
     if (t->is_too_large || code == CURLE_FILESIZE_EXCEEDED)
         return fail(err, &E_TOO_LARGE, "The answer of the remote server is too large.");
+    if (t->is_ended)
+        return fail(err, &E_CONFLICT, "The transfer was ended.");
     if (t->refused && !t->dialled)
         return fail(err, &E_FORBIDDEN, "The address of the remote server is not allowed.");
     if (code == CURLE_OPERATION_TIMEDOUT)
@@ -314,13 +360,16 @@ int transfer_run(CURL *handle, const struct policy *policy, struct arena *a,
                  const struct client_request *request, int64_t deadline_ms,
                  struct client_response *ret, struct error *err)
 {
-    struct transfer t = { .policy = policy, .a = a };
+    struct transfer t = { .policy = policy, .a = a, .handle = handle, .sink = request->sink };
+    uint64_t most = request->max_body_bytes ? request->max_body_bytes : DEFAULT_BODY_MAX;
     struct curl_slist *headers = NULL;
     long status = 0;
     int rc;
 
     t.headers = arena_array(a, HEADERS_MAX + 1, sizeof(*t.headers));
-    str_init(&t.body, request->max_body_bytes ? request->max_body_bytes : DEFAULT_BODY_MAX);
+    /* What an answer without the content says is short. */
+    str_init(&t.body, t.sink ? DEFAULT_BODY_MAX : (size_t)most);
+    t.room = t.sink ? most : 0;
     rc = make_headers(&headers, a, request, policy->reach == CLIENT_OWN, err);
     rc = rc ? rc : perform(handle, &t, request, headers, deadline_ms, err);
     if (rc == 0) {

@@ -611,6 +611,50 @@ static void test_limits(void **state)
     assert_ptr_equal(f->err.code, &E_TOO_LARGE);
 }
 
+struct sunk {
+    size_t len;
+    int verdict; /* on each piece, and on going on */
+};
+
+static int sink_bytes(void *ctx, const void *bytes, size_t len)
+{
+    struct sunk *sunk = ctx;
+
+    sunk->len += bytes ? len : 0;
+    return sunk->verdict;
+}
+
+static bool sink_goes_on(void *ctx)
+{
+    return ((const struct sunk *)ctx)->verdict == 0;
+}
+
+/* What was asked for goes there, another answer does not; every end of it is told apart. */
+static void test_sink(void **state)
+{
+    struct fixture *f = *state;
+    struct sunk s = { 0 };
+    const struct client_sink sink = { sink_bytes, sink_goes_on, &s };
+
+    expect_sent(f, SEND(f, .url = url(f, "/hello"), .sink = &sink, .max_body_bytes = 3));
+    assert_true(f->r.status == 418 && f->r.body_len == 5 && s.len == 0);
+    expect_sent(f, SEND(f, .url = url(f, "/bye"), .sink = &sink, .max_body_bytes = 3));
+    assert_true(f->r.status == 200 && f->r.body_len == 0 && s.len == 3);
+    assert_int_equal(SEND(f, .url = url(f, "/bye"), .sink = &sink, .max_body_bytes = 2), -1);
+    assert_ptr_equal(f->err.code, &E_TOO_LARGE);
+    assert_int_equal(SEND(f, .url = url(f, "/endless"), .sink = &sink, .max_body_bytes = 90), -1);
+    assert_true(f->err.code == &E_TOO_LARGE && s.len <= 95);
+    s.verdict = 1;
+    assert_int_equal(SEND(f, .url = url(f, "/bye"), .sink = &sink), -1);
+    assert_ptr_equal(f->err.code, &E_CONFLICT);
+    assert_int_equal(SEND(f, .url = url(f, "/slow"), .sink = &sink), -1);
+    assert_ptr_equal(f->err.code, &E_CONFLICT);
+    s.verdict = 0; /* nothing comes */
+    assert_int_equal(
+        SEND(f, .url = url(f, "/slow"), .sink = &sink, .timeout_ms = 30000, .stall_s = 1), -1);
+    assert_ptr_equal(f->err.code, &E_TIMEOUT);
+}
+
 static void test_unreachable(void **state)
 {
     struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -746,6 +790,7 @@ int main(void)
         T(test_redirect_rules),
         T(test_unix_socket),
         T(test_limits),
+        T(test_sink),
         T(test_unreachable),
         T(test_tls),
         T(test_threads),
