@@ -13,7 +13,7 @@
 
 /* SQL stands in columns of its own. */
 /* clang-format off */
-enum { FIND, LOCK_DIGEST, ROW, INSERT, ALIAS, LINK, HAVE, READERS, UNLINK };
+enum { FIND, LOCK_DIGEST, ROW, INSERT, ALIAS, LINK, HAVE, READERS, IS_LOCKED, UNLINK };
 
 #define BY_DIGEST(column)                                                                          \
     "(select id from blobs where registry_id = $1 and digest = " column " union all "              \
@@ -55,6 +55,14 @@ const struct pg_stmt blob_statements[] = {
                   "on r.id = l.repository_id where l.blob_id = $1 and r.can_read "
                   "and ($2::text is null or r.name = $2) limit 100",
                   "int8 text" },
+    /* An image that may not be deleted, or is what a tag that may not shows, keeps its content. */
+    [IS_LOCKED] = { "blob_is_locked",
+                    "select exists (select from manifest_blobs mb join manifests m "
+                    "on m.id = mb.manifest_id and m.repository_id = $3 "
+                    "where mb.blob_id in " BY_DIGEST("$2") " and (not (m.can_write and "
+                    "m.can_delete) or exists (select from tags t where t.manifest_id = m.id "
+                    "and not (t.can_write and t.can_delete))))",
+                    "uuid bytea int8" },
     [UNLINK] = { "blob_unlink",
                  "delete from repository_blobs l using repositories r where r.registry_id = $1 "
                  "and r.name = $2 and l.repository_id = r.id and l.blob_id in " BY_DIGEST("$3"),
@@ -292,7 +300,12 @@ static int unlink_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     /* Holds the repository's lock against us; a repository that is not there is not made to last.
      */
     if (repository_hold(conn, a, job->s, job->repository, &repository, err) != 0 ||
-        PG_RUN(conn, a, &blob_statements[UNLINK], &r, err, pg_text(job->s->registry_id),
+        PG_RUN(conn, a, &blob_statements[IS_LOCKED], &r, err, pg_text(job->s->registry_id),
+               key_arg(a, job->digest), pg_int(repository)) != 0)
+        return -1;
+    if (pg_get_bool(r, 0, 0))
+        return fail_disallowed(err);
+    if (PG_RUN(conn, a, &blob_statements[UNLINK], &r, err, pg_text(job->s->registry_id),
                pg_text(job->repository), key_arg(a, job->digest)) != 0)
         return -1;
     job->status = pg_affected(r) > 0;

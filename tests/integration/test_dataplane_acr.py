@@ -620,18 +620,17 @@ def actions(plane, repo, data, other):
 
 
 CHANGES = {"overwrite", "push by digest with the tag"}
-REMOVALS = {"delete by tag", "untag", "delete by digest", "delete repository"}
+REMOVALS = {"delete by tag", "untag", "delete by digest", "delete repository", "delete blob"}
 LOCKS = [
     ("tag", "writeEnabled", CHANGES | REMOVALS),
     ("tag", "deleteEnabled", REMOVALS),
     ("tag", "readEnabled", {"pull by tag"}),
     ("tag", "listEnabled", set()),
-    ("manifest", "writeEnabled", {"delete by digest", "delete repository"}),
-    ("manifest", "deleteEnabled", {"delete by digest", "delete repository"}),
+    ("manifest", "writeEnabled", {"delete by digest", "delete repository", "delete blob"}),
+    ("manifest", "deleteEnabled", {"delete by digest", "delete repository", "delete blob"}),
     ("manifest", "readEnabled", {"pull by tag", "pull by digest"}),
     ("manifest", "listEnabled", set()),
-    ("repository", "writeEnabled", CHANGES | REMOVALS | {"push blob", "mount into",
-                                                         "delete blob"}),
+    ("repository", "writeEnabled", CHANGES | REMOVALS | {"push blob", "mount into"}),
     ("repository", "deleteEnabled", {"delete repository"}),
     ("repository", "readEnabled", {"pull by tag", "pull by digest", "pull blob"}),
     ("repository", "listEnabled", set()),
@@ -659,6 +658,8 @@ def test_locks_on_every_path(plane, policies, where, lock, refused, is_soft):
             if "pull" not in name:  # and nothing happened
                 patch(plane, repo, path[where], **{lock: True})
                 assert plane.call("GET", f"/v2/{repo}/manifests/v1").content == data
+                layer = json.loads(data)["layers"][0]["digest"]
+                assert plane.call("GET", f"/v2/{repo}/blobs/{layer}").status_code == 200
         else:
             assert reply.status_code < 300, f"{name}: {reply.status_code} {reply.text}"
     assert found == refused
