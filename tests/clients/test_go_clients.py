@@ -2,9 +2,8 @@
 oras, helm, cosign, acr-cli. Between them: push, pull, copy between repositories, indexes for several platforms,
 attaching and discovering, signing and verifying, deleting.
 
-crane and regctl build in about a minute together and run whenever Go is there. The others take five to
-ten minutes each: they run where they are installed, are in the cache already, or in the test part
-`clients`, which builds them. PORTOLAN_CLIENTS names a folder of programs."""
+They are built once, in some minutes together, and kept in a cache. PORTOLAN_CLIENTS names a folder of
+programs that are there already."""
 
 import base64
 import json
@@ -35,7 +34,6 @@ ROLES = {
     # Container Registry Repository Contributor
     "AbacRepositoryPermissions": ("2efddaa5-3f1f-4df3-97df-af3f13818f4c",),
 }
-SLOW = ("oras", "helm", "cosign", "acr")
 
 
 def program(name):
@@ -44,9 +42,6 @@ def program(name):
         return given
     if shutil.which(name):
         return shutil.which(name)
-    _, mark = sdk.place("gobin", MODULES[name])
-    if name in SLOW and not os.path.exists(mark) and not os.environ.get("PORTOLAN_ALL_CLIENTS"):
-        pytest.skip(f"{name} takes minutes to build: ./dev test clients does it")
     try:
         return sdk.go_program(MODULES[name])
     except AssertionError as problem:

@@ -88,3 +88,12 @@ def test_manage():
     assert pages["tokens of a registry"]["items"] == 901
     assert sum("p99 <= 20 ms" in row for row in rows) == sum(len(got) - 1 for got in pages.values())
     assert result["burst"]["creates"] == 40 and result["burst"]["gets"] > 0
+
+
+def test_crowd():
+    rows, result = bench("crowd")
+    for scene, least in (("readers", 10), ("writers", 10), ("idle", 100), ("all", 120)):
+        got = result[scene]
+        assert got["connections"] == least and got["p99 ratio"] > 0
+        assert all(0 < p50 <= p99 for p50, p99 in got["alone_us"] + got["beside_us"])
+    assert sum("p99, beside / alone" in row for row in rows) == 4

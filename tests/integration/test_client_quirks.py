@@ -92,6 +92,17 @@ def test_docker_login_with_a_token_as_password(plane, repo):
         assert plane.call("GET", f"/v2/{repo}/manifests/v1", headers=headers).status_code == 200
 
 
+def test_docker_mounts_from_repositories_it_knows(plane, repo):
+    """moby: HEAD, then a mount from a repository it pushed to before; pushed on when that is refused."""
+    data = b"known " + repo.encode()
+    plane.push_blob(f"{repo}-known", data)
+    rights = plane.bearer(f"repository:{repo}:pull,push", f"repository:{repo}-known:pull")
+    assert plane.call("HEAD", f"/v2/{repo}/blobs/{sha256(data)}", headers=rights).status_code == 404
+    mounted = begin(plane, repo, headers=rights,
+                    params={"mount": sha256(data), "from": f"{repo}-known"})
+    assert mounted.status_code == 201 and mounted.headers["Docker-Content-Digest"] == sha256(data)
+    assert mounted.headers["Location"].endswith(f"/v2/{repo}/blobs/{sha256(data)}")
+
 # --- containerd, BuildKit -------------------------------------------------------------------------
 
 def test_containerd_puts_in_one_go(plane, repo):
@@ -150,6 +161,28 @@ def test_buildkit_cache_is_an_index_of_layers(plane, repo):
     assert plane.call("GET", f"/v2/{repo}/blobs/{sha256(layer)}").content == layer
 
 
+def test_containerd_resolves_digests_as_manifests_then_blobs(plane, repo):
+    """Whichever it is: the other place answers 404, and HEAD and GET alike."""
+    image = plane.push_image(repo, "v1", b"resolve " + repo.encode())
+    layer = sha256(b"layer resolve " + repo.encode())
+    for digest, there in ((sha256(image), "manifests"), (layer, "blobs")):
+        for kind in ("manifests", "blobs"):
+            for method in ("HEAD", "GET"):
+                got = plane.call(method, f"/v2/{repo}/{kind}/{digest}",
+                                 headers=plane.bearer(f"repository:{repo}:pull"))
+                assert got.status_code == (200 if kind == there else 404)
+                assert got.status_code != 200 or got.headers["Docker-Content-Digest"] == digest
+
+
+def test_containerd_reads_why_by_get(plane, repo):
+    """A refused HEAD has no body; the GET that follows it tells, under the same status."""
+    plane.push_image(repo, "v1", b"why " + repo.encode())
+    assert plane.call("PATCH", f"/acr/v1/{repo}", json={"readEnabled": False}).status_code == 200
+    head = plane.call("HEAD", f"/v2/{repo}/manifests/v1")
+    got = plane.call("GET", f"/v2/{repo}/manifests/v1")
+    assert head.content == b"" and head.status_code == got.status_code >= 400
+    assert code(got) == "REGISTRY_DISALLOWED_OPERATION" and got.json()["errors"][0]["message"]
+
 # --- containers/image: skopeo, podman, buildah -----------------------------------------------------
 
 def test_containers_image_statuses(plane, repo):
@@ -187,6 +220,16 @@ def test_containers_image_retries_with_more_scope(plane, repo):
     assert f'scope="repository:{repo}:pull,push"' in challenge.headers["WWW-Authenticate"]
 
 
+def test_containers_image_waits_as_long_as_it_is_told(plane, repo):
+    """429 says when to come again; then the right password is let in."""
+    name = f"w-{repo}"  # wrong passwords count by name
+    tries = [plane.call("GET", "/v2/", auth=(name, "wrong")) for _ in range(40)]
+    told = [reply for reply in tries if reply.status_code == 429]
+    assert {reply.status_code for reply in tries} == {401, 429} and told
+    assert all(int(reply.headers["Retry-After"]) >= 1 for reply in told)
+    assert code(told[0]) == "TOOMANYREQUESTS"
+    assert plane.call("GET", "/v2/").status_code == 200
+
 # --- oras-go: oras, notation, helm ----------------------------------------------------------------
 
 def test_oras_new_repository_is_404(plane, repo):
@@ -221,6 +264,37 @@ def test_oras_subject_is_acknowledged(plane, repo):
     assert probe.status_code == 200 and probe.json()["manifests"] == []
     assert probe.headers["Content-Type"] == INDEX
 
+
+def test_oras_compares_lengths_with_descriptors(plane, repo):
+    """What a descriptor says and what comes is one number, of manifests and of blobs."""
+    image = plane.push_image(repo, "v1", b"size " + repo.encode())
+    parts = json.loads(image)
+    rights = plane.bearer(f"repository:{repo}:pull")
+    paths = [(f"blobs/{d['digest']}", d["size"]) for d in [parts["config"], *parts["layers"]]]
+    for path, size in [*paths, (f"manifests/{sha256(image)}", len(image))]:
+        for method in ("HEAD", "GET"):
+            got = plane.call(method, f"/v2/{repo}/{path}", headers=rights)
+            assert got.headers["Content-Length"] == str(size)
+
+
+def test_referrers_in_fallback_tags(plane, repo):
+    """cosign#4641: indexes under sha256-… tags, without artifactType, kept by clients of registries that
+    know no referrers, are taken as they are; and what they list is found by its subject all the same."""
+    image = plane.push_image(repo, "v1", b"fallback " + repo.encode())
+    plane.push_blob(repo, b"{}")
+    body = json.dumps({
+        "schemaVersion": 2, "mediaType": MANIFEST,
+        "config": descriptor(b"{}", "application/vnd.dev.cosign.simplesigning.v1+json"),
+        "layers": [], "subject": descriptor(image, MANIFEST)}).encode()
+    assert plane.push_manifest(repo, sha256(body), body)[0].status_code == 201
+    tag = sha256(image).replace(":", "-")
+    reply, index = plane.push_manifest(repo, tag, {
+        "schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor(body, MANIFEST)]}, INDEX)
+    assert reply.status_code == 201, reply.text
+    assert plane.call("GET", f"/v2/{repo}/manifests/{tag}").content == index
+    listed = plane.call("GET", f"/v2/{repo}/referrers/{sha256(image)}").json()["manifests"]
+    assert [d["digest"] for d in listed] == [sha256(body)]
+    assert listed[0]["artifactType"] == "application/vnd.dev.cosign.simplesigning.v1+json"
 
 # --- ggcr: crane, ko, kaniko, cosign --------------------------------------------------------------
 
@@ -286,6 +360,16 @@ def test_regclient_deletes_one_tag(plane, repo):
     assert plane.call("DELETE", f"/v2/{repo}/manifests/v2").status_code == 202
     assert plane.call("GET", f"/v2/{repo}/manifests/v1").content == image
 
+
+def test_regclient_deletes_a_tag_the_old_way(plane, repo):
+    """Where tags cannot be deleted it puts an image of its own under the tag and deletes that: the other
+    tags of the image that was there stay."""
+    image = plane.push_image(repo, "keep", b"kept " + repo.encode())
+    plane.push_manifest(repo, "drop", image)
+    dummy = plane.push_image(repo, "drop", b"dummy " + repo.encode())
+    assert plane.call("DELETE", f"/v2/{repo}/manifests/{sha256(dummy)}").status_code == 202
+    assert plane.call("GET", f"/v2/{repo}/tags/list").json()["tags"] == ["keep"]
+    assert plane.call("GET", f"/v2/{repo}/manifests/keep").content == image
 
 # --- az and the published SDKs --------------------------------------------------------------------
 
