@@ -40,6 +40,8 @@ struct control_settings {
     char *links_allow;      /* address ranges of linked templates beside public ones */
     char *links_ca_file;    /* what their certificates are checked by; NULL: the system's */
     char *federation_ca_file; /* what their certificates are checked by; NULL: the system's */
+    char *import_allow;      /* address ranges of import sources beside public ones */
+    char *import_ca_file;    /* what their certificates are checked by; NULL: the system's */
     char *edge_secret_file;
     char *service_key_file;
     char *ca_file;

@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/thread.h"
 #include "dataplane/auth/bearer.h"
+#include "dataplane/imports/importer.h"
 #include "dataplane/oci/upload.h"
 #include "dataplane/rules/collect.h"
 #include "dataplane/rules/expire.h"
@@ -40,6 +41,7 @@ struct housekeeper {
     _Atomic bool is_asleep, is_stopping;
     _Atomic int64_t expire_ms; /* when the policies over time are looked at; NEVER: nothing waits */
     int64_t sweep_ms;          /* when idle uploads are looked for */
+    uint64_t serial;           /* of the projection that was seen last */
     struct upkeep *upkeep;
     int64_t upkeep_ms; /* when it wants to be called */
     int64_t worked_ms; /* last use of the database by a duty */
@@ -74,6 +76,20 @@ static void compare(struct housekeeper *h)
     if (snapshots_refresh(h->plane->snapshots, &err) != 0 && err.code != &E_UNAVAILABLE &&
         err.code != &E_NOT_FOUND)
         log_failure(LOG_ERROR, "projection", &err);
+}
+
+/* Whoever asks for an import moves the generation. */
+static void look_for_imports(struct housekeeper *h)
+{
+    uint64_t serial = snapshots_serial(h->plane->snapshots);
+    struct error err = { 0 };
+
+    if (serial == h->serial)
+        return;
+    if (importer_look(h->plane->importer, &err) == 0)
+        h->serial = serial;
+    else if (err.code != &E_UNAVAILABLE)
+        log_failure(LOG_ERROR, "imports", &err);
 }
 
 static void collect(struct housekeeper *h, int64_t now)
@@ -200,14 +216,18 @@ static void *housekeep(void *arg)
         sweep(h, now);
         look_after(h, now);
         examine(h);
+        if (importer_is_busy(h->plane->importer))
+            h->worked_ms = now;
         int64_t busy = seen > h->worked_ms ? seen : h->worked_ms;
         if (now - busy < QUIET_MS) {
             h->is_tidy = false;
             if (h->sweep_ms == NEVER)
                 h->sweep_ms = now + HOUR_MS;
             h->plane->blobs->driver->rest(h->plane->blobs);
-            if (seen != compared_for)
+            if (seen != compared_for) {
                 compare(h);
+                look_for_imports(h);
+            }
             compared_for = seen;
             sleep_until(h, now + COMPARE_MS);
             continue;

@@ -10,6 +10,7 @@
 #include "common/crypto/secret.h"
 #include "common/network/throttle.h"
 #include "dataplane/auth/bearer.h"
+#include "dataplane/imports/importer.h"
 #include "dataplane/oci/upload.h"
 #include "dataplane/rules/suspects.h"
 #include "dataplane/store/accounts.h"
@@ -112,13 +113,16 @@ int plane_open(struct data_plane *plane, const struct data_settings *settings, i
     plane->bearers = bearer_cache_new();
     plane->suspects = suspects_new();
     plane->uploads = uploads_new(plane->blobs);
+    plane->importer = importer_new(plane);
     plane->housekeeper = housekeeper_start(plane);
     return 0;
 }
 
 void plane_close(struct data_plane *plane)
 {
+    importer_stop(plane->importer);
     housekeeper_stop(plane->housekeeper);
+    importer_free(plane->importer);
     uploads_free(plane->uploads);
     bearer_cache_free(plane->bearers);
     suspects_free(plane->suspects);

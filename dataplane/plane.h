@@ -16,6 +16,7 @@ struct blob_store;
 struct content_cache;
 struct error;
 struct http_app;
+struct importer;
 struct housekeeper;
 struct pg_pool;
 struct snapshots;
@@ -35,6 +36,9 @@ struct data_settings {
     char *edge_secret_file;
     char *realm_scheme; /* "https": of the token endpoint in challenges */
     char *log_level;
+    char *ca_file;        /* of the installation: what its other registries are checked by */
+    char *import_allow;   /* address ranges of import sources beside public ones */
+    char *import_ca_file; /* what their certificates are checked by; NULL: the system's */
     int64_t event_threads, workers;
     int64_t ready_fd;
     int64_t cache_bytes;     /* of manifests and memberships */
@@ -59,6 +63,7 @@ struct data_plane {
     struct bearer_cache *bearers;
     struct suspects *suspects;
     struct uploads *uploads;
+    struct importer *importer;
     struct housekeeper *housekeeper;
 };
 

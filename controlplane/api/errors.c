@@ -56,4 +56,5 @@ const struct error_code E_ADDRESS_OUTSIDE = { "PrivateIPAddressNotInSubnet", 400
 const struct error_code E_ADDRESS_RESERVED = { "PrivateIPAddressInReservedRange", 400 };
 const struct error_code E_PEERINGS_OVERLAP = { "VnetAddressSpacesOverlap", 400 };
 const struct error_code E_NO_SERVICE_ENDPOINT = { "SubnetsHaveNoServiceEndpointsConfigured", 400 };
+const struct error_code E_EXPORT_DISABLED = { "ExportPolicyDisabled", 403 };
 const struct error_code E_NESTED = { "CannotDeleteResource", 409 };

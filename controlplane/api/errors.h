@@ -65,6 +65,7 @@ extern const struct error_code E_ADDRESS_OUTSIDE; /* PrivateIPAddressNotInSubnet
 extern const struct error_code E_ADDRESS_RESERVED; /* PrivateIPAddressInReservedRange */
 extern const struct error_code E_PEERINGS_OVERLAP; /* VnetAddressSpacesOverlap: of two networks that would be peers */
 extern const struct error_code E_NO_SERVICE_ENDPOINT; /* SubnetsHaveNoServiceEndpointsConfigured */
+extern const struct error_code E_EXPORT_DISABLED;
 extern const struct error_code E_NESTED; /* CannotDeleteResource 409: something below stands in the way */
 
 #endif

@@ -61,6 +61,11 @@ MUST_CHECK int access_check_data(struct control *control, struct arena *a,
 MUST_CHECK int access_any(struct control *control, struct arena *a, const struct caller *caller,
                           const char *scope, struct error *err);
 
+/* A token of the directory in the caller's name, for registries: what is done for it elsewhere is done
+ * with its own rights, looked up there. It lives for an hour. */
+MUST_CHECK int identity_token_for(const struct control *control, struct arena *a,
+                                  const struct caller *caller, char **ret, struct error *err);
+
 /* What data planes need of the directory, for the published projection. */
 struct directory_key_row {
     const char *kid;

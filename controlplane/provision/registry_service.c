@@ -12,6 +12,8 @@
 #include "controlplane/store/published.h"
 
 #define DROP_BATCH 500
+/* A line of a setting that may have no value: three texts. */
+#define LINE(name, value) (value) ? name " = " : "", (value) ? (value) : "", (value) ? "\n" : ""
 
 struct drop {
     const char *uid;
@@ -56,11 +58,15 @@ void registry_service(struct control *control, struct arena *a, const struct reg
                                "service-key-file = %s\n"
                                "edge-listen = %s:%d\n"
                                "edge-secret-file = %s\n"
+                               "ca-file = %s\n"
+                               "%s%s%s%s%s%s"
                                "log-level = %s\n"
                                "ready-fd = 3\n",
                                at->registry_uid, region->name, region->metadata_url,
                                registry_blobs(a, region, at->registry_uid), s->service_key_file,
-                               at->address, (int)at->port, s->edge_secret_file, s->log_level),
+                               at->address, (int)at->port, s->edge_secret_file,
+                               s->ca_file, LINE("import-allow", s->import_allow),
+                               LINE("import-ca-file", s->import_ca_file), s->log_level),
     };
 }
 

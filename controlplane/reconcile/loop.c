@@ -17,6 +17,7 @@
 #include "controlplane/provision/region.h"
 #include "controlplane/provision/sweep.h"
 #include "controlplane/reconcile/pass.h"
+#include "controlplane/reconcile/settle.h"
 #include "controlplane/reconcile/watch.h"
 #include "controlplane/store/leases.h"
 #include "controlplane/store/operations.h"
@@ -275,6 +276,8 @@ static void *keep_house(void *ctx)
         tidy(r->control);
         if (pg_transact(r->control->db, a, wake_due, NULL, &err))
             log_failure(LOG_WARN, "wake-failed", &err);
+        if (settle_actions(r->control, a, &err))
+            log_failure(LOG_WARN, "settle-failed", &err);
         if (now >= sweep_at) {
             if (sweep_orphans(r->control, a, &err))
                 log_failure(LOG_WARN, "sweep-failed", &err);

@@ -15,7 +15,11 @@
 
 #define RESULT_MAX_BYTES (4u << 20)
 
-enum { OPEN, GET, CLOSE, PRUNE, PRUNE_EVENTS, ADD_EVENT };
+enum { OPEN, GET, CLOSE, OPEN_ACTIONS, END, ADD_END, PRUNE, PRUNE_EVENTS, ADD_EVENT };
+
+#define COLUMNS                                                                                    \
+    "id, tenant_id, subscription_id, resource_uid, resource_id, resource_key, type_key, "         \
+    "location, verb, generation, status, result, error, started_at, ended_at"
 
 const struct pg_stmt operations_statements[] = {
     /* The generation is the row's own at this moment: the caller holds its lock. */
@@ -27,14 +31,31 @@ const struct pg_stmt operations_statements[] = {
                "r.generation, $5, $6, $7 from resources r where r.uid = $3",
                "uuid uuid uuid text text uuid uuid" },
     [GET] = { "operation_get",
-              "select id, tenant_id, subscription_id, resource_uid, resource_id, resource_key, "
-              "type_key, location, verb, generation, status, result, error, started_at, ended_at "
-              "from operations where id = $1",
+              "select " COLUMNS " from operations where id = $1",
               "uuid" },
     [CLOSE] = { "operation_close",
                 "update operations set status = $3, result = $4, error = $5, ended_at = now() "
-                "where resource_uid = $1 and generation <= $2 and ended_at is null",
+                "where resource_uid = $1 and generation <= $2 and ended_at is null "
+                "and verb in ('PUT', 'PATCH', 'DELETE')",
                 "uuid int8 text jsonb jsonb" },
+    [OPEN_ACTIONS] = { "operation_open_actions",
+                       "select " COLUMNS " from operations where ended_at is null "
+                       "and verb not in ('PUT', 'PATCH', 'DELETE') order by started_at limit $1",
+                       "int8" },
+    [END] = { "operation_end",
+              "update operations set status = $2, error = $3, ended_at = now() "
+              "where id = $1 and ended_at is null",
+              "uuid text jsonb" },
+    /* As the one that told of the beginning. */
+    [ADD_END] = { "operation_add_end",
+                  "insert into events (id, tenant_id, subscription_id, group_key, resource_id, "
+                  "resource_key, operation_name, status, caller_id, caller_name, client_address, "
+                  "correlation_id, operation_id, details) select gen_random_uuid(), tenant_id, "
+                  "subscription_id, group_key, resource_id, resource_key, operation_name, $2, "
+                  "caller_id, caller_name, client_address, correlation_id, operation_id, "
+                  "coalesce($3::jsonb, '{}') from events where operation_id = $1 and resource_key = "
+                  "(select resource_key from operations where id = $1) limit 1",
+                  "uuid text jsonb" },
     [PRUNE] = { "operation_prune",
                 "delete from operations where id in (select id from operations "
                 "where ended_at < now() - interval '1 day' order by ended_at limit 1000)",
@@ -70,10 +91,10 @@ int operation_open(struct pg_conn *conn, struct arena *a, const struct caller *c
     return 0;
 }
 
-static int read_json(const struct pg_result *r, size_t col, struct arena *a,
+static int read_json(const struct pg_result *r, size_t row, size_t col, struct arena *a,
                      struct json_object **ret, struct error *err)
 {
-    const char *text = pg_get_text(r, 0, col);
+    const char *text = pg_get_text(r, row, col);
     struct json_object *value = NULL;
 
     *ret = NULL;
@@ -85,35 +106,72 @@ static int read_json(const struct pg_result *r, size_t col, struct arena *a,
     return 0;
 }
 
+static int read_operation(const struct pg_result *r, size_t row, struct arena *a,
+                          struct operation *op, struct error *err)
+{
+    *op = (struct operation){
+        .id = pg_get_text(r, row, 0),
+        .tenant_id = pg_get_text(r, row, 1),
+        .subscription_id = pg_get_text(r, row, 2),
+        .resource_uid = pg_get_text(r, row, 3),
+        .resource_id = pg_get_text(r, row, 4),
+        .resource_key = pg_get_text(r, row, 5),
+        .type_key = pg_get_text(r, row, 6),
+        .location = pg_get_text(r, row, 7),
+        .verb = pg_get_text(r, row, 8),
+        .generation = pg_get_int(r, row, 9),
+        .status = pg_get_text(r, row, 10),
+        .started_us = pg_get_time_us(r, row, 13),
+        .ended_us = pg_is_null(r, row, 14) ? 0 : pg_get_time_us(r, row, 14),
+    };
+    return read_json(r, row, 11, a, &op->result, err) || read_json(r, row, 12, a, &op->error, err)
+               ? -1
+               : 0;
+}
+
 int operation_get(struct pg_conn *conn, struct arena *a, const char *id, struct operation **ret,
                   struct error *err)
 {
     struct pg_result *r = NULL;
-    struct operation *op;
 
     if (PG_RUN(conn, a, &operations_statements[GET], &r, err, pg_text(id)))
         return wrap(err, "read operation");
     if (pg_rows(r) == 0)
         return 0;
-    op = ARENA_NEW(a, struct operation);
-    *op = (struct operation){
-        .id = pg_get_text(r, 0, 0),
-        .tenant_id = pg_get_text(r, 0, 1),
-        .subscription_id = pg_get_text(r, 0, 2),
-        .resource_uid = pg_get_text(r, 0, 3),
-        .resource_id = pg_get_text(r, 0, 4),
-        .resource_key = pg_get_text(r, 0, 5),
-        .type_key = pg_get_text(r, 0, 6),
-        .location = pg_get_text(r, 0, 7),
-        .verb = pg_get_text(r, 0, 8),
-        .generation = pg_get_int(r, 0, 9),
-        .status = pg_get_text(r, 0, 10),
-        .started_us = pg_get_time_us(r, 0, 13),
-        .ended_us = pg_is_null(r, 0, 14) ? 0 : pg_get_time_us(r, 0, 14),
-    };
-    if (read_json(r, 11, a, &op->result, err) || read_json(r, 12, a, &op->error, err))
-        return -1;
-    *ret = op;
+    *ret = ARENA_NEW(a, struct operation);
+    return read_operation(r, 0, a, *ret, err) ? -1 : 1;
+}
+
+int operation_open_actions(struct pg_conn *conn, struct arena *a, int64_t limit,
+                           struct operation **ret, size_t *ret_count, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &operations_statements[OPEN_ACTIONS], &r, err, pg_int(limit)))
+        return wrap(err, "read open operations");
+    *ret_count = pg_rows(r);
+    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
+    for (size_t i = 0; i < *ret_count; i++) {
+        if (read_operation(r, i, a, &(*ret)[i], err))
+            return -1;
+    }
+    return 0;
+}
+
+int operation_end(struct pg_conn *conn, struct arena *a, const struct operation *op,
+                  const char *status, struct json_object *error, struct error *err)
+{
+    const char *text = error ? json_print(a, error) : NULL;
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &operations_statements[END], &r, err, pg_text(op->id), pg_text(status),
+               pg_text(text)))
+        return wrap(err, "end operation");
+    if (pg_affected(r) == 0)
+        return 0;
+    if (PG_RUN(conn, a, &operations_statements[ADD_END], NULL, err, pg_text(op->id),
+               pg_text(status), pg_text(text)))
+        return wrap(err, "add event");
     return 1;
 }
 

@@ -44,6 +44,14 @@ MUST_CHECK int operation_get(struct pg_conn *conn, struct arena *a, const char *
 MUST_CHECK int operation_close(struct pg_conn *conn, struct arena *a, const char *resource_uid,
                                int64_t generation, const char *status, struct json_object *result,
                                struct json_object *error, struct error *err);
+/* Operations that actions opened, and that are not over; oldest first. Their verbs are the actions'
+ * names, and no write of the resource closes them. */
+MUST_CHECK int operation_open_actions(struct pg_conn *conn, struct arena *a, int64_t limit,
+                                      struct operation **ret, size_t *ret_count,
+                                      struct error *err);
+/* Closes one, with the entry of the activity log that belongs to it. 1, or 0 when it is over. */
+MUST_CHECK int operation_end(struct pg_conn *conn, struct arena *a, const struct operation *op,
+                             const char *status, struct json_object *error, struct error *err);
 /* Removes operations that ended more than a day ago, and events older than 90 days; at most 1,000
  * each a call. */
 MUST_CHECK int operation_prune(struct pg_conn *conn, struct arena *a, struct error *err);

@@ -33,5 +33,6 @@ extern const struct pg_stmt network_statements[];
 /* Against a region's database. */
 extern const struct pg_stmt published_statements[];
 extern const struct pg_stmt published_tokens_statements[];
+extern const struct pg_stmt published_imports_statements[];
 
 #endif

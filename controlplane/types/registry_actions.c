@@ -11,6 +11,7 @@
 
 #include "controlplane/api/errors.h"
 #include "controlplane/control.h"
+#include "controlplane/provision/imports.h"
 #include "controlplane/provision/usage.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/all.h"
@@ -253,6 +254,14 @@ const struct action registry_actions[] = {
       .rbac = "listUsages/read",
       .description = "Lists the quota usages for the specified container registry.",
       .run = list_usages },
+    { .name = "importImage",
+      .method = "POST",
+      .rbac = "importImage/action",
+      .description = "Copies an image to this container registry from the specified container "
+                     "registry.",
+      .request = registry_import_request,
+      .run = registry_import,
+      .settle = import_settle },
     { .name = "checkNetworkAccess",
       .method = "POST",
       .rbac = "checkNetworkAccess/action",

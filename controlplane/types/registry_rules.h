@@ -16,6 +16,9 @@ int registry_check_network(struct action_run *run, struct error *err);
 /* Which rule decides what an identity may do on a repository: registry_access.c. */
 extern const struct field registry_access_request[];
 int registry_check_access(struct action_run *run, struct error *err);
+/* Images from other registries: registry_import.c. */
+extern const struct field registry_import_request[];
+int registry_import(struct action_run *run, struct error *err);
 /* Values of IP and subnet rules. */
 MUST_CHECK int registry_check_rules(const struct registry *now, struct error *err);
 

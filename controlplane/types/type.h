@@ -17,6 +17,7 @@
 struct arena;
 struct error;
 struct json_object;
+struct operation;
 struct pg_conn;
 struct resource;
 struct caller;
@@ -70,6 +71,12 @@ struct step {
     enum verdict (*undo)(struct step_run *run, struct error *err); /* NULL: nothing to undo */
 };
 
+/* What is known of an action that goes on after its answer. */
+struct action_end {
+    bool is_over;
+    struct json_object *failure; /* {code, message}, the arena's; NULL: it succeeded */
+};
+
 /* A POST (or GET) action on a resource, or on the subscription when is_on_subscription. */
 struct action_run {
     struct arena *arena;
@@ -82,6 +89,7 @@ struct action_run {
     const void *decoded;
     struct json_object *body; /* checked against `request`; NULL when there is none */
     struct json_object *answer; /* to fill: owned by the arena; NULL gives an empty 200 */
+    const char *operation_id;   /* of an action with `settle`; else NULL */
 };
 
 struct action {
@@ -93,6 +101,10 @@ struct action {
     const struct field *request; /* NULL: body ignored */
     bool is_on_subscription;
     int (*run)(struct action_run *run, struct error *err);
+    /* Of an action that goes on: it is answered with 202 and an operation, run() only begins it, and
+     * this looks, again and again, whether it is over. NULL: it is over when run() returns. */
+    int (*settle)(struct control *control, struct arena *a, const struct operation *op,
+                  struct action_end *ret, struct error *err);
 };
 
 /* An RBAC action that the data plane checks; here so that /operations tells of it. */

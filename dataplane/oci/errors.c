@@ -28,6 +28,12 @@ const struct error_code E_TOO_MANY = { "TOOMANYREQUESTS", 429 };
 const struct error_code E_UNAUTHORIZED = { "UNAUTHORIZED", 401 };
 const struct error_code E_UNSUPPORTED = { "UNSUPPORTED", 405 };
 
+int fail_tag_taken(struct error *err)
+{
+    return fail(err, &E_TAG_TAKEN,
+                "A tag exists already; it is moved only where that is asked for (mode Force).");
+}
+
 int fail_disallowed(struct error *err)
 {
     return fail(err, &E_DISALLOWED,

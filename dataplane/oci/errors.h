@@ -33,6 +33,7 @@ extern const struct error_code E_UNAUTHORIZED;
 extern const struct error_code E_UNSUPPORTED;
 
 /* What every lock answers. Returns -1. */
+int fail_tag_taken(struct error *err);
 int fail_disallowed(struct error *err);
 
 #endif

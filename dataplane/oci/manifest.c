@@ -194,10 +194,16 @@ static int take_list(const struct field_list *list, struct manifest *m, struct d
         struct digest_list *target = is_foreign(&items[i]) ? &m->optional : to;
         if (read_digest(&items[i], &target->items[target->count], err) != 0)
             return -1;
-        target->count++;
+        target->sizes[target->count++] = items[i].size;
         add_size(m, items[i].size);
     }
     return 0;
+}
+
+static void list_init(struct arena *a, size_t count, struct digest_list *ret)
+{
+    ret->items = arena_array(a, count, sizeof(*ret->items));
+    ret->sizes = arena_array(a, count, sizeof(*ret->sizes));
 }
 
 static int take_references(struct arena *a, const struct document *doc, struct manifest *m,
@@ -205,15 +211,16 @@ static int take_references(struct arena *a, const struct document *doc, struct m
 {
     size_t count = doc->layers.count + doc->blobs.count + doc->manifests.count + 1;
 
-    m->blobs.items = arena_array(a, count, sizeof(struct digest));
-    m->optional.items = arena_array(a, count, sizeof(struct digest));
-    m->children.items = arena_array(a, count, sizeof(struct digest));
+    list_init(a, count, &m->blobs);
+    list_init(a, count, &m->optional);
+    list_init(a, count, &m->children);
     if (doc->config.digest) {
         if (read_digest(&doc->config, &m->config, err) != 0)
             return -1;
         m->has_config = true;
         m->config_size = doc->config.size;
-        m->blobs.items[m->blobs.count++] = m->config;
+        m->blobs.items[m->blobs.count] = m->config;
+        m->blobs.sizes[m->blobs.count++] = doc->config.size;
         add_size(m, doc->config.size);
     }
     if (take_list(&doc->layers, m, &m->blobs, err) != 0 ||

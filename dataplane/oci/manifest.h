@@ -18,6 +18,7 @@ struct error;
 
 struct digest_list {
     struct digest *items;
+    int64_t *sizes; /* as their descriptors have them */
     size_t count;
 };
 

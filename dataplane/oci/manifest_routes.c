@@ -11,13 +11,13 @@
 #include "dataplane/call.h"
 #include "dataplane/oci/content.h"
 #include "dataplane/oci/manifest.h"
+#include "dataplane/oci/manifest_write.h"
 #include "dataplane/oci/reference.h"
 #include "dataplane/oci/reply.h"
 #include "dataplane/plane.h"
 #include "dataplane/store/snapshot.h"
 
-#define TAGS_MAX         100 /* of one PUT */
-#define CONFIG_MAX_BYTES ((int64_t)1024 * 1024)
+#define TAGS_MAX 100 /* of one PUT */
 
 /* --- reading -----------------------------------------------------------------------------------
  */
@@ -175,52 +175,15 @@ static bool read_tags(struct http_request *req, enum reference_kind kind, struct
     return true;
 }
 
-/* What az shows of an image stands in its configuration. Only a convenience: a configuration that
- * is absent or odd changes nothing. */
 static void read_platform(struct http_request *req, const struct manifest *m,
                           struct manifest_write *w)
 {
-    struct blob_store *store = call_of(req)->plane->blobs;
-    struct image_platform platform = { 0 };
-    struct blob_reader *reader = NULL;
-    struct blob_ref ref;
+    struct blob_ref config;
     struct error ignored = { 0 };
 
-    if (!m->has_config || !m->config_media_type ||
-        (!text_eq(m->config_media_type, "application/vnd.oci.image.config.v1+json") &&
-         !text_eq(m->config_media_type, "application/vnd.docker.container.image.v1+json")))
-        return;
-    if (content_blob(call_of(req), req->arena, w->repository, &m->config, &ref, &ignored) != 1 ||
-        ref.size == 0 || ref.size > CONFIG_MAX_BYTES ||
-        store->driver->get(store, &ref, &reader, &ignored) != 1)
-        return;
-    char *text = arena_alloc(req->arena, (size_t)ref.size + 1);
-    ssize_t n = store->driver->read(reader, 0, text, (size_t)ref.size, &ignored);
-    if (n == (ssize_t)ref.size)
-        image_config_decode(req->arena, text, (size_t)n, &platform);
-    store->driver->release(reader);
-    w->architecture = platform.architecture;
-    w->os = platform.os;
-}
-
-static void fill_write(const struct http_request *req, const struct manifest *m,
-                       struct manifest_write *w)
-{
-    w->storage_limit = call_of(req)->snapshot->storage_limit;
-    w->media_type = m->media_type;
-    w->artifact_type = m->artifact_type;
-    w->config_media_type = m->config_media_type;
-    w->annotations = m->annotations;
-    w->subject = m->has_subject ? &m->subject : NULL;
-    w->payload = req->body;
-    w->payload_len = req->body_len;
-    w->image_size = m->image_size;
-    w->blobs = m->blobs.items;
-    w->blob_count = m->blobs.count;
-    w->optional = m->optional.items;
-    w->optional_count = m->optional.count;
-    w->children = m->children.items;
-    w->child_count = m->children.count;
+    if (m->has_config && content_blob(call_of(req), req->arena, w->repository, &m->config, &config,
+                                      &ignored) == 1)
+        manifest_write_platform(req->arena, call_of(req)->plane->blobs, &config, m, w);
 }
 
 static void reply_stored(struct http_request *req, const struct manifest *m,
@@ -272,7 +235,8 @@ void oci_manifest_put(struct http_request *req)
         reply_error(req, &err);
         return;
     }
-    fill_write(req, &m, &w);
+    manifest_write_fill(&m, req->body, req->body_len, &w);
+    w.storage_limit = call_of(req)->snapshot->storage_limit;
     w.is_quarantined = call_of(req)->snapshot->policies.is_quarantine_on;
     w.is_bin_respected = call_of(req)->snapshot->policies.is_soft_delete_on;
     read_platform(req, &m, &w);

@@ -118,6 +118,7 @@ struct manifest_write {
     int64_t storage_limit; /* as blob_publish() has it, for the payload; 0: none */
     bool is_quarantined;   /* until it passes, if it is new */
     bool is_bin_respected; /* E_DISALLOWED for what lies in the bin */
+    bool are_tags_new;     /* E_TAG_TAKEN, and nothing happens, when one of them is there */
 };
 
 /* E_MANIFEST_BLOB_UNKNOWN with one detail for each digest that is not there. */
@@ -134,6 +135,6 @@ extern const struct pg_stmt *const region_statements[];
 extern const struct pg_stmt repository_statements[], blob_statements[], manifest_statements[],
     listing_statements[], attribute_statements[], projection_statements[], collection_statements[],
     usage_statements[], upkeep_statements[], account_statements[], removal_statements[],
-    bin_statements[], expiry_statements[], metadata_statements[];
+    bin_statements[], expiry_statements[], metadata_statements[], import_statements[];
 
 #endif

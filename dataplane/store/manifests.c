@@ -93,8 +93,8 @@ const struct pg_stmt manifest_statements[] = {
                    "insert into tags as t (repository_id, name, manifest_id, clock, origin) "
                    "select $1, n, $2, $4, $5 from unnest($3::text[]) n order by n "
                    "on conflict (repository_id, name) do update set manifest_id = $2, "
-                   "updated_at = now(), clock = $4, origin = $5 where t.can_write",
-                   "int8 int8 text[] int8 text" },
+                   "updated_at = now(), clock = $4, origin = $5 where t.can_write and not $6",
+                   "int8 int8 text[] int8 text bool" },
     [UNBURY] = { "manifest_unbury",
                  "delete from tombstones t using (select kind, key from tombstones "
                  "where registry_id = $1 and ((kind = 'manifest' and key = $2) "
@@ -318,10 +318,12 @@ static int place_tags(struct pg_conn *conn, struct arena *a, const struct write_
         return 0;
     if (PG_RUN(conn, a, &manifest_statements[ADD_TAGS], &r, err, pg_int(repository), pg_int(id),
                pg_texts(w->tags, w->tag_count), pg_int(hybrid_clock()),
-               pg_text(job->s->region)) != 0)
+               pg_text(job->s->region), pg_bool(w->are_tags_new)) != 0)
         return -1;
-    /* A locked tag is left alone, and then nothing of this happens. */
-    return pg_affected(r) == (int64_t)w->tag_count ? 0 : fail_disallowed(err);
+    /* A tag that may not move is left alone, and then nothing of this happens. */
+    if (pg_affected(r) == (int64_t)w->tag_count)
+        return 0;
+    return w->are_tags_new ? fail_tag_taken(err) : fail_disallowed(err);
 }
 
 static int unbury(struct pg_conn *conn, struct arena *a, const struct write_job *job,

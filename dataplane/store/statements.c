@@ -7,5 +7,6 @@ const struct pg_stmt *const region_statements[] = {
     listing_statements,    attribute_statements, projection_statements,
     collection_statements, usage_statements,     upkeep_statements,
     account_statements,    removal_statements,   bin_statements,
-    expiry_statements,     metadata_statements,  NULL,
+    expiry_statements,     metadata_statements,  import_statements,
+    NULL,
 };

@@ -54,6 +54,13 @@ def test_the_main_job(az, instance):
     assert az("acr", "repository", "list", "-n", name) == ["samples/hello"]
     assert az("acr", "repository", "show-tags", "-n", name, "--repository",
               "samples/hello") == ["v1", "v2"]
+    az("acr", "import", "-n", name, "--source", "samples/hello:v1", "-r", made["id"], "-t",
+       "copied/hello:v1", "-t", "copied/hello:again")
+    assert az("acr", "repository", "show-tags", "-n", name, "--repository",
+              "copied/hello") == ["again", "v1"]
+    message = az("acr", "import", "-n", name, "--source", "samples/hello:v2", "-r", made["id"], "-t",
+                 "copied/hello:v1", ok=False)
+    assert "TAG_EXISTS" in message and "Force" in message
     shown = az("acr", "credential", "show", "-n", name)
     assert shown["username"] == name and len(shown["passwords"]) == 2
     renewed = az("acr", "credential", "renew", "-n", name, "--password-name", "password")

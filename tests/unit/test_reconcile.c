@@ -604,6 +604,8 @@ static void test_statements(void **state)
         must(pg_describe(conn, s, &f->err), &f->err);
     for (const struct pg_stmt *s = published_tokens_statements; s->name; s++)
         must(pg_describe(conn, s, &f->err), &f->err);
+    for (const struct pg_stmt *s = published_imports_statements; s->name; s++)
+        must(pg_describe(conn, s, &f->err), &f->err);
     pg_release(conn);
 }
 
