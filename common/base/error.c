@@ -130,8 +130,9 @@ int fail_errno(struct error *err, const char *fmt, ...)
     put_format(what, sizeof(what), fmt, ap);
     va_end(ap);
     const char *text = strerror_r(number, reason, sizeof(reason));
-    const struct error_code *code =
-        number == ENOSPC || number == EDQUOT ? &E_NO_SPACE : &E_INTERNAL;
+    const struct error_code *code = number == ENOSPC || number == EDQUOT ? &E_NO_SPACE
+                                    : number == EIO                      ? &E_UNAVAILABLE
+                                                                         : &E_INTERNAL;
     return fail_cause(err, code, "%s: %s", what, text);
 }
 

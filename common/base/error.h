@@ -55,7 +55,8 @@ int fail_at(struct error *err, const struct error_code *code, const char *target
  * fmt as the cause. */
 int fail_cause(struct error *err, const struct error_code *code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
-/* E_INTERNAL (E_NO_SPACE for ENOSPC and EDQUOT) with fmt and strerror(errno) as the cause. */
+/* E_INTERNAL (E_NO_SPACE for ENOSPC and EDQUOT, E_UNAVAILABLE for EIO: what a device refuses now it
+ * may do later) with fmt and strerror(errno) as the cause. */
 int fail_errno(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Puts context before the cause of a failure that is already recorded; returns -1. */
 int wrap(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);

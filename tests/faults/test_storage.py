@@ -128,7 +128,9 @@ def test_fsync_fails(plane, which):
         time.sleep(0.3)  # threads are attached one by one
         data = new_folder(plane)
         refused = try_push(plane, "bad/disk", data)
-        assert refused.status_code == 500, refused.text
+        assert refused.status_code == 503, refused.text
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert is_whole(plane, "bad/disk", "before")
         assert plane.call("HEAD", f"/v2/bad/disk/blobs/{sha256(data)}").status_code == 404
         assert not os.listdir(os.path.join(plane.blobs, "tmp"))
         with open(trace) as lines:

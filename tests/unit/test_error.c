@@ -98,7 +98,10 @@ static void test_errno(void **state)
     static const struct {
         int number;
         const struct error_code *code;
-    } cases[] = { { ENOENT, &E_INTERNAL }, { ENOSPC, &E_NO_SPACE }, { EDQUOT, &E_NO_SPACE } };
+    } cases[] = { { ENOENT, &E_INTERNAL },
+                  { ENOSPC, &E_NO_SPACE },
+                  { EDQUOT, &E_NO_SPACE },
+                  { EIO, &E_UNAVAILABLE } };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
