@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import uuid
 
 import pytest
 
@@ -98,6 +99,46 @@ def test_docker_login_with_a_token(instance, registry, run, tmp_path):
     assert "unauthorized" in run(*docker, stdin=password + "x", ok=False).lower()
 
 
+@pytest.fixture
+def index(registry, run, certs, image):
+    """The image twice under one index, as for two platforms; where it is, and its digest."""
+    layout, digest = image
+    name = f"many/{uuid.uuid4().hex[:8]}"
+    at = f"docker://{registry.host}/{name}"
+    creds = f"{registry.name}:{registry.password}"
+    run("skopeo", "copy", "--dest-cert-dir", certs, "--dest-creds", creds, f"oci:{layout}:v1",
+        f"{at}:amd64")
+    run("skopeo", "copy", "--dest-cert-dir", certs, "--dest-creds", creds, "--format", "v2s2",
+        f"oci:{layout}:v1", f"{at}:arm64")
+    entries = []
+    for platform in ("amd64", "arm64"):
+        got = registry.call("GET", f"/v2/{name}/manifests/{platform}")
+        entries.append({"mediaType": got.headers["Content-Type"], "size": len(got.content),
+                        "digest": got.headers["Docker-Content-Digest"],
+                        "platform": {"architecture": platform, "os": "linux"}})
+    media_type = "application/vnd.oci.image.index.v1+json"
+    made = registry.call("PUT", f"/v2/{name}/manifests/all", headers={"Content-Type": media_type},
+                         data=json.dumps({"schemaVersion": 2, "mediaType": media_type,
+                                          "manifests": entries}))
+    assert made.status_code == 201, made.text
+    return f"{registry.host}/{name}:all", made.headers["Docker-Content-Digest"]
+
+
+def test_skopeo_copies_an_index_with_all_it_lists(registry, run, certs, index, tmp_path):
+    at, digest = index
+    creds = ["--src-creds", f"{registry.name}:{registry.password}", "--dest-creds",
+             f"{registry.name}:{registry.password}"]
+    run("skopeo", "copy", "--all", "--src-cert-dir", certs, "--dest-cert-dir", certs, *creds,
+        f"docker://{at}", f"docker://{registry.host}/many/copied:all")
+    there = registry.call("GET", "/v2/many/copied/manifests/all")
+    assert there.headers["Docker-Content-Digest"] == digest
+    for entry in there.json()["manifests"]:
+        assert registry.call("HEAD", f"/v2/many/copied/manifests/{entry['digest']}").status_code == 200
+    run("skopeo", "copy", "--all", "--src-cert-dir", certs, *creds[:2], f"docker://{at}",
+        f"dir:{tmp_path / 'all'}")
+    assert len([f for f in os.listdir(tmp_path / "all") if f.endswith(".manifest.json")]) == 2
+
+
 def test_skopeo_with_a_directory_token(instance, registry, run, certs, image):
     """What `az acr login` hands to docker: the null GUID and a refresh token."""
     aad = instance.token(scope="https://containerregistry.azure.net/.default")
@@ -132,10 +173,19 @@ def test_buildah_builds_pushes_and_pulls(registry, run, certs, tmp_path):
     name = f"{registry.host}/built/by-buildah:1"
     run(*root, "commit", made, name)
     run(*root, "push", "--cert-dir", certs, name)
+    run(*root, "push", "--cert-dir", certs, name, f"docker://{registry.host}/built/copied:1")
+    assert registry.call("GET", "/v2/built/copied/tags/list").json()["tags"] == ["1"]
     run(*root, "rmi", "--all", "--force")
     run(*root, "pull", "--cert-dir", certs, name)
     listed = json.loads(run(*root, "images", "--json"))
     assert any(name in (image.get("names") or []) for image in listed)
+    run(*root, "manifest", "create", "both")
+    for part in (name, f"{registry.host}/built/copied:1"):
+        run(*root, "manifest", "add", "--cert-dir", certs, "both", f"docker://{part}")
+    run(*root, "manifest", "push", "--cert-dir", certs, "--all", "both",
+        f"docker://{registry.host}/built/by-buildah:both")
+    shown = registry.call("GET", "/v2/built/by-buildah/manifests/both").json()
+    assert shown["manifests"]
 
 
 @pytest.fixture
@@ -220,6 +270,22 @@ def test_containerd_fetches_and_pushes(instance, registry, run, certs, image, co
         run(*ctr, "images", "push", *who, copy)
     assert registry.call("GET", "/v2/by/ctr-copy/manifests/v2").headers["Docker-Content-Digest"] == \
         digest
+
+
+def test_containerd_fetches_and_pushes_an_index(instance, registry, run, index, containerd):
+    at, digest = index
+    ctr = ["ctr", "-a", containerd]
+    who = ["--user", f"{registry.name}:{registry.password}", "--tlscacert", instance.ca]
+    run(*ctr, "content", "fetch", "--all-platforms", *who, at)
+    assert digest in run(*ctr, "images", "ls")
+    copy = f"{registry.host}/by/ctr-index:all"
+    run(*ctr, "images", "tag", at, copy)
+    run(*ctr, "images", "push", *who, copy)
+    there = registry.call("GET", "/v2/by/ctr-index/manifests/all")
+    assert there.headers["Docker-Content-Digest"] == digest
+    for entry in there.json()["manifests"]:
+        assert registry.call("HEAD",
+                             f"/v2/by/ctr-index/manifests/{entry['digest']}").status_code == 200
 
 
 def test_curl_from_challenge_to_bytes(instance, registry, run):
