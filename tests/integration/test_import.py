@@ -666,4 +666,5 @@ def test_an_import_has_the_rights_of_its_caller(instance, registries):
     assert failed.status_code == 409
     assert failed.json()["error"]["code"] == "SourceAccessDenied", failed.text
     assert assign(instance, app.object_id, PULL, source.id).status_code == 201
-    assert outcome(instance, asked()).status_code == 200
+    # A data plane knows of it within a second.
+    eventually(lambda: outcome(instance, asked()).status_code == 200, 60)
