@@ -27,9 +27,11 @@ class Scale(Bench):
         for what, pages in rows:
             got = listings.pages(self.sealed, pages, want.samples)
             self.result[f"pages {what}"] = got
+            # A page under /acr/v1 tells far more of each entry: every tag of a manifest, say.
+            is_goal = not what.startswith("ACR")
             for page, (p50, p99) in got.items():
                 self.row(f"{what}, {page}: p50 / p99", f"{p50:.1f} / {p99:.1f} ms",
-                         "p99 <= 10 ms", p99 <= 10)
+                         "p99 <= 10 ms" if is_goal else "", p99 <= 10 if is_goal else None)
 
 
 def more(options):
