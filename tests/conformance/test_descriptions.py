@@ -22,8 +22,9 @@ SOAK_S, *NAMED = (os.environ.get("PORTOLAN_SOAK") or "0").split(":")
 NAMES = [n for n in NAMED if n] or ["ours", *PUBLISHED] if int(SOAK_S) else ["ours", "registries-2025-11-01"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def playground(instance):
+    """One for each description: a name of two dots makes clients ask for what stands above."""
     it = Playground(instance)
     yield it
     it.remove()

@@ -228,6 +228,10 @@ class Playground:
 
     def written(self, path, folder, name):
         bundle = Bundle(path)
+        # schemathesis follows ids in answers, and would take away what everything else stands on.
+        for url, methods in bundle.text["paths"].items():
+            if url.endswith(("{resourceGroupName}", "{registryName}", "{registriesName}")):
+                methods.pop("delete", None)
         bundle.fix(self.values)
         bundle.let_send(Sent(bundle, self.plausible))
         out = os.path.join(folder, f"{name}.json")
