@@ -131,6 +131,18 @@ static bool read_digest_filter(struct http_request *req, struct digest *ret, boo
     return false;
 }
 
+/* Past the end of a list there is none: acr-cli asks until then. */
+static void set_page(struct http_request *req, struct json_object *body, const char *name,
+                     struct json_object *page)
+{
+    const char *last = http_query(req, "last");
+
+    if (last && last[0] && json_count(page) == 0)
+        json_put(page);
+    else
+        json_set(body, name, page);
+}
+
 void acr_tags(struct http_request *req)
 {
     const char *repository = reply_repository(req);
@@ -162,7 +174,7 @@ void acr_tags(struct http_request *req)
     struct json_object *body = acr_envelope(req, repository), *tags = json_new_array();
     for (size_t i = 0; i < list.count; i++)
         json_add(tags, acr_tag(req, &list.items[i]));
-    json_set(body, "tags", tags);
+    set_page(req, body, "tags", tags);
     if (list.has_more && list.count > 0)
         page_link(req, &page, list.items[list.count - 1].name, "orderby",
                   http_query(req, "orderby"));
@@ -254,7 +266,7 @@ void acr_manifests(struct http_request *req)
     struct json_object *body = acr_envelope(req, repository), *manifests = json_new_array();
     for (size_t i = 0; i < list.count; i++)
         json_add(manifests, acr_manifest(req, &list.items[i]));
-    json_set(body, "manifests", manifests);
+    set_page(req, body, "manifests", manifests);
     if (list.has_more && list.count > 0) {
         char text[DIGEST_TEXT_MAX];
         digest_text(&list.items[list.count - 1].digest, text);

@@ -26,14 +26,9 @@ MODULES = {
     "cosign": "github.com/sigstore/cosign/v3/cmd/cosign@v3.1.2",
     "acr": "github.com/Azure/acr-cli/cmd/acr@v0.18.1",
 }
-ROLES = {
-    # AcrPull, AcrPush, AcrDelete
-    "LegacyRegistryPermissions": ("7f951dda-4ed3-4680-a7ca-43fe172d538d",
-                                  "8311e382-0749-4cb8-b61a-304f252e45ec",
-                                  "c2f4ef07-c644-48eb-af81-4b1b4947fb11"),
-    # Container Registry Repository Contributor
-    "AbacRepositoryPermissions": ("2efddaa5-3f1f-4df3-97df-af3f13818f4c",),
-}
+# AcrPull, AcrPush, AcrDelete
+ACR_ROLES = ("7f951dda-4ed3-4680-a7ca-43fe172d538d", "8311e382-0749-4cb8-b61a-304f252e45ec",
+             "c2f4ef07-c644-48eb-af81-4b1b4947fb11")
 
 
 def program(name):
@@ -224,19 +219,11 @@ def test_acr_with_a_password(client, registry, repo):
 
 
 @uses("acr")
-@pytest.mark.parametrize("mode", ["LegacyRegistryPermissions", "AbacRepositoryPermissions"])
-def test_acr_with_a_refresh_token(client, instance, group, mode):
-    """What `az acr login` leaves in the Docker configuration. Where rights are on repositories, it asks for
-    each by name; where they are not, for all of them."""
-    registry = instance.make_registry(group, sku="Premium", roleAssignmentMode=mode)
-    app, kept = Directory(instance).application(), {}
-    if mode.startswith("Abac"):
-        kept = {"conditionVersion": "2.0", "condition":
-                "((!(ActionMatches{'Microsoft.ContainerRegistry/registries/repositories/content/read'}))"
-                " OR (@Request[Microsoft.ContainerRegistry/registries/repositories:name] "
-                "StringStartsWithIgnoreCase 'go/'))"}
-    for role in ROLES[mode]:
-        given = assign(instance, app.object_id, role, registry.id, **kept)
+def test_acr_with_a_refresh_token(client, instance, registry):
+    """What `az acr login` leaves in the Docker configuration: it asks for all repositories at once."""
+    app = Directory(instance).application()
+    for role in ACR_ROLES:
+        given = assign(instance, app.object_id, role, registry.id)
         assert given.status_code == 201, given.text
 
     def exchanged():
