@@ -32,6 +32,7 @@
 
 #define FILE_MAX_BYTES ((size_t)32 * 1024 * 1024)
 #define COMMAND_MS     5000
+#define RELOAD_S       3 /* a name server that is reloading does not hear of the next change */
 #define ENDED_S        3 /* longer than a data plane may take to learn that a link has ended */
 
 struct place {
@@ -172,19 +173,22 @@ static int sync_map(struct place *p, const char *name, struct error *err)
     return haproxy_map_sync(p->arena, path_of(p, "ctl"), path_of(p, name), text ? text : "", err);
 }
 
-/* Signals a program of the network whose mark stands there. One that does not run reads the files
- * when it starts. */
+/* Signals a program of the network whose mark stands there, again until the mark is keep_s old. One
+ * that does not run reads the files when it starts. */
 static int tell_program(struct place *p, const char *program, const char *option, const char *mark,
-                        struct error *err)
+                        int64_t keep_s, struct error *err)
 {
     const char *argv[] = { "s6-svc", option, "--",
                            path_of(p, arena_printf(p->arena, "scan/%s", program)), NULL };
+    struct stat status;
     int code;
 
     if (!file_exists(path_of(p, mark)))
         return 0;
     if (proc_run(p->arena, argv, COMMAND_MS, &code, NULL, err))
         return wrap(err, "tell %s", program);
+    if (stat(path_of(p, mark), &status) == 0 && clock_wall_s() - status.st_mtime < keep_s)
+        return 0;
     if (unlink(path_of(p, mark)) < 0 && errno != ENOENT)
         return fail_errno(err, "unlink %s", mark);
     return 0;
@@ -292,7 +296,7 @@ static int tell_addresses(struct place *p, struct error *err)
     if (sync_map(p, p->has_namespace ? "links.map" : "names.map", err) ||
         sync_map(p, "subnets.map", err) || (p->has_namespace && end_links(p, err)))
         return -1;
-    return tell_program(p, "addresses", "-r", "addresses-changed", err);
+    return tell_program(p, "addresses", "-r", "addresses-changed", 0, err);
 }
 
 /* Names ---------------------------------------------------------------------------------------- */
@@ -361,7 +365,7 @@ static int sync_place(struct place *p, void *ctx, struct error *err)
         return wrap(err, "addresses of %s", p->name);
     if (!p->ingress)
         return 0;
-    if (write_names(p, err) || tell_program(p, "dns", "-h", "dns-changed", err))
+    if (write_names(p, err) || tell_program(p, "dns", "-h", "dns-changed", RELOAD_S, err))
         return wrap(err, "names of %s", p->name);
     return 0;
 }
