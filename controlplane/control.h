@@ -59,6 +59,7 @@ struct control_settings {
     char *networks_dir;     /* what attached virtual networks work from */
     int64_t reconcilers;    /* reconcile workers */
     int64_t workers;        /* request workers */
+    bool tier_rates;          /* registries keep the request rates of their tier */
     int64_t reads_per_minute; /* of one identity in one subscription; 0: no limit */
     int64_t writes_per_minute;
     int64_t deletes_per_minute;

@@ -8,6 +8,7 @@
 #include "common/http/server.h"
 #include "common/network/rules.h"
 #include "dataplane/auth/identity.h"
+#include "dataplane/auth/rate.h"
 
 struct bearer;
 struct data_plane;
@@ -33,6 +34,7 @@ struct data_route {
     enum http_verdict (*fast)(struct http_request *req);
     void (*run)(struct http_request *req);
     const struct http_sink *sink;
+    enum rate_class rate;
 };
 
 struct call {

@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/crypto/secret.h"
+#include "common/network/rate.h"
 #include "common/network/throttle.h"
 #include "dataplane/auth/bearer.h"
 #include "dataplane/imports/importer.h"
@@ -97,6 +98,7 @@ int plane_open(struct data_plane *plane, const struct data_settings *settings, i
     plane->db = pg_pool_new(&pool);
     plane->accounts = accounts_new(plane->db, settings->registry_id);
     plane->throttle = throttle_new();
+    plane->rates = rate_buckets_new();
     if (open_projection(plane, err) != 0)
         return -1;
     int status = wait_for_projection(plane, stop_fd, err);
@@ -133,6 +135,7 @@ void plane_close(struct data_plane *plane)
     snapshots_free(plane->snapshots);
     accounts_free(plane->accounts);
     throttle_free(plane->throttle);
+    rate_buckets_free(plane->rates);
     if (plane->db)
         pg_pool_free(plane->db);
     *plane = (struct data_plane){ 0 };

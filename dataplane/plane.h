@@ -21,6 +21,7 @@ struct housekeeper;
 struct pg_pool;
 struct snapshots;
 struct suspects;
+struct rate_buckets;
 struct throttle;
 struct uploads;
 
@@ -56,6 +57,7 @@ struct data_plane {
     struct pg_pool *db;
     struct accounts *accounts;
     struct throttle *throttle; /* of wrong passwords */
+    struct rate_buckets *rates; /* of requests */
     struct snapshots *snapshots;
     struct blob_store *blobs;
     struct store store;

@@ -38,7 +38,7 @@ ROW(manifest_get, REPOSITORY = ACT_PULL, .fast = oci_manifest_fast, .run = oci_m
 ROW(manifest_put, REPOSITORY = ACT_PULL | ACT_PUSH, .run = oci_manifest_put);
 ROW(manifest_delete, REPOSITORY = ACT_DELETE, .run = oci_manifest_delete);
 ROW(tags, REPOSITORY = ACT_PULL, .run = oci_tags);
-ROW(referrers, REPOSITORY = ACT_PULL, .run = oci_referrers);
+ROW(referrers, REPOSITORY = ACT_PULL, .run = oci_referrers, .rate = RATE_REFERRERS);
 
 ROW(acr_tags_row, REPOSITORY = ACT_METADATA_READ, .run = acr_tags);
 ROW(acr_tag_get_row, REPOSITORY = ACT_METADATA_READ, .run = acr_tag_get);

@@ -86,6 +86,26 @@ static void close_operation(struct call *c, const struct error *why)
         log_failure(LOG_WARN, "end-operation", &failure);
 }
 
+static int add_event(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct call *c = ctx;
+
+    (void)a;
+    return write_event(conn, c, c->was, c->action->rbac, false, err);
+}
+
+/* The activity log tells of every POST on a resource; of one that goes on it has told. The action is
+ * done: if the log cannot be written now, that is no reason to say that it failed. */
+static void note(struct call *c)
+{
+    struct error err;
+
+    if (!c->was || c->action->settle || !text_eq(c->verb->method, "POST"))
+        return;
+    if (pg_with(c->control->db, c->arena, add_event, c, &err))
+        log_failure(LOG_ERROR, "activity-log", &err);
+}
+
 enum stage_result commit_action(struct call *c, struct error *err)
 {
     struct action_run run = {
@@ -113,6 +133,7 @@ enum stage_result commit_action(struct call *c, struct error *err)
         return STAGE_FAILED;
     }
     c->answer = run.answer;
+    note(c);
     return STAGE_NEXT;
 }
 

@@ -130,6 +130,10 @@ int body_read(struct arena *a, const struct resource_type *type, const char *api
     struct error reason;
 
     *ret = (struct body_request){ 0 };
+    if (type->is_body_optional && len == 0) {
+        text = "{}";
+        len = strlen(text);
+    }
     if (!text || len == 0)
         return fail(err, &E_INVALID_CONTENT, "The request needs a body, and has none.");
     if (json_parse_object(text, len, ARM_BODY_MAX_BYTES, &object, &reason)) {

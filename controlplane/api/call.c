@@ -228,6 +228,8 @@ void reply_failure(struct http_request *req, const struct error *err)
         http_reply_header(req, "WWW-Authenticate", c->challenge);
     if (err->code->status == 503 || err->code->status == 429)
         http_reply_headerf(req, "Retry-After", "%d", c->retry_after_s > 0 ? c->retry_after_s : 1);
+    if (c->is_at_provider)
+        json_set_text(body, "status", "Failed");
     reply_json(c, err->code->status, body);
 }
 

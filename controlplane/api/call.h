@@ -66,6 +66,7 @@ struct call {
     const char *request_location;
     struct json_object *request_tags;
     bool has_tags;
+    bool is_at_provider; /* failures are told in the provider's own envelope */
     bool is_partial; /* of a list: the caller may see some rows only */
     bool is_unchanged;
     bool is_gone;

@@ -6,20 +6,31 @@
 
 #include "common/base/arena.h"
 #include "common/base/text.h"
+#include "common/json/json.h"
 
 #include "controlplane/api/errors.h"
 #include "controlplane/store/resources.h"
+#include "controlplane/types/type.h"
 
 #define FILTER_MAX_BYTES 4096
 #define DEPTH_MAX 8
 #define WORD_MAX 32
+#define CONDITIONS_MAX 16
 
 struct parser {
     struct arena *a;
     const char *whole;
     const char *p;
     struct resource_filter *filter;
+    const struct filter_member *known; /* of a type; NULL: members below, into filter */
+    struct filter_condition *conditions;
+    size_t count;
     int depth;
+};
+
+struct filter_condition {
+    const char *path, *value;
+    bool is_part;
 };
 
 /* Which struct member a word of the filter sets; keys are compared in lower case. */
@@ -131,12 +142,53 @@ static const char *squeeze(struct arena *a, const char *s)
     return out;
 }
 
+/* The type's member at the cursor, taken; NULL. */
+static const struct filter_member *accept_member(struct parser *s)
+{
+    skip_space(s);
+    for (const struct filter_member *m = s->known; m->word; m++)
+        if (accept_word(s, m->word))
+            return m;
+    return NULL;
+}
+
+static int add_condition(struct parser *s, const struct filter_member *m, const char *value,
+                         bool is_part, struct error *err)
+{
+    if (s->count == CONDITIONS_MAX)
+        return refuse(s, err);
+    s->conditions[s->count++] = (struct filter_condition){ m->path, value, is_part };
+    return 0;
+}
+
+/* member eq text, or contains(member, text) */
+static int parse_known(struct parser *s, struct error *err)
+{
+    bool is_part = accept_word(s, "contains");
+    const struct filter_member *m;
+    const char *value = NULL;
+
+    if (is_part && !accept_char(s, '('))
+        return refuse(s, err);
+    m = accept_member(s);
+    if (!m || !(is_part ? accept_char(s, ',') : accept_word(s, "eq")))
+        return refuse(s, err);
+    skip_space(s);
+    if (parse_text(s, &value, err))
+        return -1;
+    if (is_part && !accept_char(s, ')'))
+        return refuse(s, err);
+    return add_condition(s, m, value, is_part, err);
+}
+
 static int parse_comparison(struct parser *s, struct error *err)
 {
     char word[WORD_MAX];
     const char *value = NULL;
     size_t len = word_at(s, word);
 
+    if (s->known)
+        return parse_known(s, err);
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {
         if (!text_eq_nocase(word, members[i].word))
             continue;
@@ -180,7 +232,7 @@ static int parse_term(struct parser *s, struct error *err)
         s->depth--;
         return accept_char(s, ')') ? 0 : refuse(s, err);
     }
-    if (accept_word(s, "substringof"))
+    if (!s->known && accept_word(s, "substringof"))
         return parse_substring(s, err);
     return parse_comparison(s, err);
 }
@@ -208,4 +260,37 @@ int filter_parse(struct arena *a, const char *text, struct resource_filter *filt
     if (*s.p || (filter->tag_value && !filter->tag_name))
         return refuse(&s, err);
     return 0;
+}
+
+int filter_parse_members(struct arena *a, const char *text, const struct filter_member *known,
+                         struct filter_conditions *ret, struct error *err)
+{
+    struct parser s = { .a = a, .whole = text, .p = text, .known = known,
+                        .conditions = arena_array(a, CONDITIONS_MAX, sizeof(*s.conditions)) };
+
+    if (strlen(text) > FILTER_MAX_BYTES)
+        return refuse(&s, err);
+    if (parse_expression(&s, err))
+        return -1;
+    skip_space(&s);
+    if (*s.p)
+        return refuse(&s, err);
+    *ret = (struct filter_conditions){ s.conditions, s.count };
+    return 0;
+}
+
+bool filter_holds(struct arena *a, const struct filter_conditions *conditions,
+                  const struct json_object *shown)
+{
+    for (size_t i = 0; i < conditions->count; i++) {
+        const struct filter_condition *c = &conditions->items[i];
+        const struct json_object *value = json_at(shown, c->path);
+        const char *text = json_kind(value) == JSON_TEXT ? json_text(value, "")
+                           : value                       ? json_print(a, value)
+                                                         : "";
+
+        if (!(c->is_part ? strcasestr(text, c->value) != NULL : text_eq_nocase(text, c->value)))
+            return false;
+    }
+    return true;
 }

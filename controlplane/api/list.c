@@ -31,6 +31,7 @@ struct page {
     struct resource *items;
     size_t count;
     const char *after; /* NULL: the last page */
+    struct filter_conditions conditions; /* on what is shown: a page may be empty, the next not */
 };
 
 /* What is shown of each, and under which name it is remembered. */
@@ -222,6 +223,24 @@ static int show_unknown(struct call *c, struct texts *t, const struct shape *sha
     return 0;
 }
 
+/* Leaves out what the type's own filter does not let through. */
+static int drop_unfit(struct call *c, struct texts *t, struct error *err)
+{
+    const struct filter_conditions *conditions = &t->page->conditions;
+
+    for (size_t i = 0; conditions->count > 0 && i < t->page->count; i++) {
+        struct json_object *shown = NULL;
+
+        if (!t->items[i])
+            continue;
+        if (json_parse_object(t->items[i], t->lens[i], ARM_BODY_MAX_BYTES, &shown, err))
+            return wrap(err, "filter a list");
+        if (!filter_holds(c->arena, conditions, json_own(c->arena, shown)))
+            t->items[i] = NULL;
+    }
+    return 0;
+}
+
 static int collect(struct call *c, const struct page *page, const struct shape *shape,
                    struct texts *ret, struct error *err)
 {
@@ -243,7 +262,7 @@ static int collect(struct call *c, const struct page *page, const struct shape *
             t.unknown[t.unknown_count++] = r;
     }
     *ret = t;
-    return show_unknown(c, ret, shape, err);
+    return show_unknown(c, ret, shape, err) || drop_unfit(c, ret, err) ? -1 : 0;
 }
 
 static int reply_page(struct call *c, struct page *page, const struct shape *shape,
@@ -309,9 +328,12 @@ enum stage_result encode_list(struct call *c, struct error *err)
 
     if (c->type->derive)
         return derived_list(c, err);
-    /* Groups are found by tag; nothing else has a filter of its own. */
+    /* Groups are found by tag. */
     if (filter && filter[0] && c->type->scope == SCOPE_SUBSCRIPTION &&
         filter_parse(c->arena, filter, &page.filter, err))
+        return STAGE_FAILED;
+    if (filter && filter[0] && c->type->filters &&
+        filter_parse_members(c->arena, filter, c->type->filters, &page.conditions, err))
         return STAGE_FAILED;
     if (read_paging(c, &page, err) || reply_page(c, &page, &shape, err))
         return STAGE_FAILED;

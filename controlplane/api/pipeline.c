@@ -190,6 +190,11 @@ static enum stage_result parse(struct call *c, struct error *err)
     return STAGE_NEXT;
 }
 
+static const char *const *versions_of(const struct call *c)
+{
+    return c->action && c->action->api_versions ? c->action->api_versions : c->type->api_versions;
+}
+
 static int fail_version(struct call *c, const char *version, struct error *err)
 {
     struct str versions, places;
@@ -197,7 +202,7 @@ static int fail_version(struct call *c, const char *version, struct error *err)
 
     str_init(&versions, 600);
     str_init(&places, 200);
-    for (const char *const *v = c->type->api_versions; *v; v++)
+    for (const char *const *v = versions_of(c); *v; v++)
         str_printf(&versions, "%s%s", versions.len ? ", " : "", *v);
     for (const struct region *r = c->control->regions; r && r->name; r++)
         str_printf(&places, "%s%s", places.len ? ", " : "", r->name);
@@ -217,9 +222,9 @@ static enum stage_result check_version(struct call *c, struct error *err)
     const char *version = http_query_nocase(c->req, "api-version");
 
     if (version && version[0] && c->type->scope != SCOPE_SUBSCRIPTION &&
-        !type_has_version(c->type->api_versions, version))
+        !type_has_version(versions_of(c), version))
         return (enum stage_result)fail_version(c, version, err);
-    return call_api_version(c, c->type->api_versions, err) ? STAGE_FAILED : STAGE_NEXT;
+    return call_api_version(c, versions_of(c), err) ? STAGE_FAILED : STAGE_NEXT;
 }
 
 /* A subscription that unregistered the provider; asked again, since a cached answer may be old. */
@@ -245,8 +250,7 @@ static enum stage_result check_subscription(struct call *c, struct error *err)
                 provider);
 }
 
-/* "<type>/read"; an action's own name where it has a provider of its own. */
-static const char *rbac_of(const struct call *c)
+const char *call_rbac(const struct call *c)
 {
     const char *rbac = c->action ? c->action->rbac : c->verb->rbac;
     const char *slash = strchr(rbac, '/');
@@ -267,7 +271,7 @@ static bool changes(const struct call *c)
 
 static enum stage_result authorise(struct call *c, struct error *err)
 {
-    const char *scope = c->resource_id, *action = rbac_of(c);
+    const char *scope = c->resource_id, *action = call_rbac(c);
 
     if (!scope)
         scope = c->id.group ? arm_id_group(c->arena, &c->id) : arm_id_subscription(c->arena, &c->id);
@@ -321,6 +325,7 @@ static int run(struct call *c, struct error *err)
     for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
         if (c->instead && stages[i].run == (c->is_shallow ? load : commit))
             return c->instead(c, err);
+        c->is_at_provider = i >= STAGE_LOAD && c->type->scope != SCOPE_SUBSCRIPTION;
         switch (stages[i].run(c, err)) {
         case STAGE_NEXT:
             break;

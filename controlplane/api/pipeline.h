@@ -22,6 +22,10 @@ struct verb {
 
 extern const struct verb verbs[]; /* ended by a NULL method */
 
+/* The RBAC action of the request: "<type>/read"; an action's own name where it has a provider of its
+ * own. */
+const char *call_rbac(const struct call *c);
+
 /* Takes a request through the stages and replies. */
 void pipeline_run(struct http_request *req);
 

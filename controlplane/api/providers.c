@@ -154,7 +154,7 @@ static struct json_object *types_of(struct arena *a, const struct control *contr
         for (const struct action *x = (*t)->actions; x && x->name; x++)
             add_type(control, list,
                      x->is_on_subscription ? x->name : arena_printf(a, "%s/%s", name, x->name),
-                     (*t)->api_versions, PLACES_NONE);
+                     x->api_versions ? x->api_versions : (*t)->api_versions, PLACES_NONE);
     }
     for (size_t i = 0; i < ARRAY_LEN(plain_types); i++) {
         if (text_eq(plain_types[i].provider, provider))
@@ -193,7 +193,7 @@ static struct json_object *show(struct call *c, const char *provider)
     json_set_text(out, "registrationPolicy",
                   is_registration_free(provider) ? "RegistrationFree" : "RegistrationRequired");
     if (c->has_subscription)
-        json_set_text(out, "registrationState", is_registered ? "Registered" : "NotRegistered");
+        json_set_text(out, "registrationState", is_registered ? "Registered" : "Unregistered");
     json_set(out, "resourceTypes", types_of(c->arena, c->control, provider));
     return out;
 }

@@ -10,6 +10,8 @@
 #include "controlplane/api/encode.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/shown_cache.h"
+#include "controlplane/store/made.h"
+#include "controlplane/types/all.h"
 
 struct query {
     const char *key;
@@ -55,6 +57,38 @@ static int fail_missing(struct call *c, struct error *err)
                 c->id.names[c->id.depth - (arm_id_is_collection(&c->id) ? 2 : 1)]);
 }
 
+#define NOBODY "00000000-0000-0000-0000-000000000000"
+
+/* The row of an implied parent: made for a write, and for a list one that nothing stands below. */
+static int imply_parent(struct call *c, size_t depth, struct error *err)
+{
+    const struct resource_type *type = c->type->parent;
+    const char *name = c->id.names[depth - 1];
+    struct resource *row = ARENA_NEW(c->arena, struct resource), *above = NULL;
+    struct made made = { .parent = NULL, .row = row };
+    char uid[UUID_TEXT_LEN + 1];
+    int found = find(c, arm_id_key(c->arena, &c->id, depth - 1), &above, err);
+
+    if (found < 0)
+        return -1;
+    if (found == 0)
+        return fail_parent_missing(c, err);
+    if (type_name_check(type, name, err))
+        return -1;
+    uuid_new(uid);
+    *row = (struct resource){ .uid = c->verb->decode ? arena_strdup(c->arena, uid) : NOBODY,
+                              .id = arm_id_text(c->arena, &c->id, type->name, depth),
+                              .type_key = text_lower(c->arena, type->name),
+                              .name = name };
+    c->parent = row;
+    if (!c->verb->decode)
+        return 0;
+    made.parent = above;
+    if (resource_make(c->control->db, c->arena, &made, err) == 0)
+        return 0;
+    return err->code == &E_CONFLICT ? find(c, row->key, &c->parent, err) - 1 : -1;
+}
+
 static int load_parent(struct call *c, size_t depth, struct error *err)
 {
     int found;
@@ -64,6 +98,8 @@ static int load_parent(struct call *c, size_t depth, struct error *err)
     found = find(c, arm_id_key(c->arena, &c->id, depth), &c->parent, err);
     if (found < 0)
         return -1;
+    if (found == 0 && c->type->parent->is_implied)
+        return imply_parent(c, depth, err);
     return found ? 0 : fail_parent_missing(c, err);
 }
 

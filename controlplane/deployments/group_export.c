@@ -50,7 +50,7 @@ static char *full_name(struct arena *a, const char *id)
     return name ? name : arena_strdup(a, "");
 }
 
-/* resourceId('NS/t1', 'a') of the parent of a child. */
+/* resourceId('NS/t1', 'a') of the parent of a child: of the nearest that a template can name. */
 static char *parent_expression(struct arena *a, const char *type, const char *name)
 {
     const char *type_end = strrchr(type, '/'), *name_end = strrchr(name, '/');
@@ -60,6 +60,9 @@ static char *parent_expression(struct arena *a, const char *type, const char *na
 
     if (!name_end)
         return NULL;
+    out = arena_strndup(a, type, (size_t)(type_end - type));
+    if (!arm_type_find(out).name)
+        return parent_expression(a, out, arena_strndup(a, name, (size_t)(name_end - name)));
     out = arena_printf(a, "[resourceId('%.*s'", (int)(type_end - type), type);
     count = text_split(a, arena_strndup(a, name, (size_t)(name_end - name)), '/', &parts);
     for (size_t i = 0; i < count; i++)

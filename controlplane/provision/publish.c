@@ -138,6 +138,31 @@ static void copy_member(struct json_object *to, const char *key, const struct js
         json_set(to, key, json_copy(value));
 }
 
+/* The request rates of the tier, as data planes read them. */
+static void set_rates(struct json_object *settings, enum sku sku)
+{
+    static const struct {
+        const char *class;
+        enum tier_limit registry, one;
+    } rows[] = {
+        { "read", TIER_READS, TIER_READS_OF_ONE },
+        { "write", TIER_WRITES, TIER_WRITES_OF_ONE },
+        { "delete", TIER_DELETES, TIER_DELETES_OF_ONE },
+        { "referrers", TIER_REFERRERS, TIER_REFERRERS_OF_ONE },
+        { "oauth", TIER_SIGN_INS, TIER_NO_LIMIT },
+    };
+    struct json_object *rates = json_new_object();
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct json_object *one = json_new_object();
+
+        json_set_int(one, "registry", tier_limit(rows[i].registry, sku));
+        json_set_int(one, "identity", tier_limit(rows[i].one, sku));
+        json_set(rates, rows[i].class, one);
+    }
+    json_set(settings, "requestRates", rates);
+}
+
 struct json_object *publish_settings(struct control *control, struct arena *a,
                                      const struct resource *r, const struct registry *desired,
                                      const struct region *region)
@@ -153,6 +178,8 @@ struct json_object *publish_settings(struct control *control, struct arena *a,
     json_set_text(s, "sku", desired->sku_name);
     json_set_int(s, "storageLimitBytes",
                  tier_limit(TIER_STORAGE_BYTES, registry_type.sku(desired)));
+    if (control->settings->tier_rates)
+        set_rates(s, registry_type.sku(desired));
     json_set_bool(s, "adminUserEnabled", desired->is_admin_enabled);
     json_set_bool(s, "anonymousPullEnabled", desired->is_anonymous_pull);
     json_set_text(s, "publicNetworkAccess", desired->public_network_access);

@@ -25,6 +25,8 @@ const struct resource_type *const all_types[] = {
     &resource_group_type,
     &registry_type,
     &agent_pool_type,
+    &archive_type,
+    &archive_version_type,
     &cache_rule_type,
     &connected_registry_type,
     &credential_set_type,

@@ -19,5 +19,8 @@ extern const struct resource_type agent_pool_type;
 extern const struct resource_type task_type;
 extern const struct resource_type task_run_type;
 extern const struct resource_type run_type;
+extern const struct resource_type package_type; /* implied: in no list */
+extern const struct resource_type archive_type;
+extern const struct resource_type archive_version_type;
 
 #endif

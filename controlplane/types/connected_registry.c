@@ -176,6 +176,13 @@ static const struct action actions[] = {
     { 0 },
 };
 
+static const struct filter_member filters[] = {
+    { "ParentId", "properties.parent.id" },
+    { "Mode", "properties.mode" },
+    { "ConnectionState", "properties.connectionState" },
+    { 0 },
+};
+
 const struct resource_type connected_registry_type = {
     .name = "Microsoft.ContainerRegistry/registries/connectedRegistries",
     .description = "connected registry",
@@ -190,6 +197,7 @@ const struct resource_type connected_registry_type = {
     .api_versions = connected_versions,
     .size = sizeof(struct connected_registry),
     .fields = fields,
+    .filters = filters,
     .actions = actions,
     .reshape = connected_registry_reshape,
     .admit = connected_registry_admit,

@@ -17,6 +17,7 @@
 #include "controlplane/types/all.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/token.h"
+#include "controlplane/types/versions.h"
 
 #define PASSWORD_LEN 52
 
@@ -262,6 +263,20 @@ const struct action registry_actions[] = {
       .request = registry_import_request,
       .run = registry_import,
       .settle = import_settle },
+    { .name = "scheduleRun",
+      .method = "POST",
+      .rbac = "scheduleRun/action",
+      .description = "Schedules a new run based on the request parameters and adds it to the run "
+                     "queue.",
+      .request = registry_run_request,
+      .api_versions = task_versions,
+      .run = registry_schedule_run },
+    { .name = "listBuildSourceUploadUrl",
+      .method = "POST",
+      .rbac = "listBuildSourceUploadUrl/action",
+      .description = "Gets the upload location for the user to be able to upload the source.",
+      .api_versions = task_versions,
+      .run = registry_source_url },
     { .name = "checkNetworkAccess",
       .method = "POST",
       .rbac = "checkNetworkAccess/action",

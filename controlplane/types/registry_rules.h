@@ -6,9 +6,6 @@
 
 struct registry;
 
-#define REGISTRY_IP_RULES_MAX 200
-#define REGISTRY_VNET_RULES_MAX 100
-
 extern const struct action registry_actions[];
 /* Which network rule would decide for an address: registry_network.c. */
 extern const struct field registry_network_request[];
@@ -19,6 +16,10 @@ int registry_check_access(struct action_run *run, struct error *err);
 /* Images from other registries: registry_import.c. */
 extern const struct field registry_import_request[];
 int registry_import(struct action_run *run, struct error *err);
+/* Runs of tasks, and where their sources go: run_schedule.c. */
+extern const struct field registry_run_request[];
+int registry_schedule_run(struct action_run *run, struct error *err);
+int registry_source_url(struct action_run *run, struct error *err);
 /* Values of IP and subnet rules. */
 MUST_CHECK int registry_check_rules(const struct registry *now, struct error *err);
 

@@ -1,6 +1,6 @@
 /* Runs of tasks: taskRuns ask for one by a PUT, runs are the records of what ran. Nothing runs in
- * this installation, which a taskRun says by failing; records are read, kept, archived and called
- * off all the same. */
+ * this installation, which a taskRun and the record of a scheduled run say by having failed; records
+ * are read, filtered, kept, archived and called off all the same. */
 #include "controlplane/types/children.h"
 
 #include "common/base/arena.h"
@@ -21,25 +21,11 @@
 
 /* taskRuns ------------------------------------------------------------------------------------- */
 
-static const char *const request_types[] = { "DockerBuildRequest", "FileTaskRunRequest",
-                                             "EncodedTaskRunRequest", "TaskRunRequest", NULL };
-
 static const struct field task_run_fields[] = {
     ROWS_IDENTITY,
     { ROW("location", FIELD_TEXT), SET_ONCE, .max = 64 },
     ROW_STATE,
-    { ROW(REQUEST ".type", FIELD_TEXT), .flags = FIELD_RW | FIELD_REQUIRED | FIELD_NOCASE,
-      .oneof = request_types },
-    { ROW(REQUEST ".isArchiveEnabled", FIELD_BOOL), RW, .def = "false" },
-    { ROW(REQUEST ".logTemplate", FIELD_TEXT), RW, .max = 1024 },
-    { ROW(REQUEST ".sourceLocation", FIELD_TEXT), RW, .max = 2048 },
-    { ROW(REQUEST ".taskId", FIELD_TEXT), RW, .max = ID_MAX_BYTES },
-    { ROW(REQUEST ".overrideTaskStepProperties", FIELD_JSON), RW_SECRET },
-    AGENT_ROWS(REQUEST "."),
-    TIMEOUT_ROW(REQUEST "."),
-    PLATFORM_ROWS(REQUEST "."),
-    CREDENTIAL_ROWS(REQUEST "."),
-    WORK_ROWS(REQUEST "."),
+    REQUEST_ROWS(REQUEST "."),
     { ROW_SHOWN("properties.runResult", FIELD_JSON) },
     { ROW("properties.forceUpdateTag", FIELD_TEXT), RW, .max = 256 },
     { 0 },
@@ -195,6 +181,27 @@ static const struct action run_actions[] = {
     { 0 },
 };
 
+/* An update has its only member at the top. */
+static void run_reshape(struct json_object *request)
+{
+    struct json_object *value = json_at(request, "isArchiveEnabled");
+
+    if (!value)
+        return;
+    json_put_at(request, "properties.isArchiveEnabled", json_get(value));
+    json_unset(request, "isArchiveEnabled");
+}
+
+static const struct filter_member run_filters[] = {
+    { "RunId", "properties.runId" },
+    { "RunType", "properties.runType" },
+    { "Status", "properties.status" },
+    { "TaskName", "properties.task" },
+    { "AgentPoolName", "properties.agentPoolName" },
+    { "OutputImageManifests", "properties.outputImages" },
+    { 0 },
+};
+
 const struct resource_type run_type = {
     .name = "Microsoft.ContainerRegistry/registries/runs",
     .description = "run",
@@ -209,5 +216,7 @@ const struct resource_type run_type = {
     .api_versions = task_versions,
     .size = 1,
     .fields = run_fields,
+    .reshape = run_reshape,
+    .filters = run_filters,
     .actions = run_actions,
 };

@@ -10,6 +10,8 @@
 #include "controlplane/api/body.h"
 #include "controlplane/api/errors.h"
 
+const char *const task_request_types[] = { "DockerBuildRequest", "FileTaskRunRequest",
+                                           "EncodedTaskRunRequest", "TaskRunRequest", NULL };
 const char *const task_systems[] = { "Linux", "Windows", NULL };
 const char *const task_architectures[] = { "amd64", "x86", "386", "arm", "arm64", NULL };
 const char *const task_variants[] = { "v6", "v7", "v8", NULL };
@@ -51,10 +53,16 @@ static const struct task_kind *find_kind(const struct task_kind *kinds, const ch
     return NULL;
 }
 
+/* Below path; "" is the body itself. */
+static char *member_of(struct arena *a, const char *path, const char *member)
+{
+    return arena_printf(a, "%s%s%s", path, path[0] ? "." : "", member);
+}
+
 static const struct task_kind *kind_at(struct arena *a, const struct task_kind *kinds,
                                        const struct json_object *body, const char *path)
 {
-    return find_kind(kinds, json_text(body, arena_printf(a, "%s.type", path)));
+    return find_kind(kinds, json_text(body, member_of(a, path, "type")));
 }
 
 int task_kind_check(struct arena *a, const struct task_kind *kinds, const struct json_object *body,
@@ -64,8 +72,9 @@ int task_kind_check(struct arena *a, const struct task_kind *kinds, const struct
     const char *needed;
 
     if (!kind)
-        return fail_at(err, &E_INVALID_PARAMETER, path, "'%s.type' is missing or unknown.", path);
-    needed = arena_printf(a, "%s.%s", path, kind->needs);
+        return fail_at(err, &E_INVALID_PARAMETER, path[0] ? path : "type",
+                       "'%s' is missing or unknown.", member_of(a, path, "type"));
+    needed = member_of(a, path, kind->needs);
     if (!json_at(body, needed))
         return fail_at(err, &E_INVALID_PARAMETER, needed, "The property '%s' of a %s is required.",
                        needed, kind->name);
@@ -84,7 +93,7 @@ static bool has_member(const struct task_kind *kind, const char *member)
 static void put_absent(struct arena *a, struct json_object *body, const char *path,
                        const char *member, struct json_object *value)
 {
-    const char *at = arena_printf(a, "%s.%s", path, member);
+    const char *at = member_of(a, path, member);
 
     if (json_at(body, at))
         json_put(value);
@@ -102,10 +111,10 @@ void task_kind_settle(struct arena *a, const struct task_kind *kinds, struct jso
     for (const struct task_kind *k = kinds; k->name; k++) {
         for (const char *const *m = k->members; *m; m++) {
             if (!has_member(mine, *m))
-                body_unset(a, body, arena_printf(a, "%s.%s", path, *m));
+                body_unset(a, body, member_of(a, path, *m));
         }
     }
-    json_put_at(body, arena_printf(a, "%s.type", path), json_new_text(mine->name));
+    json_put_at(body, member_of(a, path, "type"), json_new_text(mine->name));
     if (has_member(mine, "isPushEnabled")) {
         put_absent(a, body, path, "isPushEnabled", json_new_bool(true));
         put_absent(a, body, path, "noCache", json_new_bool(false));
@@ -120,7 +129,7 @@ void task_arguments_hide(struct arena *a, struct json_object *shown, const char 
     static const char *const lists[] = { "arguments", "values" };
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-        const struct json_object *list = json_at(shown, arena_printf(a, "%s.%s", path, lists[i]));
+        const struct json_object *list = json_at(shown, member_of(a, path, lists[i]));
 
         for (size_t k = 0; k < json_count(list); k++) {
             if (json_bool(json_item(list, k), "isSecret", false))

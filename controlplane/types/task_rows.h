@@ -32,6 +32,22 @@
     { ROW(p "encodedValuesContent", FIELD_TEXT), RW, .max = 262144 },                              \
     { ROW(p "values", FIELD_LIST), RW, .of = task_arguments, .max = 200 }
 
+/* A request for a run. */
+#define REQUEST_ROWS(p)                                                                            \
+    { ROW(p "type", FIELD_TEXT), .flags = FIELD_RW | FIELD_REQUIRED | FIELD_NOCASE,                \
+      .oneof = task_request_types },                                                               \
+    { ROW(p "isArchiveEnabled", FIELD_BOOL), RW, .def = "false" },                                 \
+    { ROW(p "logTemplate", FIELD_TEXT), RW, .max = 1024 },                                         \
+    { ROW(p "sourceLocation", FIELD_TEXT), RW, .max = 2048 },                                      \
+    { ROW(p "taskId", FIELD_TEXT), RW, .max = ID_MAX_BYTES },                                      \
+    { ROW(p "overrideTaskStepProperties", FIELD_JSON), RW_SECRET },                                \
+    AGENT_ROWS(p),                                                                                 \
+    TIMEOUT_ROW(p),                                                                                \
+    PLATFORM_ROWS(p),                                                                              \
+    CREDENTIAL_ROWS(p),                                                                            \
+    WORK_ROWS(p)
+
+extern const char *const task_request_types[];
 extern const char *const task_systems[];
 extern const char *const task_architectures[];
 extern const char *const task_variants[];

@@ -1,7 +1,8 @@
 /* The tiers as data. Source: Azure Container Registry documentation, "Service tier features and
  * limits" (learn.microsoft.com/azure/container-registry/container-registry-skus) and the Premium
  * answer of listUsages, both as of 2026; cache rules from "Artifact cache" (1,000 a registry),
- * connected registries from "What is a connected registry" (50 a registry). Where older copies
+ * connected registries from "What is a connected registry" (50 a registry); request rates from
+ * "Registry throttling limits" (March 2026), which hold per replica. Where older copies
  * differ (IP rules 100, storage 20 and 40 TiB) the newest stands. */
 #include "controlplane/types/tiers.h"
 
@@ -9,6 +10,7 @@
 
 #define GIB (INT64_C(1) << 30)
 #define TIB (INT64_C(1) << 40)
+#define RATE "PerMinute"
 #define LIMITS(basic, standard, premium)                                                           \
     { [SKU_BASIC] = basic, [SKU_STANDARD] = standard, [SKU_PREMIUM] = premium }
 
@@ -18,14 +20,23 @@ const struct tier_row tier_table[TIER_LIMIT_MAX] = {
     [TIER_WEBHOOKS] = { "Webhooks", "Count", "webhooks", LIMITS(2, 10, 500) },
     [TIER_REPLICATIONS] = { "Geo-replications", "Count", "replications",
                             LIMITS(0, 0, TIER_UNLIMITED) },
-    [TIER_IP_RULES] = { "IPRules", "Count", NULL, LIMITS(0, 0, 200) },
-    [TIER_VNET_RULES] = { "VNetRules", "Count", NULL, LIMITS(0, 0, 100) },
+    [TIER_IP_RULES] = { "IPRules", "Count", NULL, LIMITS(0, 0, TIER_IP_RULES_MAX) },
+    [TIER_VNET_RULES] = { "VNetRules", "Count", NULL, LIMITS(0, 0, TIER_VNET_RULES_MAX) },
     [TIER_PRIVATE_ENDPOINTS] = { "PrivateEndpointConnections", "Count",
                                  "privateendpointconnections", LIMITS(0, 0, 200) },
     [TIER_SCOPE_MAPS] = { "ScopeMaps", "Count", "scopemaps", LIMITS(100, 500, 50000) },
     [TIER_TOKENS] = { "Tokens", "Count", "tokens", LIMITS(100, 500, 50000) },
     [TIER_CACHE_RULES] = { NULL, "Count", "cacherules", LIMITS(1000, 1000, 1000) },
     [TIER_CONNECTED_REGISTRIES] = { NULL, "Count", "connectedregistries", LIMITS(0, 0, 50) },
+    [TIER_READS] = { NULL, RATE, NULL, LIMITS(10000, 10000, 20000) },
+    [TIER_READS_OF_ONE] = { NULL, RATE, NULL, LIMITS(5000, 5000, 10000) },
+    [TIER_WRITES] = { NULL, RATE, NULL, LIMITS(2000, 2000, 4000) },
+    [TIER_WRITES_OF_ONE] = { NULL, RATE, NULL, LIMITS(1000, 1000, 2000) },
+    [TIER_DELETES] = { NULL, RATE, NULL, LIMITS(1000, 1000, 4000) },
+    [TIER_DELETES_OF_ONE] = { NULL, RATE, NULL, LIMITS(500, 500, 2000) },
+    [TIER_REFERRERS] = { NULL, RATE, NULL, LIMITS(500, 500, 2000) },
+    [TIER_REFERRERS_OF_ONE] = { NULL, RATE, NULL, LIMITS(250, 250, 1000) },
+    [TIER_SIGN_INS] = { NULL, RATE, NULL, LIMITS(10000, 10000, 20000) },
 };
 
 int64_t tier_limit(enum tier_limit limit, enum sku sku)

@@ -20,10 +20,21 @@ enum tier_limit {
     TIER_TOKENS,
     TIER_CACHE_RULES,
     TIER_CONNECTED_REGISTRIES,
+    TIER_READS, /* requests a minute: of the registry, then of one identity */
+    TIER_READS_OF_ONE,
+    TIER_WRITES,
+    TIER_WRITES_OF_ONE,
+    TIER_DELETES,
+    TIER_DELETES_OF_ONE,
+    TIER_REFERRERS,
+    TIER_REFERRERS_OF_ONE,
+    TIER_SIGN_INS,
     TIER_LIMIT_MAX
 };
 
 #define TIER_UNLIMITED (-1)
+#define TIER_IP_RULES_MAX 200 /* of any SKU: the table's own bound of the list */
+#define TIER_VNET_RULES_MAX 100
 
 struct tier_row {
     const char *usage; /* its name in listUsages; NULL: not listed */

@@ -99,6 +99,7 @@ struct action {
                            before its first slash */
     const char *description;
     const struct field *request; /* NULL: body ignored */
+    const char *const *api_versions; /* NULL: the type's */
     bool is_on_subscription;
     int (*run)(struct action_run *run, struct error *err);
     /* Of an action that goes on: it is answered with 202 and an operation, run() only begins it, and
@@ -129,6 +130,12 @@ struct admission {
     const void *decoded;             /* NULL of a delete */
 };
 
+/* A word that the $filter of a type's list knows, and the member it means. */
+struct filter_member {
+    const char *word; /* NULL ends the table */
+    const char *path;
+};
+
 /* Methods that a type does not answer. */
 #define REFUSES_PUT (1u << 0)
 #define REFUSES_PATCH (1u << 1)
@@ -152,6 +159,8 @@ struct resource_type {
     bool is_name_global; /* one installation-wide name space (DNS) */
     bool hides_system_data; /* systemData is recorded, never shown */
     bool is_made_elsewhere; /* a PUT changes what is there and makes nothing */
+    bool is_implied; /* no request names it: a row of it is made with the first one below it */
+    bool is_body_optional; /* a PUT may come without one */
     bool is_created_with_200; /* a PUT that makes one answers 200: some clients know no 201 */
     unsigned refuses;
     unsigned lro; /* without steps, the operation is over when it is answered */
@@ -163,6 +172,7 @@ struct resource_type {
     const struct step *steps;     /* NULL: Succeeded in the transaction of the request */
     int64_t drift_ms; /* how often a settled one is observed again; 0: as leases.h says */
     const struct action *actions; /* may be NULL */
+    const struct filter_member *filters; /* may be NULL: a $filter is ignored */
     const struct rbac_row *data_plane; /* may be NULL */
     /* Before the table's own checks, on the whole desired body: refusals that have a documented code
      * of their own. May be NULL. */

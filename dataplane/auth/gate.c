@@ -16,6 +16,7 @@
 #include "dataplane/auth/firewall.h"
 #include "dataplane/auth/gate.h"
 #include "dataplane/auth/link.h"
+#include "dataplane/auth/rate.h"
 #include "dataplane/oci/reference.h"
 #include "dataplane/oci/reply.h"
 #include "dataplane/oci/upload.h"
@@ -261,10 +262,10 @@ static bool authorise(struct http_request *req)
     const struct call *call = call_of(req);
 
     if (route_of(req)->access == ACCESS_ANY)
-        return true;
+        return rate_admits(req);
     bool is_able = opens(call->allowed, req);
     if (is_able && (!call->granted || opens(call->granted, req)))
-        return true;
+        return rate_admits(req);
     /* A password's owner would only be given the same again; a token may be had with more scope. */
     if (!call->granted)
         deny(req, "permission");
@@ -430,7 +431,7 @@ enum http_verdict gate_fast(struct http_request *req)
 
 void gate_run(struct http_request *req)
 {
-    if (settle(req))
+    if (settle(req) && (route_of(req)->access != ACCESS_OPEN || rate_admits(req)))
         route_of(req)->run(req);
 }
 

@@ -208,6 +208,7 @@ static int read_registry(struct load *load, const struct pg_result *r, struct er
     s->is_abac = text_eq(json_text(settings, "roleAssignmentMode"), "AbacRepositoryPermissions");
     s->storage_limit = json_int(settings, "storageLimitBytes", 0);
     read_policies(settings, &s->policies);
+    rates_read(settings, &s->rates);
     s->tenant = arena_strdup(s->arena, json_text(settings, "tenantId"));
     s->issuers = read_list(s->arena, settings, "issuers", "issuer", NULL);
     s->audiences = read_list(s->arena, settings, "audiences", "audience", ACR_AUDIENCE);

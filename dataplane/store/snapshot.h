@@ -18,6 +18,7 @@
 #include "common/crypto/secret.h"
 #include "common/crypto/seal.h"
 #include "common/crypto/token.h"
+#include "dataplane/auth/rate.h"
 #include "dataplane/auth/scope.h"
 
 struct accounts;
@@ -52,6 +53,7 @@ struct snapshot {
     bool is_abac; /* roleAssignmentMode: principals have rights on repositories one by one */
     int64_t storage_limit; /* bytes; 0: none */
     struct policies policies;
+    struct request_rates rates;
     const char *tenant;           /* NULL: not checked */
     const char *const *issuers;   /* NULL-terminated; of directory tokens; empty: none is taken */
     const char *const *audiences; /* NULL-terminated */

@@ -735,6 +735,10 @@ def test_runs_are_records(instance, basic):
         "runId": "ca1", "status": "Running", "provisioningState": "Succeeded",
         "isArchiveEnabled": False}
     assert runs.patch("ca1", {"isArchiveEnabled": True})["properties"]["isArchiveEnabled"] is True
+    # As the libraries send it.
+    reply = runs.call("PATCH", "ca1", {"isArchiveEnabled": False})
+    assert reply.json()["properties"]["isArchiveEnabled"] is False
+    assert runs.call("PATCH", "ca1", {"isArchiveEnabled": True}).status_code == 200
     assert runs.get("ca1")["properties"]["status"] == "Running"
     assert runs.call("DELETE", "ca1").status_code == 405
     reply = runs.call("POST", "ca1", tail="/listLogSasUrl")

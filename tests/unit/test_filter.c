@@ -9,9 +9,11 @@
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/base/text.h"
+#include "common/json/json.h"
 
 #include "controlplane/api/errors.h"
 #include "controlplane/store/resources.h"
+#include "controlplane/types/type.h"
 
 #include <cmocka.h>
 
@@ -34,6 +36,47 @@ static const struct good goods[] = {
     { "name eq 'x' and name eq 'X'", { .name = "x" } },
     { "name eq ''", { .name = "" } },
 };
+
+static const struct filter_member known[] = {
+    { "Status", "properties.status" }, { "ParentId", "properties.parent.id" }, { 0 }
+};
+
+/* What a list shows, asked with the words of its type. */
+static void test_members(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_good, holds;
+    } cases[] = {
+        { "Status eq 'failed'", true, true },
+        { "status eq 'Queued'", true, false },
+        { "ParentId eq ''", true, true },
+        { "(Status eq 'Failed') and contains(Status, 'ail')", true, true },
+        { "contains(Status,'x')", true, false },
+        { "name eq 'x'", false, false },
+        { "Status ne 'x'", false, false },
+        { "Status eq 'x' or Status eq 'y'", false, false },
+        { "substringof('x', name)", false, false },
+        { "contains(Status 'x')", false, false },
+        { "Status eq", false, false },
+    };
+    struct arena *a = arena_new();
+    struct json_object *shown = json_own(a, json_new_object());
+    struct error err;
+
+    (void)state;
+    json_put_at(shown, "properties.status", json_new_text("Failed"));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct filter_conditions got = { 0 };
+        int rc = filter_parse_members(a, cases[i].text, known, &got, &err);
+
+        if ((rc == 0) != cases[i].is_good)
+            fail_msg("%s", cases[i].text);
+        if (rc == 0 && filter_holds(a, &got, shown) != cases[i].holds)
+            fail_msg("%s holds wrongly", cases[i].text);
+    }
+    arena_free(a);
+}
 
 static void test_good(void **state)
 {
@@ -131,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_members),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_narrows),
         cmocka_unit_test(test_long),

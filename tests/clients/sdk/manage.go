@@ -112,6 +112,90 @@ func main() {
 					to.Ptr(armcontainerregistry.WebhookActionPush)}}}, nil))
 	told("webhook create", *hook.Name == "myhook")
 
+	secret := to.Ptr("https://v.vault.example/secrets/s")
+	sets := acr.NewCredentialSetsClient()
+	set := done(sets.BeginCreate(ctx, group, name, "mycreds", armcontainerregistry.CredentialSet{
+		Properties: &armcontainerregistry.CredentialSetProperties{LoginServer: to.Ptr("docker.io"),
+			AuthCredentials: []*armcontainerregistry.AuthCredential{{
+				Name:                     to.Ptr(armcontainerregistry.CredentialNameCredential1),
+				UsernameSecretIdentifier: secret, PasswordSecretIdentifier: secret}}}}, nil))
+	told("credential set create", *set.Properties.LoginServer == "docker.io")
+	other := to.Ptr("https://v.vault.example/secrets/t")
+	set2 := done(sets.BeginUpdate(ctx, group, name, "mycreds",
+		armcontainerregistry.CredentialSetUpdateParameters{
+			Properties: &armcontainerregistry.CredentialSetUpdateProperties{
+				AuthCredentials: []*armcontainerregistry.AuthCredential{{
+					Name:                     to.Ptr(armcontainerregistry.CredentialNameCredential1),
+					UsernameSecretIdentifier: other, PasswordSecretIdentifier: other}}}}, nil))
+	told("credential set update",
+		*set2.Properties.AuthCredentials[0].UsernameSecretIdentifier == *other)
+	told("credential set list", len(must(sets.NewListPager(group, name, nil).
+		NextPage(ctx)).Value) == 1)
+	rules := acr.NewCacheRulesClient()
+	rule := done(rules.BeginCreate(ctx, group, name, "myrule", armcontainerregistry.CacheRule{
+		Properties: &armcontainerregistry.CacheRuleProperties{
+			SourceRepository: to.Ptr("docker.io/library/alpine"),
+			TargetRepository: to.Ptr("alpine")}}, nil))
+	told("cache rule create", *rule.Name == "myrule")
+	rule2 := done(rules.BeginUpdate(ctx, group, name, "myrule",
+		armcontainerregistry.CacheRuleUpdateParameters{
+			Properties: &armcontainerregistry.CacheRuleUpdateProperties{
+				CredentialSetResourceID: set.ID}}, nil))
+	told("cache rule update", *rule2.Properties.CredentialSetResourceID == *set.ID)
+	told("cache rule get", *must(rules.Get(ctx, group, name, "myrule", nil)).ID == *rule.ID)
+
+	pools := acr.NewAgentPoolsClient()
+	pool := done(pools.BeginCreate(ctx, group, name, "mypool", armcontainerregistry.AgentPool{
+		Location: to.Ptr("eastus"), Properties: &armcontainerregistry.AgentPoolProperties{
+			Tier: to.Ptr("S1"), Count: to.Ptr[int32](1)}}, nil))
+	told("agent pool create", *pool.Properties.Tier == "S1")
+	pool2 := done(pools.BeginUpdate(ctx, group, name, "mypool",
+		armcontainerregistry.AgentPoolUpdateParameters{
+			Properties: &armcontainerregistry.AgentPoolPropertiesUpdateParameters{
+				Count: to.Ptr[int32](2)}}, nil))
+	told("agent pool update", *pool2.Properties.Count == 2)
+	told("agent pool list", len(must(pools.NewListPager(group, name, nil).
+		NextPage(ctx)).Value) == 1)
+	tasks := acr.NewTasksClient()
+	platform := &armcontainerregistry.PlatformProperties{OS: to.Ptr(armcontainerregistry.OSLinux)}
+	task := done(tasks.BeginCreate(ctx, group, name, "mytask", armcontainerregistry.Task{
+		Location: to.Ptr("eastus"), Properties: &armcontainerregistry.TaskProperties{
+			Platform: platform, Step: &armcontainerregistry.EncodedTaskStep{
+				Type:               to.Ptr(armcontainerregistry.StepTypeEncodedTask),
+				EncodedTaskContent: to.Ptr("eA==")}}}, nil))
+	told("task create", *task.Name == "mytask")
+	task2 := done(tasks.BeginUpdate(ctx, group, name, "mytask",
+		armcontainerregistry.TaskUpdateParameters{
+			Properties: &armcontainerregistry.TaskPropertiesUpdateParameters{
+				Status: to.Ptr(armcontainerregistry.TaskStatusDisabled)}}, nil))
+	told("task update", *task2.Properties.Status == armcontainerregistry.TaskStatusDisabled)
+	told("task list", len(must(tasks.NewListPager(group, name, nil).NextPage(ctx)).Value) == 1)
+	request := &armcontainerregistry.EncodedTaskRunRequest{
+		Type: to.Ptr("EncodedTaskRunRequest"), EncodedTaskContent: to.Ptr("eA=="),
+		Platform: platform}
+	run := done(registries.BeginScheduleRun(ctx, group, name, request, nil))
+	runs := acr.NewRunsClient()
+	told("run schedule", *run.Properties.Status == armcontainerregistry.RunStatusFailed)
+	run2 := done(runs.BeginUpdate(ctx, group, name, *run.Name,
+		armcontainerregistry.RunUpdateParameters{IsArchiveEnabled: to.Ptr(true)}, nil))
+	told("run update", *run2.Properties.IsArchiveEnabled)
+	done(runs.BeginCancel(ctx, group, name, *run.Name, nil))
+	told("run list", len(must(runs.NewListPager(group, name, nil).NextPage(ctx)).Value) == 1)
+	taskRuns := acr.NewTaskRunsClient()
+	poller := must(taskRuns.BeginCreate(ctx, group, name, "myrun", armcontainerregistry.TaskRun{
+		Properties: &armcontainerregistry.TaskRunProperties{RunRequest: request}}, nil))
+	_, err := poller.PollUntilDone(ctx, &runtime.PollUntilDoneOptions{Frequency: time.Second})
+	told("task run create says that nothing runs", err != nil)
+	told("task run list", len(must(taskRuns.NewListPager(group, name, nil).
+		NextPage(ctx)).Value) == 1)
+	told("private endpoint connection list", len(must(acr.NewPrivateEndpointConnectionsClient().
+		NewListPager(group, name, nil).NextPage(ctx)).Value) == 0)
+
+	done(taskRuns.BeginDelete(ctx, group, name, "myrun", nil))
+	done(tasks.BeginDelete(ctx, group, name, "mytask", nil))
+	done(pools.BeginDelete(ctx, group, name, "mypool", nil))
+	done(rules.BeginDelete(ctx, group, name, "myrule", nil))
+	done(sets.BeginDelete(ctx, group, name, "mycreds", nil))
 	done(webhooks.BeginDelete(ctx, group, name, "myhook", nil))
 	done(replicas.BeginDelete(ctx, group, name, "westeurope", nil))
 	done(tokens.BeginDelete(ctx, group, name, "mytoken", nil))

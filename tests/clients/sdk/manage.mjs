@@ -89,13 +89,28 @@ await child(acr.webhooks, "webhook", "myhook",
     { location: "eastus" }), flat({ scope: "app:*" }), (it) => at(it, "scope") === "app:*");
 await child(acr.replications, "replication", "westeurope", { location: "westeurope" },
   { tags: { r: "s" } }, (it) => it.tags.r === "s");
+const secret = "https://v.vault.example/secrets/";
+const credentials = (which) => [{ name: "Credential1", usernameSecretIdentifier: secret + which,
+  passwordSecretIdentifier: secret + which }];
+const set = await child(acr.credentialSets, "credential set", "mycreds",
+  flat({ loginServer: "docker.io", authCredentials: credentials("s") }),
+  flat({ authCredentials: credentials("t") }),
+  (it) => at(it, "authCredentials")[0].usernameSecretIdentifier.endsWith("/t"));
 await child(acr.cacheRules, "cache rule", "myrule",
-  flat({ sourceRepository: "docker.io/library/alpine", targetRepository: "alpine" }), null, null);
+  flat({ sourceRepository: "docker.io/library/alpine", targetRepository: "alpine" }),
+  flat({ credentialSetResourceId: set.id }), (it) => at(it, "credentialSetResourceId") === set.id);
+told("private endpoint connection list",
+  (await all(acr.privateEndpointConnections.list(group, name))).length === 0);
+await assert.rejects(async () => await done(acr.registries.importImage(group, name,
+  { source: { resourceId: registry.id, sourceImage: "no/such:image" } }, poll)),
+  /could not be found/);
+told("import", true);
 await child(acr.connectedRegistries, "connected registry", "myedge",
   flat({ mode: "ReadOnly", parent: { syncProperties: { tokenId: token.id, messageTtl: "P2D" } } }),
   flat({ logging: { logLevel: "Debug" } }), (it) => at(it, "logging").logLevel === "Debug");
 await gone(acr.connectedRegistries, "connected registry", "myedge");
 await gone(acr.cacheRules, "cache rule", "myrule");
+await gone(acr.credentialSets, "credential set", "mycreds");
 await gone(acr.replications, "replication", "westeurope");
 await gone(acr.webhooks, "webhook", "myhook");
 await gone(acr.tokens, "token", "mytoken");

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from azure.core.exceptions import HttpResponseError
 from azure.identity import ClientSecretCredential
 from azure.mgmt.containerregistry import ContainerRegistryManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
@@ -112,6 +113,14 @@ child(acr.connected_registries, "connected registry", "myedge", {"properties": {
     lambda it: it.logging.log_level == "Debug")
 acr.connected_registries.begin_deactivate(group, name, "myedge").result()
 told("connected registry deactivate", True)
+told("private endpoint connection list",
+     list(acr.private_endpoint_connections.list(group, name)) == [])
+try:
+    acr.registries.begin_import_image(group, name, {"source": {
+        "resourceId": registry.id, "sourceImage": "no/such:image"}}).result()
+    told("import", False)
+except HttpResponseError as problem:
+    told("import", "could not be found" in str(problem))
 for operations, kind, key in ((acr.connected_registries, "connected registry", "myedge"),
                               (acr.cache_rules, "cache rule", "myrule"),
                               (acr.credential_sets, "credential set", "mycreds"),
