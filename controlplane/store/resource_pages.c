@@ -14,7 +14,7 @@
 
 #define GROUPS_TYPE    "microsoft.resources/resourcegroups"
 #define REFERENCE      "r.uid, r.key, r.id, r.type_key, r.xmin::text as version"
-#define ROWS_LOOKED_AT "2000"
+#define ROWS_LOOKED_AT "500"
 
 /* Where a walk goes: $3 a parent or subscription, $4 a group, $5 a type. A parameter that a place
  * has no use for is compared with nothing. */
