@@ -6,6 +6,7 @@
 #include "common/base/arena.h"
 #include "common/base/str.h"
 #include "common/base/text.h"
+#include "common/crypto/digest.h"
 #include "common/json/json.h"
 #include "templates/language/value.h"
 
@@ -100,7 +101,7 @@ static struct json_object *scrubbed(struct scrub *s, const struct json_object *v
 
 static const char *scrub_short(struct scrub *s, const char *text, const char *secret)
 {
-    if (text_eq(text, secret))
+    if (secret_equal_text(text, secret))
         return MASK;
     for (const char *quote = "'\""; *quote; quote++) {
         const char *quoted = arena_printf(s->arena, "%c%s%c", *quote, secret, *quote);
