@@ -2,15 +2,14 @@
  * that a table is well formed. Checking and decoding have their own files. */
 #include "common/json/fields.h"
 
-#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
+#include "common/base/pattern.h"
 #include "common/base/str.h"
 #include "common/base/text.h"
-#include "common/json/fields_walk.h"
 #include "common/json/json.h"
 
 #define PATH_LEN_MAX   255
@@ -100,18 +99,7 @@ static int check_place(const struct field *f, size_t struct_size, struct error *
 
 static int check_pattern(const struct field *f, struct error *err)
 {
-    char reason[128];
-    regex_t compiled;
-
-    if (!f->pattern)
-        return 0;
-    int rc = fields_compile(f->pattern, &compiled);
-    if (rc != 0) {
-        (void)regerror(rc, &compiled, reason, sizeof(reason));
-        return fail_cause(err, &E_INTERNAL, "field %s: its pattern: %s", f->path, reason);
-    }
-    regfree(&compiled);
-    return 0;
+    return f->pattern && pattern_check(f->pattern, err) ? wrap(err, "field %s", f->path) : 0;
 }
 
 static int check_default(const struct field *f, struct error *err)

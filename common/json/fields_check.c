@@ -3,7 +3,6 @@
  * passed over: what a client sends there is ignored. */
 #include "common/json/fields.h"
 
-#include <regex.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,15 +11,15 @@
 #include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/pattern.h"
 #include "common/base/str.h"
 #include "common/base/text.h"
-#include "common/json/fields_walk.h"
 #include "common/json/json.h"
 #include "common/json/json_c.h"
 
-#define DETAILS_MAX  100
-#define PATTERNS_MAX 16
-#define SHOWN_MAX    64
+#define DETAILS_MAX    100
+#define SHOWN_MAX      64
+#define FIELD_TEXT_MAX 4096 /* bytes of a text whose row gives no maximum */
 
 struct check {
     struct arena *a;
@@ -29,12 +28,6 @@ struct check {
     size_t violations;
     struct error_detail *first;
     struct error_detail **last;
-    /* Patterns compiled so far: items of a list share theirs. */
-    struct {
-        const char *pattern;
-        regex_t compiled;
-    } patterns[PATTERNS_MAX];
-    size_t pattern_count;
 };
 
 static void PRINTF_LIKE(3, 4) violate(struct check *c, const char *target, const char *fmt, ...)
@@ -62,27 +55,6 @@ static const char *shown(struct check *c, const struct field *f, const char *val
         if ((unsigned char)*p < 0x20)
             return "";
     return arena_printf(c->a, " '%s'", value);
-}
-
-static bool matches(struct check *c, const char *pattern, const char *value)
-{
-    size_t i = 0;
-
-    while (i < c->pattern_count && c->patterns[i].pattern != pattern)
-        i++;
-    if (i == PATTERNS_MAX) {
-        /* The last place is taken in turns. */
-        i = --c->pattern_count;
-        regfree(&c->patterns[i].compiled);
-    }
-    if (i == c->pattern_count) {
-        /* fields_table_check() proves that it compiles; memory may still be short. */
-        if (fields_compile(pattern, &c->patterns[i].compiled) != 0)
-            return false;
-        c->patterns[i].pattern = pattern;
-        c->pattern_count++;
-    }
-    return regexec(&c->patterns[i].compiled, value, 0, NULL, 0) == 0;
 }
 
 /* "'Basic', 'Standard', 'Premium'" */
@@ -133,7 +105,7 @@ static void check_text(struct check *c, const struct field *f, const char *targe
         violate(c, target, "The value of '%s' is shorter than %lld bytes.", target, (long long)min);
     else if (f->oneof)
         check_oneof(c, f, target, value);
-    else if (f->pattern && !matches(c, f->pattern, text))
+    else if (f->pattern && !pattern_matches(f->pattern, text))
         violate(c, target, "The value%s of '%s' does not match the pattern '%s'.",
                 shown(c, f, text), target, f->pattern);
 }
@@ -307,16 +279,6 @@ static void check_table(struct check *c, const struct field *table, const char *
     }
 }
 
-int fields_compile(const char *pattern, regex_t *ret)
-{
-    char whole[1024];
-    int len = snprintf(whole, sizeof(whole), "^(%s)$", pattern);
-
-    if (len < 0 || (size_t)len >= sizeof(whole))
-        return REG_ESPACE;
-    return regcomp(ret, whole, REG_EXTENDED | REG_NOSUB);
-}
-
 int fields_check(struct arena *a, const struct field *table, struct json_object *object,
                  bool is_whole, const struct error_code *code, struct error *err)
 {
@@ -324,8 +286,6 @@ int fields_check(struct arena *a, const struct field *table, struct json_object 
 
     c.last = &c.first;
     check_table(&c, table, "", object);
-    for (size_t i = 0; i < c.pattern_count; i++)
-        regfree(&c.patterns[i].compiled);
     if (!c.first)
         return 0;
     (void)fail_at(err, code, c.first->target, "%s", c.first->message);

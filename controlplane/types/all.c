@@ -3,11 +3,11 @@
 #include "controlplane/types/all.h"
 
 #include <ctype.h>
-#include <regex.h>
 #include <string.h>
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
+#include "common/base/pattern.h"
 #include "common/base/text.h"
 
 #include "controlplane/api/errors.h"
@@ -125,20 +125,10 @@ const char *type_rbac(const struct resource_type *type)
 
 int type_name_check(const struct resource_type *type, const char *name, struct error *err)
 {
-    char whole[512];
-    regex_t re;
     size_t len = strlen(name);
-    int rc;
 
-    if (len >= type->name_min && len <= type->name_max) {
-        (void)snprintf(whole, sizeof(whole), "^(%s)$", type->pattern);
-        if (regcomp(&re, whole, REG_EXTENDED | REG_NOSUB))
-            return fail_cause(err, &E_INTERNAL, "pattern of %s does not compile", type->name);
-        rc = regexec(&re, name, 0, NULL, 0);
-        regfree(&re);
-        if (rc == 0)
-            return 0;
-    }
+    if (len >= type->name_min && len <= type->name_max && pattern_matches(type->pattern, name))
+        return 0;
     return fail_at(err, &E_INVALID_NAME, "name", "The resource name '%.*s' is invalid: %s", 120,
                    name, type->pattern_text);
 }
@@ -236,9 +226,10 @@ static int check_type(const struct resource_type *t, struct error *err)
         return fail_cause(err, &E_INTERNAL, "%s does not stand below its parent", t->name);
     if (t->is_name_global && !t->name_taken)
         return fail_cause(err, &E_INTERNAL, "%s: no answer for a taken name", t->name);
-    /* Compiles, and refuses what cannot be part of a path. */
-    if (type_name_check(t, "a/b", &ignored) == 0 || ignored.code == &E_INTERNAL)
-        return fail_cause(err, &E_INTERNAL, "%s: bad name pattern", t->name);
+    if (pattern_check(t->pattern, err))
+        return wrap(err, "names of %s", t->name);
+    if (type_name_check(t, "a/b", &ignored) == 0)
+        return fail_cause(err, &E_INTERNAL, "%s: a name cannot be part of a path", t->name);
     if (check_fields(t, err) || check_versions(t, err) || check_verbs(t, err))
         return -1;
     return 0;
