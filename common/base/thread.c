@@ -18,9 +18,9 @@ bool thread_join(pthread_t thread, int64_t until_ms)
 {
     /* Sanitizers know this call, and not its twin for the monotonic clock. */
     int64_t left_ms = until_ms - clock_mono_ms();
-    int64_t wall_ms = clock_wall_ms() + (left_ms > 0 ? left_ms : 0);
-    struct timespec at = { .tv_sec = (time_t)(wall_ms / 1000),
-                           .tv_nsec = (long)(wall_ms % 1000) * 1000000L };
+    int64_t wall_us = clock_wall_us() + (left_ms > 0 ? left_ms * 1000 : 0);
+    struct timespec at = { .tv_sec = (time_t)(wall_us / 1000000),
+                           .tv_nsec = (long)(wall_us % 1000000) * 1000L };
 
     return pthread_timedjoin_np(thread, NULL, &at) == 0;
 }
