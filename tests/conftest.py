@@ -9,6 +9,22 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "sanitized: runs again with sanitized builds")
 
 
+@pytest.fixture
+def tell(request):
+    """Says what a test saw that passed: figures, and what it stood on. It stands after the results."""
+    return lambda text: request.node.user_properties.append(("told", text))
+
+
+def pytest_terminal_summary(terminalreporter):
+    told = [(report.nodeid, text) for reports in terminalreporter.stats.values() for report in reports
+            if getattr(report, "when", None) == "call"
+            for name, text in report.user_properties if name == "told"]
+    if told:
+        terminalreporter.section("what the tests tell")
+    for test, text in told:
+        terminalreporter.write_line(f"{test.rsplit('/', 1)[-1]}: {text}")
+
+
 @pytest.fixture(scope="session")
 def instance():
     it = Instance()

@@ -31,7 +31,7 @@ def playground(instance):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_answers_are_as_described(instance, playground, tmp_path, name):
+def test_answers_are_as_described(instance, playground, tmp_path, name, tell):
     path = DOCUMENT
     if name != "ours":
         if not contract.is_there():
@@ -46,12 +46,12 @@ def test_answers_are_as_described(instance, playground, tmp_path, name):
          "--checks", ",".join(CHECKS), "--max-time", str(seconds), *seed, "--no-color"],
         text=True, capture_output=True, cwd=tmp_path, timeout=2 * seconds + 300)
     tested = re.search(r"Test cases:\s+(\d+) generated", done.stdout)
-    print(name, tested[1] if tested else "nothing", "requests")
-    assert done.returncode == 0, told(done.stdout) + done.stderr[-2000:] + instance.log_tail()
+    tell(f"{tested[1] if tested else 'no'} requests")
+    assert done.returncode == 0, failures_of(done.stdout) + done.stderr[-2000:] + instance.log_tail()
     assert tested and int(tested[1]) > 200, done.stdout[-2000:]
 
 
-def told(text):
+def failures_of(text):
     """The failures themselves, without the warnings behind them."""
     begin = re.search(r"^=+ (ERRORS|FAILURES) =+$", text, re.M)
     return text[begin.start():].split("= WARNINGS =")[0][:20000] if begin else text[-5000:]

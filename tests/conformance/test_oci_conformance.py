@@ -24,20 +24,20 @@ SEEN = ("sha512", "mount", "referrers", "tag list", "chunked", "stream", "non-di
 
 @pytest.fixture(scope="module")
 def program():
-    """PORTOLAN_CONFORMANCE names a program that is there already."""
+    """Its path and version. PORTOLAN_CONFORMANCE names a program that is there already."""
     given = os.environ.get("PORTOLAN_CONFORMANCE")
     if given:
-        return given
+        return given, "the program given"
     sdk.need_go()
     for version in VERSIONS:
         try:
             found = sdk.go_program(f"{MODULE}@{version}")
         except AssertionError as problem:
-            print(f"{version} cannot be installed: {str(problem).strip()[-300:]}")
+            reason = str(problem).strip()[-300:]
             continue
-        print(f"the conformance program is that of {version}")
-        return found
-    pytest.skip(f"the conformance program cannot be installed at any of {', '.join(VERSIONS)}")
+        return found, version
+    pytest.skip(f"the conformance program cannot be installed at any of {', '.join(VERSIONS)}: "
+                f"{reason}")
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +62,9 @@ def edge(instance):
 
 @pytest.mark.parametrize("version", ["1.1", "dev"])
 @pytest.mark.parametrize("way", ["direct", "edge"])
-def test_conformance(program, way, version, tmp_path, request):
+def test_conformance(program, way, version, tmp_path, request, tell):
     target = request.getfixturevalue(way)
-    done = subprocess.run([program], text=True, capture_output=True, timeout=600, cwd=tmp_path, env={
+    done = subprocess.run([program[0]], text=True, capture_output=True, timeout=600, cwd=tmp_path, env={
         **os.environ, **target, **dict.fromkeys(ON, "true"), "OCI_VERSION": version,
         "OCI_REPO1": f"v{version[0]}/one", "OCI_REPO2": f"v{version[0]}/two",
         "OCI_RESULTS_DIR": str(tmp_path)})
@@ -74,8 +74,8 @@ def test_conformance(program, way, version, tmp_path, request):
               if case.find("failure") is not None or case.find("error") is not None]
     passed = [case.get("name").lower() for case in cases
               if case.find("skipped") is None and case.get("name") not in failed]
-    print(f"{way}, OCI_VERSION={version}: {suite.get('tests')} tests, {len(failed)} failed, "
-          f"{suite.get('skipped', 0)} skipped, {suite.get('disabled', 0)} disabled")
+    tell(f"{program[1]}: {suite.get('tests')} tests, {len(failed)} failed, "
+         f"{suite.get('skipped', 0)} skipped, {suite.get('disabled', 0)} disabled")
     assert not failed, failed[:20]
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(suite.get("tests")) > 500

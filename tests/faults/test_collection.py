@@ -170,7 +170,7 @@ where not exists (select from repository_blobs l where l.blob_id = mb.blob_id
 
 
 @pytest.mark.parametrize("seed", range(1, SEEDS + 1))
-def test_random_history(seed):
+def test_random_history(seed, tell):
     plane = DataPlane("--collect-delay", str(DELAY_S), "--log-level", "warn", "--walk-delay", "1",
                       "--walk-interval", "2", "--scrub-interval", "2", "--scrub-rate", "8388608")
     try:
@@ -198,6 +198,6 @@ def test_random_history(seed):
         log = plane.log()
         for trouble in ("ThreadSanitizer", "AddressSanitizer", "runtime error"):
             assert trouble not in log, log[-4000:]
-        print(f"{sum(w.count for w in workers)} requests")
+        tell(f"{sum(w.count for w in workers)} requests")
     finally:
         plane.close()

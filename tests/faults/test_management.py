@@ -394,7 +394,7 @@ class World:
 
 
 @pytest.mark.parametrize("seed", range(1, SEEDS + 1))
-def test_random_management(own_instance, seed):
+def test_random_management(own_instance, seed, tell):
     world = World(own_instance, seed)
     world.run()
     for client in world.clients:
@@ -407,7 +407,7 @@ def test_random_management(own_instance, seed):
     requests_made = sum(c.count for c in world.clients)
     lost = sum(c.lost for c in world.clients)
     assert world.faults > 0
-    print(f"seed {seed}: {requests_made} requests, {lost} answers lost, "
-          f"{sum(c.refused for c in world.clients)} refused, {world.faults} faults")
+    tell(f"{requests_made} requests, {lost} answers lost, "
+         f"{sum(c.refused for c in world.clients)} refused, {world.faults} faults")
 
 

@@ -233,7 +233,7 @@ def timed(target, count):
     return f"p50 {statistics.median(took):.1f} ms, p99 {took[int(len(took) * 0.99)]:.1f} ms"
 
 
-def test_41_idle_connections(instance, target, plane, capsys):
+def test_41_idle_connections(instance, target, plane, tell):
     """1,000 half heads at the edge and 1,000 at the process: others are served, memory is bounded
     and comes back."""
     before = timed(target, 100)
@@ -257,9 +257,8 @@ def test_41_idle_connections(instance, target, plane, capsys):
         held = rss_anon(plane.pid)
     eventually(lambda: rss_anon(plane.pid) < held - 16 * MIB or
                rss_anon(plane.pid) < memory.before + 16 * MIB, timeout=20)
-    with capsys.disabled():
-        print(f"\n  alone: {before}; with 2,000 idle connections: {during}; "
-              f"{memory.growth / MIB:.0f} MiB for them")
+    tell(f"alone: {before}; with 2,000 idle connections: {during}; "
+         f"{memory.growth / MIB:.0f} MiB for them")
 
 
 def test_41_connections_that_never_speak(plane, target):

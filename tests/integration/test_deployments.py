@@ -801,7 +801,7 @@ def test_deep_values_and_wide_graphs_can_be_kept(instance, rg):
     assert sorted(names_of(instance, rg)) == ["deep", "many", "wide"]
 
 
-def test_two_hundred_scope_maps_and_tokens(instance, rg):
+def test_two_hundred_scope_maps_and_tokens(instance, rg, tell):
     with open(os.path.join(GALLERY, "fleet-tokens.json")) as f:
         body = json.load(f)
     base = unique()
@@ -812,7 +812,7 @@ def test_two_hundred_scope_maps_and_tokens(instance, rg):
     done = rg.run(body, values, name="many")
     took = time.monotonic() - begun
     assert len(done["properties"]["outputs"]["tokens"]["value"]) == 100
-    print(f"{201 / took:.0f} resources/s")
+    tell(f"{201 / took:.0f} resources/s")
 
 
 # --- the gallery ----------------------------------------------------------------------------------

@@ -121,8 +121,8 @@ def make_token(instance, registry, name, map_id):
 
 
 def gone_in_time(stopped, registry, second, token):
-    """Both processes refuse it, though both were kept busy with it, and go on refusing; tells how long
-    after the write the last request that was still granted began."""
+    """Both processes refuse it, though both were kept busy with it, and go on refusing. Returns how long
+    after the write the last request that was still granted began, as a sentence."""
     granted = 0.0
     refused_since = None
     while refused_since is None or time.monotonic() < refused_since + STAYS_S:
@@ -134,7 +134,7 @@ def gone_in_time(stopped, registry, second, token):
             assert granted < GIVEN_UP_S, f"still granted after {granted:.1f} s: {verdicts}"
         elif refused_since is None:
             refused_since = began
-    print(f"  revoked; the last request that was granted began {granted * 1000:.0f} ms after")
+    return f"the last request that was granted began {granted * 1000:.0f} ms after the write"
 
 
 def both(registry, second, token):
@@ -146,7 +146,7 @@ def warm(registry, second, token):
 
 
 @pytest.mark.parametrize("how", ["disable", "regenerate", "shrink", "unmap", "delete"])
-def test_06_token(instance, registry, second, how):
+def test_06_token(instance, registry, second, how, tell):
     map_id = make_map(instance, registry, f"map-{how}", "repositories/team/*/content/read")
     token_id, user = make_token(instance, registry, f"token-{how}", map_id)
     eventually(lambda: call(registry, "GET", "/v2/", user=user).status_code == 200)
@@ -168,11 +168,11 @@ def test_06_token(instance, registry, second, how):
                                        api=TOKENS_API))
         else:
             stopped.write(instance.arm("DELETE", token_id, api=TOKENS_API))
-        gone_in_time(stopped, registry, second, token)
+        tell(gone_in_time(stopped, registry, second, token))
 
 
 @pytest.mark.parametrize("how", ["role", "identity", "membership"])
-def test_06_principal(instance, registry, second, directory, how):
+def test_06_principal(instance, registry, second, directory, how, tell):
     app = directory.application()
     if how == "membership":
         group = directory.group(app.object_id)
@@ -200,7 +200,7 @@ def test_06_principal(instance, registry, second, directory, how):
         else:
             stopped.write(directory.call(
                 "DELETE", f"groups/{group['id']}/members/{app.object_id}/$ref"))
-        gone_in_time(stopped, registry, second, token)
+        tell(gone_in_time(stopped, registry, second, token))
 
 
 def test_one_map_for_many_tokens(instance, registry):

@@ -164,8 +164,7 @@ def candidates(instance):
             with open(os.path.join(CORPUS, entry["file"]), encoding="utf-8-sig") as f:
                 template = lenient(f.read())
         except ValueError:
-            print("no JSON", entry["file"])  # wrong on purpose
-            continue
+            continue  # wrong on purpose
         found = set(types_of(template.get("resources") or []))
         if found and found <= known:
             yield entry["file"], template, entry["scope"]
@@ -201,7 +200,7 @@ def made_groups(instance, scope):
 
 
 @pytest.mark.skipif(not os.path.isdir(CORPUS), reason="there is no corpus beside the checkout")
-def test_a_second_what_if_sees_no_change(instance):
+def test_a_second_what_if_sees_no_change(instance, tell):
     deployed, noisy, left_out = [], {}, {}
     me = own_object_id(instance)
     for file, template, level in candidates(instance):
@@ -230,9 +229,8 @@ def test_a_second_what_if_sees_no_change(instance):
                                             if level == "subscription" else [])}
         for one in gone:
             instance.arm("DELETE", one, api=GROUPS_API)
-    for file in deployed:
-        print("deployed", file)
+    tell(f"{len(deployed)} deployed: {', '.join(deployed)}")
     for file, why in left_out.items():
-        print("left out", file, json.dumps(why)[:600])
+        tell(f"left out: {file}: {json.dumps(why)[:200]}")
     assert noisy == {}, json.dumps(noisy, indent=1)[:6000]
     assert len(deployed) >= DEPLOYED_AT_LEAST, deployed
