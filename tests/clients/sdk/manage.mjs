@@ -103,7 +103,7 @@ told("private endpoint connection list",
   (await all(acr.privateEndpointConnections.list(group, name))).length === 0);
 await assert.rejects(async () => await done(acr.registries.importImage(group, name,
   { source: { resourceId: registry.id, sourceImage: "no/such:image" } }, poll)),
-  /could not be found/);
+  { code: "SourceImageNotFound" });
 told("import", true);
 await child(acr.connectedRegistries, "connected registry", "myedge",
   flat({ mode: "ReadOnly", parent: { syncProperties: { tokenId: token.id, messageTtl: "P2D" } } }),

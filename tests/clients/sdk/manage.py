@@ -120,7 +120,7 @@ try:
         "resourceId": registry.id, "sourceImage": "no/such:image"}}).result()
     told("import", False)
 except HttpResponseError as problem:
-    told("import", "could not be found" in str(problem))
+    told("import", "SourceImageNotFound" in str(problem))
 for operations, kind, key in ((acr.connected_registries, "connected registry", "myedge"),
                               (acr.cache_rules, "cache rule", "myrule"),
                               (acr.credential_sets, "credential set", "mycreds"),
