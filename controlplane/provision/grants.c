@@ -1,7 +1,6 @@
 /* Reducing role assignments to data-plane permissions. */
 #include "controlplane/provision/grants.h"
 
-#include <ctype.h>
 #include <stddef.h>
 
 #include "common/base/arena.h"
@@ -11,6 +10,7 @@
 #include "common/json/json.h"
 
 #include "controlplane/identity/condition.h"
+#include "controlplane/identity/roles.h"
 
 #define REGISTRIES "Microsoft.ContainerRegistry/registries/"
 
@@ -60,35 +60,12 @@ static const struct rule abac_rules[] = {
     { NULL, 0 },
 };
 
-bool action_matches(const char *pattern, const char *action)
-{
-    const char *star = NULL, *retry = NULL;
-
-    while (*action) {
-        if (*pattern == '*') {
-            star = pattern++;
-            retry = action;
-        } else if (tolower((unsigned char)*pattern) == tolower((unsigned char)*action)) {
-            pattern++;
-            action++;
-        } else if (star) {
-            pattern = star + 1;
-            action = ++retry;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
-}
-
 static bool any_matches(const struct json_object *patterns, const char *action)
 {
     for (size_t i = 0; i < json_count(patterns); i++) {
         const char *pattern = json_text(json_item(patterns, i), "");
 
-        if (pattern && action_matches(pattern, action))
+        if (pattern && role_pattern_matches(pattern, action))
             return true;
     }
     return false;

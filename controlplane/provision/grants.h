@@ -21,7 +21,5 @@ struct json_object *grants_reduce(struct arena *a, const struct json_object *ent
                                   bool is_abac);
 /* Everything, for the admin user. */
 struct json_object *grants_all(struct arena *a);
-/* Azure's action patterns: '*' stands for any text, case does not matter. */
-bool action_matches(const char *pattern, const char *action);
 
 #endif

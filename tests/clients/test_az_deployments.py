@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
 import uuid
 
 import pytest
 
-from support import sdk
+from support.az import Az, newest
 from support.deployments import GALLERY, SUB_SCHEMA, many, template, unique
 from support.instance import eventually
 
@@ -16,34 +15,8 @@ pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not in
 
 
 @pytest.fixture(scope="module")
-def az_env(instance, tmp_path_factory):
-    return {**os.environ, **instance.env, "AZURE_CONFIG_DIR": str(tmp_path_factory.mktemp("az")),
-            "REQUESTS_CA_BUNDLE": instance.ca, "AZURE_CORE_COLLECT_TELEMETRY": "no",
-            "AZURE_CORE_NO_COLOR": "yes", "AZURE_CORE_ONLY_SHOW_ERRORS": "yes"}
-
-
-def runner(instance, program, env):
-    def run(*arguments, ok=True):
-        done = subprocess.run([program, *arguments], env=env, text=True, capture_output=True,
-                              timeout=180)
-        if ok:
-            assert done.returncode == 0, f"az {' '.join(arguments[:3])}: {done.stderr}\n" \
-                f"{instance.log_tail(20)}"
-            return json.loads(done.stdout) if done.stdout.strip() else None
-        assert done.returncode != 0
-        return done.stderr
-    return run
-
-
-@pytest.fixture(scope="module")
-def az(instance, az_env):
-    run = runner(instance, "az", az_env)
-    run("cloud", "register", "-n", "portolan", "--endpoint-resource-manager", instance.management,
-        "--suffix-acr-login-server-endpoint", f".cr.{instance.domain}:{instance.port}")
-    run("cloud", "set", "-n", "portolan")
-    run("login", "--service-principal", "-u", instance.env["AZURE_CLIENT_ID"],
-        "-p", instance.env["AZURE_CLIENT_SECRET"], "--tenant", instance.tenant)
-    return run
+def az(instance, tmp_path_factory):
+    return Az(instance, tmp_path_factory.mktemp("az")).register().sign_in()
 
 
 def test_group_deployments(az, instance, group, tmp_path):
@@ -172,20 +145,20 @@ def test_deployments_above_subscriptions(az, instance, tmp_path, scope):
     az("deployment", scope, "delete", *at, "-n", name)
 
 
-def test_stacks(az, instance, group, az_env):
-    newest = runner(instance, os.path.join(os.path.dirname(sdk.python(sdk.AZURE_CLI)), "az"), az_env)
+def test_stacks(az, instance, group):
+    latest = az.other(os.path.join(newest(), "az"))
     name = unique("az")
     common = ["-g", group, "-n", "s", "--template-file", os.path.join(GALLERY, "registry.json"),
               "--parameters", f"acrName={name}", "--action-on-unmanage", "deleteAll",
               "--deny-settings-mode", "none"]
-    assert newest("stack", "group", "validate", *common)["properties"]["validatedResources"]
-    made = newest("stack", "group", "create", *common, "--yes")
+    assert latest("stack", "group", "validate", *common)["properties"]["validatedResources"]
+    made = latest("stack", "group", "create", *common, "--yes")
     assert made["provisioningState"] == "succeeded"
     assert [r["id"] for r in made["resources"]] == [instance.registry_id(group, name)]
-    assert [s["name"] for s in newest("stack", "group", "list", "-g", group)] == ["s"]
-    assert newest("stack", "group", "show", "-g", group, "-n", "s")["name"] == "s"
-    exported = newest("stack", "group", "export", "-g", group, "-n", "s")
+    assert [s["name"] for s in latest("stack", "group", "list", "-g", group)] == ["s"]
+    assert latest("stack", "group", "show", "-g", group, "-n", "s")["name"] == "s"
+    exported = latest("stack", "group", "export", "-g", group, "-n", "s")
     assert "resources" in exported["template"]
-    newest("stack", "group", "delete", "-g", group, "-n", "s", "--action-on-unmanage", "deleteAll",
+    latest("stack", "group", "delete", "-g", group, "-n", "s", "--action-on-unmanage", "deleteAll",
            "--yes")
     eventually(lambda: instance.arm("GET", instance.registry_id(group, name)).status_code == 404)

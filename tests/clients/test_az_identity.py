@@ -15,16 +15,13 @@ pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not in
 
 @pytest.fixture(scope="module")
 def az(instance, tmp_path_factory):
-    az = Az(instance, tmp_path_factory.mktemp("az"))
-    az("login", "--service-principal", "-u", instance.env["AZURE_CLIENT_ID"],
-       "-p", instance.env["AZURE_CLIENT_SECRET"], "--tenant", instance.tenant)
-    return az
+    return Az(instance, tmp_path_factory.mktemp("az")).register_whole().sign_in()
 
 
 @pytest.fixture
 def stranger(instance, tmp_path):
     """az with a configuration of its own, signed in as nobody."""
-    return Az(instance, tmp_path)
+    return Az(instance, tmp_path).register_whole()
 
 
 def test_roles(az, instance, group):

@@ -2,7 +2,6 @@
 endpoints, virtual networks, private endpoints, private zones; and the commands of docs/network.md and
 docs/private-network.md as they stand there."""
 
-import json
 import os
 import re
 import shutil
@@ -11,7 +10,7 @@ import uuid
 
 import pytest
 
-from support import sdk
+from support.az import Az, newest
 from support.instance import eventually
 
 pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not installed")
@@ -22,32 +21,8 @@ PRIVATE_PAGE = os.path.join(DOCS, "private-network.md")
 
 
 @pytest.fixture(scope="module")
-def az_env(instance, tmp_path_factory):
-    env = {**os.environ, **instance.env, "AZURE_CONFIG_DIR": str(tmp_path_factory.mktemp("az")),
-           "REQUESTS_CA_BUNDLE": instance.ca, "AZURE_CORE_COLLECT_TELEMETRY": "no",
-           "AZURE_CORE_NO_COLOR": "yes", "AZURE_CORE_ONLY_SHOW_ERRORS": "yes"}
-
-    def setup(*arguments):
-        subprocess.run(["az", *arguments], env=env, check=True, capture_output=True, timeout=180)
-    setup("cloud", "register", "-n", "portolan", "--endpoint-resource-manager", instance.management,
-          "--suffix-acr-login-server-endpoint", f".cr.{instance.domain}:{instance.port}")
-    setup("cloud", "set", "-n", "portolan")
-    setup("login", "--service-principal", "-u", instance.env["AZURE_CLIENT_ID"],
-          "-p", instance.env["AZURE_CLIENT_SECRET"], "--tenant", instance.tenant)
-    return env
-
-
-@pytest.fixture(scope="module")
-def az(az_env):
-    def run(*arguments, ok=True):
-        done = subprocess.run(["az", *arguments], env=az_env, text=True, capture_output=True,
-                              timeout=180)
-        if ok:
-            assert done.returncode == 0, f"az {' '.join(arguments[:3])}: {done.stderr}"
-            return json.loads(done.stdout) if done.stdout.strip() else None
-        assert done.returncode != 0
-        return done.stderr
-    return run
+def az(instance, tmp_path_factory):
+    return Az(instance, tmp_path_factory.mktemp("az")).register().sign_in()
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +84,7 @@ def test_public_access_and_data_endpoint(az, home):
               "false")["dataEndpointHostNames"] == []
 
 
-def test_the_page_does_what_it_says(az_env, home):
+def test_the_page_does_what_it_says(az, home):
     with open(PAGE) as page:
         blocks = re.findall(r"```sh\n(.*?)```", page.read(), re.S)
     assert len(blocks) == 5
@@ -118,7 +93,7 @@ def test_the_page_does_what_it_says(az_env, home):
         b for b in blocks[1:] if "checkNetworkAccess" not in b]
     done = subprocess.run(["bash", "-c", "set -euo pipefail\n" + "\n".join(order)], text=True,
                           capture_output=True, timeout=300,
-                          env={**az_env, "REGISTRY": home.name, "REGISTRY_ID": home.id})
+                          env={**az.env, "REGISTRY": home.name, "REGISTRY_ID": home.id})
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert '"decidedBy": "ipRule"' in done.stdout and '"rule": "192.0.2.0/24"' in done.stdout
     assert f"{home.name}.eastus.data.cr.{home.instance.domain}" in done.stdout
@@ -129,19 +104,8 @@ def test_the_page_does_what_it_says(az_env, home):
 # with the published one.
 
 @pytest.fixture(scope="module")
-def published(az_env):
-    """The newest az, with the session of the other one's cloud: run(*arguments) -> value."""
-    program = os.path.join(os.path.dirname(sdk.python(sdk.AZURE_CLI)), "az")
-
-    def run(*arguments, ok=True):
-        done = subprocess.run([program, *arguments], env=az_env, text=True, capture_output=True,
-                              timeout=300)
-        if ok:
-            assert done.returncode == 0, f"az {' '.join(arguments[:4])}: {done.stderr}"
-            return json.loads(done.stdout) if done.stdout.strip() else None
-        assert done.returncode != 0
-        return done.stderr
-    return run
+def published(az):
+    return az.other(os.path.join(newest(), "az"))
 
 
 @pytest.fixture(scope="module")
@@ -245,16 +209,15 @@ def test_records_of_a_zone(published, land):
         "network", "private-dns", "zone", "list", *land)]
 
 
-def test_the_page_of_private_networks(az_env, instance):
+def test_the_page_of_private_networks(az, instance):
     with open(PRIVATE_PAGE) as page:
         blocks = re.findall(r"```sh\n(.*?)```", page.read(), re.S)
     assert len(blocks) == 5
     group = instance.make_group()
     registry = instance.make_registry(group, sku="Premium")
-    folder = os.path.dirname(sdk.python(sdk.AZURE_CLI))
     done = subprocess.run(
         ["bash", "-c", "set -euo pipefail\n" + "\n".join(blocks)], text=True, capture_output=True,
-        timeout=580, env={**az_env, "PATH": f"{folder}:{az_env['PATH']}", "GROUP": group,
+        timeout=580, env={**az.env, "PATH": f"{newest()}:{az.env['PATH']}", "GROUP": group,
                           "REGISTRY": registry.name, "REGISTRY_ID": registry.id,
                           "DOMAIN": instance.domain})
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

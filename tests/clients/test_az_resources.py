@@ -1,14 +1,13 @@
-"""az, unmodified: groups, resources by type and their locks; identities and
-children of a registry, cache rules."""
+"""az, unmodified: groups, resources by type and their locks; identities and children of a registry,
+cache rules."""
 
 import json
-import os
 import shutil
-import subprocess
 import uuid
 
 import pytest
 
+from support.az import Az
 
 pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not installed")
 
@@ -17,29 +16,7 @@ TYPE = "Microsoft.ContainerRegistry/registries"
 
 @pytest.fixture(scope="module")
 def az(instance, tmp_path_factory):
-    """Runs az with a configuration directory of its own, signed in to the instance."""
-    env = {**os.environ, **instance.env, "AZURE_CONFIG_DIR": str(tmp_path_factory.mktemp("az")),
-           "REQUESTS_CA_BUNDLE": instance.ca, "AZURE_CORE_COLLECT_TELEMETRY": "no",
-           "AZURE_CORE_NO_COLOR": "yes", "AZURE_CORE_ONLY_SHOW_ERRORS": "yes"}
-
-    def run(*arguments, ok=True):
-        done = subprocess.run(["az", *arguments], env=env, text=True, capture_output=True,
-                              timeout=180)
-        if not ok:
-            assert done.returncode != 0
-            return done.stderr
-        assert done.returncode == 0, f"az {' '.join(arguments[:4])}: {done.stderr}\n" \
-            f"{instance.log_tail(10)}"
-        try:
-            return json.loads(done.stdout) if done.stdout.strip() else None
-        except ValueError:
-            return done.stdout
-    run("cloud", "register", "-n", "portolan", "--endpoint-resource-manager", instance.management,
-        "--suffix-acr-login-server-endpoint", f".cr.{instance.domain}:{instance.port}")
-    run("cloud", "set", "-n", "portolan")
-    run("login", "--service-principal", "-u", instance.env["AZURE_CLIENT_ID"],
-        "-p", instance.env["AZURE_CLIENT_SECRET"], "--tenant", instance.tenant)
-    return run
+    return Az(instance, tmp_path_factory.mktemp("az")).register().sign_in()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """az, unmodified, on what is below a registry: scope maps and tokens up to signing in with them,
 webhooks, replications, connected registries, tasks, private link."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ import uuid
 
 import pytest
 
+from support.az import Az
 from support.instance import eventually
 
 pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not installed")
@@ -16,25 +16,7 @@ pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not in
 
 @pytest.fixture(scope="module")
 def az(instance, tmp_path_factory):
-    """Runs az with a configuration directory of its own, signed in to the instance."""
-    env = {**os.environ, **instance.env, "AZURE_CONFIG_DIR": str(tmp_path_factory.mktemp("az")),
-           "REQUESTS_CA_BUNDLE": instance.ca, "AZURE_CORE_COLLECT_TELEMETRY": "no",
-           "AZURE_CORE_NO_COLOR": "yes", "AZURE_CORE_ONLY_SHOW_ERRORS": "yes"}
-
-    def run(*arguments, ok=True):
-        done = subprocess.run(["az", *arguments], env=env, text=True, capture_output=True,
-                              timeout=180)
-        if ok:
-            assert done.returncode == 0, f"az {' '.join(arguments[:3])}: {done.stderr}"
-            return json.loads(done.stdout) if done.stdout.strip() else None
-        assert done.returncode != 0
-        return done.stderr
-    run("cloud", "register", "-n", "portolan", "--endpoint-resource-manager", instance.management,
-        "--suffix-acr-login-server-endpoint", f".cr.{instance.domain}:{instance.port}")
-    run("cloud", "set", "-n", "portolan")
-    run("login", "--service-principal", "-u", instance.env["AZURE_CLIENT_ID"],
-        "-p", instance.env["AZURE_CLIENT_SECRET"], "--tenant", instance.tenant)
-    return run
+    return Az(instance, tmp_path_factory.mktemp("az")).register().sign_in()
 
 
 @pytest.fixture(scope="module")

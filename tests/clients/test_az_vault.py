@@ -1,52 +1,21 @@
 """az, unmodified: key vaults, their secrets and keys; and the SDKs for Python."""
 
 import hashlib
-import json
-import os
 import shutil
-import subprocess
 import uuid
 
 import pytest
 
+from support.az import Az
 from support.instance import GROUPS_API
 from support.vault import Vault
 
 pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not installed")
 
 
-class Az:
-    def __init__(self, instance, folder):
-        self.instance = instance
-        self.env = {**os.environ, **instance.env, "AZURE_CONFIG_DIR": str(folder),
-                    "REQUESTS_CA_BUNDLE": instance.ca, "AZURE_CORE_COLLECT_TELEMETRY": "no",
-                    "AZURE_CORE_NO_COLOR": "yes", "AZURE_CORE_ONLY_SHOW_ERRORS": "yes"}
-        graph = instance.management.replace("//management.", "//graph.")
-        self("cloud", "register", "-n", "portolan", "--cloud-config", json.dumps({
-            "endpoints": {"resourceManager": instance.management, "management": instance.management,
-                          "activeDirectory": f"{instance.login}/adfs",
-                          "activeDirectoryResourceId": instance.management,
-                          "activeDirectoryGraphResourceId": f"{graph}/",
-                          "microsoftGraphResourceId": f"{graph}/"},
-            "suffixes": {"keyvaultDns": f".vault.{instance.domain}:{instance.port}"}}))
-        self("cloud", "set", "-n", "portolan")
-        self("login", "--service-principal", "-u", instance.env["AZURE_CLIENT_ID"], "-p",
-             instance.env["AZURE_CLIENT_SECRET"], "--tenant", instance.tenant)
-
-    def __call__(self, *arguments, ok=True):
-        done = subprocess.run(["az", *arguments], env=self.env, text=True, capture_output=True,
-                              timeout=180)
-        if not ok:
-            assert done.returncode != 0
-            return done.stderr
-        assert done.returncode == 0, f"az {' '.join(arguments[:4])}: {done.stderr}\n" \
-            f"{self.instance.log_tail(20)}"
-        return json.loads(done.stdout) if done.stdout.strip() else None
-
-
 @pytest.fixture(scope="module")
 def az(instance, tmp_path_factory):
-    return Az(instance, tmp_path_factory.mktemp("az"))
+    return Az(instance, tmp_path_factory.mktemp("az")).register_whole().sign_in()
 
 
 def test_life_of_a_vault(az, instance, group):

@@ -171,7 +171,7 @@ def test_az_signs_them_in(instance, program, tmp_path_factory):
     if shutil.which("az") is None:
         pytest.skip("az is not installed")
     app = Directory(instance).application()
-    az = Az(instance, tmp_path_factory.mktemp("az"))
+    az = Az(instance, tmp_path_factory.mktemp("az")).register_whole()
     az("login", "--service-principal", "-u", app.app_id, "-p", app.password, "--tenant",
        instance.tenant, "--allow-no-subscriptions")
     env = {name: az.env[name] for name in ("AZURE_CONFIG_DIR", "AZURE_CORE_COLLECT_TELEMETRY")}

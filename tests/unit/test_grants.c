@@ -26,35 +26,6 @@
     "\"quarantine_read\",\"quarantine_write\"]}," CATALOG                                           \
     ",{\"type\":\"registry\",\"name\":\"deleted_catalog\",\"actions\":[\"*\"]}]"
 
-static void test_action_matches(void **state)
-{
-    static const struct {
-        const char *pattern, *action;
-        bool matches;
-    } cases[] = {
-        { "*", "a/b/c", true },
-        { "*", "", true },
-        { "", "a", false },
-        { "a/b", "a/b", true },
-        { "A/B", "a/b", true },
-        { "a/b", "a/bc", false },
-        { "a/b", "a", false },
-        { "*/read", "a/b/read", true },
-        { "*/read", "a/b/write", false },
-        { "*/read", "a/read/write", false },
-        { "a/*/read", "a/x/y/read", true },
-        { "a/*/read", "a/read", false },
-        { "a/*", "a/", true },
-        { "a*b*c", "axxbyybzc", true },
-        { "a*b*c", "axxbyybzd", false },
-        { "**", "x", true },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        assert_int_equal(action_matches(cases[i].pattern, cases[i].action), cases[i].matches);
-}
-
 static void test_reduce(void **state)
 {
     static const struct {
@@ -188,7 +159,7 @@ static void test_regions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_action_matches), cmocka_unit_test(test_reduce),
+        cmocka_unit_test(test_reduce),
         cmocka_unit_test(test_backoff),        cmocka_unit_test(test_finality),
         cmocka_unit_test(test_ports),          cmocka_unit_test(test_regions),
     };
