@@ -164,13 +164,12 @@ static struct resource *make_row(struct call *c, const char *location)
         .group_key = c->id.group ? text_lower(c->arena, c->id.group) : NULL,
         .parent_uid = c->parent ? c->parent->uid : NULL,
         .location = location,
-        .global_name = c->type->is_name_global
-                           ? text_lower(c->arena, c->id.names[c->id.depth - 1])
-                           : NULL,
         .tags = json_own(c->arena, json_new_object()),
         .status = json_own(c->arena, json_new_object()),
         .generation = 1,
     };
+    if (c->type->global_name)
+        row->global_name = c->type->global_name(c->arena, c->control, row, c->decoded);
     return row;
 }
 

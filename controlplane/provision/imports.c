@@ -136,6 +136,6 @@ int import_settle(struct control *control, struct arena *a, const struct operati
     if (pg_with(control->db, a, read_registry, &registry, err))
         return wrap(err, "registry of import %s", op->id);
     if (registry.registry)
-        wake(control, a, registry_login_server(a, control, registry.registry->name));
+        wake(control, a, registry_login_server(a, control, registry.registry));
     return 0;
 }

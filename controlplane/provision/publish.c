@@ -168,13 +168,12 @@ struct json_object *publish_settings(struct control *control, struct arena *a,
                                      const struct region *region)
 {
     struct json_object *s = json_own(a, json_new_object());
-    const char *lower = text_lower(a, r->name);
 
     json_set_text(s, "name", r->name);
     json_set_text(s, "resourceId", r->id);
     json_set_text(s, "location", r->location);
     json_set_text(s, "region", region->name);
-    json_set_text(s, "loginServer", registry_login_server(a, control, r->name));
+    json_set_text(s, "loginServer", registry_login_server(a, control, r));
     json_set_text(s, "sku", desired->sku_name);
     json_set_int(s, "storageLimitBytes",
                  tier_limit(TIER_STORAGE_BYTES, registry_type.sku(desired)));
@@ -189,8 +188,7 @@ struct json_object *publish_settings(struct control *control, struct arena *a,
     json_set_bool(s, "dataEndpointEnabled", desired->has_data_endpoint);
     if (desired->has_data_endpoint)
         json_set_text(s, "dataEndpointHost",
-                      arena_printf(a, "%s.%s.data.cr.%s", lower, region->name,
-                                   control->settings->domain));
+                      registry_data_host(a, control, r, region->name));
     copy_member(s, "networkRuleSet", r->body, "properties.networkRuleSet");
     copy_member(s, "policies", r->body, "properties.policies");
     set_directory(s, control, a, desired);
@@ -380,7 +378,7 @@ int publish_registry(struct step_run *run, const struct region *region, struct e
         .row = {
             .id = r->uid,
             .name = r->name,
-            .login_server = registry_login_server(run->arena, run->control, r->name),
+            .login_server = registry_login_server(run->arena, run->control, r),
             .resource_generation = r->generation,
         },
     };

@@ -3,7 +3,6 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
-#include "common/base/text.h"
 #include "common/pg/pg.h"
 #include "controlplane/control.h"
 #include "controlplane/provision/region.h"
@@ -28,18 +27,6 @@ char *registry_service_name(struct arena *a, const char *uid, const char *region
 char *registry_blobs(struct arena *a, const struct region *region, const char *uid)
 {
     return arena_printf(a, "%s/%s", region->blobs_url, uid);
-}
-
-char *registry_host(struct arena *a, const struct control *control, const char *name)
-{
-    return arena_printf(a, "%s.cr.%s", text_lower(a, name), control->settings->domain);
-}
-
-char *registry_data_host(struct arena *a, const struct control *control, const char *name,
-                         const char *region)
-{
-    return arena_printf(a, "%s.%s.data.cr.%s", text_lower(a, name), region,
-                        control->settings->domain);
 }
 
 void registry_service(struct control *control, struct arena *a, const struct region *region,

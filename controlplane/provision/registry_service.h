@@ -19,10 +19,6 @@ void registry_service(struct control *control, struct arena *a, const struct reg
                       const struct placement *at, struct service *ret);
 /* The registry's tree in the region's blob store. */
 char *registry_blobs(struct arena *a, const struct region *region, const char *uid);
-/* "<name>.cr.<domain>" and "<name>.<region>.data.cr.<domain>", lower case, without a port. */
-char *registry_host(struct arena *a, const struct control *control, const char *name);
-char *registry_data_host(struct arena *a, const struct control *control, const char *name,
-                         const char *region);
 /* Removes what the region's database holds of a registry, in bounded transactions. */
 MUST_CHECK int registry_drop_published(struct arena *a, const struct region *region,
                                        const char *uid, struct error *err);

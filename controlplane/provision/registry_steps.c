@@ -299,8 +299,8 @@ static enum verdict edge_ensure(struct step_run *run, struct error *err)
 
     if (!region || place(run, region, &at, err))
         return VERDICT_FAILED;
-    host = registry_host(run->arena, run->control, run->resource->name);
-    data = registry_data_host(run->arena, run->control, run->resource->name, region->name);
+    host = registry_host(run->arena, run->control, run->resource);
+    data = registry_data_host(run->arena, run->control, run->resource, region->name);
     if (!run->still_ours(run)) {
         (void)fail_cause(err, &E_UNAVAILABLE, "lease lost before routing");
         return VERDICT_FAILED;
@@ -321,12 +321,12 @@ static enum verdict edge_undo(struct step_run *run, struct error *err)
     if (!region)
         return VERDICT_FAILED;
     if (edge->remove(run->control, run->arena,
-                     registry_data_host(run->arena, run->control, run->resource->name,
+                     registry_data_host(run->arena, run->control, run->resource,
                                         region->name),
                      err))
         return VERDICT_FAILED;
     return verdict_of(edge->remove(run->control, run->arena,
-                                   registry_host(run->arena, run->control, run->resource->name),
+                                   registry_host(run->arena, run->control, run->resource),
                                    err));
 }
 

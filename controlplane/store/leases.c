@@ -106,7 +106,7 @@ const struct pg_stmt lease_statements[] = {
                     "uuid[]" },
     [S_UNNAMED] = { "lease_unnamed",
                     "select distinct u from unnest($2) u where not exists"
-                    " (select 1 from resources where type_key = $1 and lower(name) = u)",
+                    " (select 1 from resources where type_key = $1 and global_name = u)",
                     "text text[]" },
     { 0 },
 };

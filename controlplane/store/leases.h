@@ -75,7 +75,7 @@ MUST_CHECK int lease_chore(struct pg_conn *conn, struct arena *a, const char *na
 MUST_CHECK int lease_missing(struct pg_conn *conn, struct arena *a, const char *const *uids,
                              size_t count, const char ***ret, size_t *ret_count,
                              struct error *err);
-/* Those of the names, in lower case, that no resource of the type bears. */
+/* Those of the global names that no resource of the type has. */
 MUST_CHECK int lease_unnamed(struct pg_conn *conn, struct arena *a, const char *type_key,
                              const char *const *names, size_t count, const char ***ret,
                              size_t *ret_count, struct error *err);

@@ -65,7 +65,7 @@ struct resource {
     const char *group_key;  /* NULL for what is not in a group; of a group: its own name */
     const char *parent_uid; /* NULL */
     const char *location;   /* normalised ("eastus"); NULL when not tracked */
-    const char *global_name;
+    const char *global_name; /* NULL; of a registry the first label of its host names */
     struct json_object *tags;        /* JSON kinds are owned by the arena that loaded the row */
     struct json_object *body;
     struct json_object *status;

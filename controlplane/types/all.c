@@ -224,7 +224,7 @@ static int check_type(const struct resource_type *t, struct error *err)
         return fail_cause(err, &E_INTERNAL, "%s: children, and only they, have a parent", t->name);
     if (t->parent && !text_starts(t->name, t->parent->name))
         return fail_cause(err, &E_INTERNAL, "%s does not stand below its parent", t->name);
-    if (t->is_name_global && !t->name_taken)
+    if (t->global_name && !t->name_taken)
         return fail_cause(err, &E_INTERNAL, "%s: no answer for a taken name", t->name);
     if (pattern_check(t->pattern, err))
         return wrap(err, "names of %s", t->name);

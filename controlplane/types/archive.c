@@ -4,7 +4,6 @@
 #include "controlplane/types/children.h"
 
 #include "common/base/arena.h"
-#include "common/base/text.h"
 #include "common/json/json.h"
 
 #include "controlplane/control.h"
@@ -47,18 +46,17 @@ static const struct field archive_fields[] = {
     { 0 },
 };
 
-/* "<login server>/<prefix, or the archive's name>" */
+/* "<login server>/<prefix, or the archive's name>"; the registry's label comes with the row. */
 static void archive_show(struct arena *a, struct control *control, const struct resource *resource,
                          struct json_object *shown)
 {
     const char *prefix = json_text(shown, "properties.repositoryEndpointPrefix");
-    char **parts = NULL;
+    const struct resource registry = { .global_name = json_text(shown, "properties.registryLabel") };
 
-    /* "", subscriptions, …, registries, name at 8 */
-    if (text_split(a, resource->id, '/', &parts) > 8)
+    if (registry.global_name)
         json_put_at(shown, "properties.repositoryEndpoint",
                     json_new_text(arena_printf(a, "%s/%s",
-                                               registry_login_server(a, control, parts[8]),
+                                               registry_login_server(a, control, &registry),
                                                prefix ? prefix : resource->name)));
 }
 
@@ -67,6 +65,7 @@ const struct resource_type archive_type = {
     .name = "Microsoft.ContainerRegistry/registries/packages/archives",
     .description = "archive",
     .parent = &package_type,
+    .is_projected = true,
     .lro = LRO_PUT | LRO_DELETE,
     .fields = archive_fields,
     .show = archive_show,

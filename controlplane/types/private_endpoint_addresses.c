@@ -65,8 +65,7 @@ static int members_of(const struct admission *ad, const struct endpoint_place *p
                       struct members *ret, struct error *err)
 {
     const struct resource *registry = place->registry;
-    const char *host = text_lower(ad->arena, registry->name);
-    const char *domain = ad->control->settings->domain;
+    const char *label = registry->global_name;
     const char *const *regions = NULL;
     struct arena *a = ad->arena;
     size_t count = 0;
@@ -80,13 +79,13 @@ static int members_of(const struct admission *ad, const struct endpoint_place *p
     for (size_t i = 0; i < count; i++)
         ret->items[i] = (struct network_address){
             .member = arena_printf(a, ENDPOINT_DATA "%s", regions[i]),
-            .fqdn = arena_printf(a, "%s.%s.data.cr.%s", host, regions[i], domain),
-            .record = arena_printf(a, "%s.%s.data", host, regions[i]),
+            .fqdn = registry_data_host(a, ad->control, registry, regions[i]),
+            .record = arena_printf(a, "%s.%s.data", label, regions[i]),
         };
     ret->items[count] = (struct network_address){
         .member = ENDPOINT_GROUP,
-        .fqdn = arena_printf(a, "%s.cr.%s", host, domain),
-        .record = host,
+        .fqdn = registry_host(a, ad->control, registry),
+        .record = label,
     };
     return 0;
 }

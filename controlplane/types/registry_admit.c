@@ -133,7 +133,10 @@ int registry_admit(const struct admission *ad, struct error *err)
     enum sku was, now;
 
     if (ad->change == CHANGE_CREATE)
-        return registry_check_subnets(ad, err) || scope_maps_seed(ad, err) ? -1 : 0;
+        return registry_check_label(ad->resource->global_name, err) ||
+                       registry_check_subnets(ad, err) || scope_maps_seed(ad, err)
+                   ? -1
+                   : 0;
     if (ad->change != CHANGE_UPDATE)
         return 0;
     was = sku_of(ad->was);

@@ -95,8 +95,7 @@ static int from_registry(struct order *o, struct error *err)
     json_set_text(o->source, "registryId", o->registry->uid);
     json_set_text(o->source, "url",
                   arena_printf(o->arena, "https://%s",
-                               registry_login_server(o->arena, o->run->control,
-                                                     o->registry->name)));
+                               registry_login_server(o->arena, o->run->control, o->registry)));
     o->secret = json_own(o->arena, json_new_object());
     json_set_text(o->secret, "directoryToken", token);
     return 0;

@@ -156,7 +156,6 @@ struct resource_type {
     bool has_etag;       /* shows one, and If-Match and If-None-Match hold for it */
     bool is_projected;   /* its writes change what it shows beyond its body: shown as read back */
     bool moves_parent;   /* what the parent shows follows from it: writes take turns */
-    bool is_name_global; /* one installation-wide name space (DNS) */
     bool hides_system_data; /* systemData is recorded, never shown */
     bool is_made_elsewhere; /* a PUT changes what is there and makes nothing */
     bool is_implied; /* no request names it: a row of it is made with the first one below it */
@@ -174,6 +173,10 @@ struct resource_type {
     const struct action *actions; /* may be NULL */
     const struct filter_member *filters; /* may be NULL: a $filter is ignored */
     const struct rbac_row *data_plane; /* may be NULL */
+    /* What a new resource takes of one installation-wide name space (DNS) for as long as it is there;
+     * kept with the row. `row` is what is to be inserted. NULL: names are told apart by place. */
+    char *(*global_name)(struct arena *a, const struct control *control,
+                         const struct resource *row, const void *decoded);
     /* Before the table's own checks, on the whole desired body: refusals that have a documented code
      * of their own. May be NULL. */
     int (*precheck)(struct arena *a, const struct json_object *body, struct error *err);

@@ -310,6 +310,14 @@ static const struct rbac_row data_plane[] = {
     { 0 },
 };
 
+static char *vault_global_name(struct arena *a, const struct control *control,
+                               const struct resource *vault, const void *decoded)
+{
+    (void)control;
+    (void)decoded;
+    return text_lower(a, vault->name);
+}
+
 const struct resource_type vault_type = {
     .name = "Microsoft.KeyVault/vaults",
     .description = "Key vault",
@@ -320,7 +328,6 @@ const struct resource_type vault_type = {
     .pattern_text = "a vault name has 3 to 24 letters, digits and '-', begins with a letter, ends "
                     "with a letter or digit, and has no two '-' in a row.",
     .is_tracked = true,
-    .is_name_global = true,
     .is_created_with_200 = true,
     .api_versions = vault_versions,
     .size = sizeof(struct vault),
@@ -329,6 +336,7 @@ const struct resource_type vault_type = {
     .data_plane = data_plane,
     .precheck = vault_precheck,
     .stamp = vault_stamp,
+    .global_name = vault_global_name,
     .name_taken = vault_name_taken,
     .admit = vault_admit,
     .show = vault_show,

@@ -213,6 +213,10 @@ class Instance:
         assert reply.status_code in (200, 201), reply.text
         if wait:
             self.finish(reply)
+        return self.registry(group, name)
+
+    def registry(self, group, name):
+        """One that is there."""
         return Registry(self, group, name)
 
     def delete(self, path, api=API):

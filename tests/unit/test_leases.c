@@ -52,9 +52,9 @@ static const struct pg_stmt stmts[] = {
                       "" },
     [CLEAN] = { "t_clean", "truncate resources, operations, placements cascade", "" },
     [ADD] = { "t_add",
-              "insert into resources (uid, key, id, type_key, name, subscription_id, state,"
+              "insert into resources (uid, key, id, type_key, name, global_name, subscription_id, state,"
               " generation, observed_generation, not_before) values ($1,"
-              " '/subscriptions/' || $3 || '/' || $1, '/subscriptions/' || $3 || '/' || $1, $2, 'n', $3, $4, 1, 0, now() + $5 * interval '1 ms')",
+              " '/subscriptions/' || $3 || '/' || $1, '/subscriptions/' || $3 || '/' || $1, $2, 'n', $1, $3, $4, 1, 0, now() + $5 * interval '1 ms')",
               "uuid text uuid text int8" },
     [OPERATION] = { "t_operation",
                     "insert into operations (id, tenant_id, subscription_id, resource_uid,"
@@ -526,7 +526,7 @@ static void test_missing(void **state)
 {
     struct fixture *f = *state;
     char *uid = add(f, TYPE_KEY, "Creating", 0), *other = uuid(f);
-    const char *uids[] = { uid, other }, *names[] = { "n", "m" }, **gone;
+    const char *uids[] = { uid, other }, *names[] = { uid, "m" }, **gone;
     size_t count;
 
     must(lease_missing(f->conn, f->a, uids, 2, &gone, &count, &f->err), &f->err);

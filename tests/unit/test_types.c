@@ -379,7 +379,7 @@ static void test_encode(void **state)
     struct arena *a = arena_new();
     struct json_object *out;
     struct resource row = {
-        .id = "/subscriptions/s/…", .name = "MyReg", .location = "eastus",
+        .id = "/subscriptions/s/…", .name = "MyReg", .global_name = "myreg", .location = "eastus",
         .state = STATE_SUCCEEDED,
         .body = parse(a, "{\"sku\":{\"name\":\"Basic\"},\"identity\":{\"type\":\"None\"}}"),
         .system_data = parse(a, "{\"createdAt\":\"2026-11-20T01:02:03.0000000+00:00\"}"),
@@ -410,6 +410,49 @@ static void test_encode(void **state)
                         "{\"defaultAction\":\"Allow\",\"virtualNetworkRules\":[],\"ipRules\":[]}");
     assert_string_equal(json_print(a, json_at(out, "properties.dataEndpointHostNames")),
                         "[\"myreg.eastus.data.cr.portolan.localhost\"]");
+    arena_free(a);
+}
+
+static char *label_of(struct arena *a, const char *scope, const char *group, const char *name)
+{
+    const struct control control = { .tenant_id = "tenant" };
+    const struct resource row = { .name = name, .subscription_id = "subscription",
+                                  .group_key = group };
+    const struct registry registry = { .label_scope = (char *)(uintptr_t)scope };
+
+    return registry_type.global_name(a, &control, &row, &registry);
+}
+
+/* Clients write these names down: what a label is derived from stays as it is. */
+static void test_labels(void **state)
+{
+    static const char *const scopes[] = { "TenantReuse", "SubscriptionReuse",
+                                          "ResourceGroupReuse", "NoReuse" };
+    struct arena *a = arena_new();
+    struct error err;
+
+    (void)state;
+    assert_string_equal(label_of(a, "Unsecure", "g", "MyReg"), "myreg");
+    for (size_t i = 0; i < ARRAY_LEN(scopes); i++) {
+        char *label = label_of(a, scopes[i], "g", "MyReg");
+        bool is_same = text_eq(label, label_of(a, scopes[i], "g", "myreg"));
+        bool is_of_all_groups = text_eq(label, label_of(a, scopes[i], "other", "MyReg"));
+
+        assert_int_equal(strlen(label), strlen("myreg-") + 16);
+        assert_int_equal(strncmp(label, "myreg-", 6), 0);
+        assert_int_equal(strspn(label + 6, "abcdefghijklmnopqrstuvwxyz0123456789"), 16);
+        assert_int_equal(is_same, i < 3);
+        assert_int_equal(is_of_all_groups, i < 2);
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(label, label_of(a, scopes[k], "g", "MyReg"));
+    }
+    assert_string_not_equal(label_of(a, "TenantReuse", "g", "one11") + 6,
+                            label_of(a, "TenantReuse", "g", "two22") + 6);
+    assert_string_equal(label_of(a, "TenantReuse", "g", "myreg"), "myreg-6b73ouyk9h5h8v08");
+    assert_int_equal(registry_check_label("a23456789012345678901234567890123456789012345-"
+                                          "1234567890123456", &err), 0);
+    assert_int_equal(registry_check_label("a2345678901234567890123456789012345678901234567-"
+                                          "1234567890123456", &err), -1);
     arena_free(a);
 }
 
@@ -461,8 +504,9 @@ int main(void)
         cmocka_unit_test(test_gates),     cmocka_unit_test(test_immutable),
         cmocka_unit_test(test_versions),  cmocka_unit_test(test_merge),
         cmocka_unit_test(test_rules),     cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_encode),    cmocka_unit_test(test_fsm),
+        cmocka_unit_test(test_identity),  cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_fsm),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
