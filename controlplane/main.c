@@ -37,7 +37,7 @@ static const char usage[] =
     "  portolan-controlplane init [settings]     make databases, regions, first service principal\n"
     "  portolan-controlplane serve [settings]    run\n"
     "  portolan-controlplane directory … [settings]  users, applications, roles; see below\n"
-    "  portolan-controlplane --dump types|routes|operations|states|openapi\n"
+    "  portolan-controlplane --dump types|routes|operations|states|tiers|openapi\n"
     "  portolan-controlplane --help | --version\n"
     "\n"
     "Settings are flags, PORTOLAN_… environment variables, or lines of the file --config names:\n";

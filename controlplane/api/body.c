@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/arena.h"
+#include "common/base/str.h"
 #include "common/base/text.h"
 #include "common/json/fields.h"
 #include "common/json/json.h"
@@ -15,6 +16,7 @@
 #define TAG_KEY_MAX       512
 #define TAG_VALUE_MAX     256
 #define DEFAULT_MAX_BYTES 65536
+#define GATED_MAX_BYTES   900
 
 /* Members every resource has; the engine's own, not the tables'. */
 static const char *const common_members[] = { "id",         "name",      "type",
@@ -202,24 +204,44 @@ static int check_unchanged(struct arena *a, const struct body_change *c,
     return 0;
 }
 
+/* Whether a member has a value other than its default, and may not in this SKU. */
+static int is_gated(struct arena *a, const struct field *f, enum sku sku,
+                    const struct json_object *body, struct error *err)
+{
+    struct json_object *def = NULL;
+
+    if (f->gate <= (int)sku || !f->def)
+        return 0;
+    if (json_parse(f->def, strlen(f->def), DEFAULT_MAX_BYTES, JSON_STRICT, &def, err))
+        return wrap(err, "default of %s", f->path);
+    return !json_equal(json_own(a, def), json_at(body, f->path));
+}
+
+/* Names every member that stands in the way. */
 static int check_gates(struct arena *a, const struct body_change *c, enum sku sku,
                        const struct json_object *body, struct error *err)
 {
-    for (const struct field *f = c->type->fields; f->path; f++) {
-        struct json_object *def = NULL;
-        bool is_default;
+    _cleanup_(str_done) struct str names;
+    const char *first = NULL;
 
-        if (f->gate <= (int)sku || !f->def)
+    str_init(&names, GATED_MAX_BYTES);
+    for (const struct field *f = c->type->fields; f->path; f++) {
+        int is_in_the_way = is_gated(a, f, sku, body, err);
+
+        if (is_in_the_way < 0)
+            return -1;
+        if (!is_in_the_way)
             continue;
-        if (json_parse(f->def, strlen(f->def), DEFAULT_MAX_BYTES, JSON_STRICT, &def, err))
-            return wrap(err, "default of %s", f->path);
-        is_default = json_equal(json_own(a, def), json_at(body, f->path));
-        if (!is_default)
-            return fail_at(err, &E_SKU_NOT_SUPPORTED, f->path,
-                           "The SKU %s is not supported. '%s' needs the SKU %s.", sku_text(sku),
-                           f->path, sku_text((enum sku)f->gate));
+        str_printf(&names, "%s'%s' (%s)", first ? ", " : "", f->path,
+                   sku_text((enum sku)f->gate));
+        if (!first)
+            first = f->path;
     }
-    return 0;
+    if (!first)
+        return 0;
+    return fail_at(err, &E_SKU_NOT_SUPPORTED, first,
+                   "The SKU %s is not supported. A higher one is needed for %s.", sku_text(sku),
+                   names.data);
 }
 
 static int check_table(struct arena *a, const struct body_change *c, struct json_object *body,

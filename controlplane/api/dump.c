@@ -176,6 +176,27 @@ static void dump_states(FILE *out)
                       state_table[i].comment);
 }
 
+static void dump_tiers(FILE *out)
+{
+    (void)fprintf(out, "# Tiers\n\nWhat a registry of each SKU may have: children that are "
+                       "counted below it, and lines of listUsages.\n\n"
+                       "| of | unit | child | listUsages | Basic | Standard | Premium |\n"
+                       "|---|---|---|---|---|---|---|\n");
+    for (size_t i = TIER_NO_LIMIT + 1; i < TIER_LIMIT_MAX; i++) {
+        const struct tier_row *row = &tier_table[i];
+
+        (void)fprintf(out, "| %s | %s | %s | %s |", row->what, row->unit,
+                      row->child ? row->child : "", row->usage ? row->usage : "");
+        for (enum sku sku = SKU_BASIC; sku < SKU_MAX; sku++) {
+            if (row->limit[sku] == TIER_UNLIMITED)
+                (void)fprintf(out, " no limit |");
+            else
+                (void)fprintf(out, " %lld |", (long long)row->limit[sku]);
+        }
+        (void)fprintf(out, "\n");
+    }
+}
+
 int dump(const char *what, FILE *out)
 {
     static const struct {
@@ -185,6 +206,7 @@ int dump(const char *what, FILE *out)
                   { "routes", dump_routes },
                   { "operations", dump_operations },
                   { "states", dump_states },
+                  { "tiers", dump_tiers },
                   { "openapi", dump_openapi } };
 
     for (size_t i = 0; i < ARRAY_LEN(dumps); i++) {

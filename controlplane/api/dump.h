@@ -6,8 +6,8 @@
 
 #include "common/base/cleanup.h"
 
-/* Prints "types", "routes", "operations" or "states" as Markdown, "openapi" as JSON. -1 for anything
- * else, and when `out` fails. */
+/* Prints "types", "routes", "operations", "states" or "tiers" as Markdown, "openapi" as JSON. -1
+ * for anything else, and when `out` fails. */
 MUST_CHECK int dump(const char *what, FILE *out);
 
 void dump_openapi(FILE *out);

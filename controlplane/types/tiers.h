@@ -37,6 +37,7 @@ enum tier_limit {
 #define TIER_VNET_RULES_MAX 100
 
 struct tier_row {
+    const char *what;
     const char *usage; /* its name in listUsages; NULL: not listed */
     const char *unit;
     const char *child; /* type below registries that is counted, in lower case; NULL: none */
