@@ -2,6 +2,7 @@
 #include "controlplane/api/endpoint.h"
 
 #include "common/base/arena.h"
+#include "common/base/text.h"
 
 #include "controlplane/api/call.h"
 
@@ -36,6 +37,13 @@ const char *endpoint_right(const struct call *c)
     const struct endpoint *e = c->req->route->plane;
 
     return e->right;
+}
+
+bool endpoint_deletes(const struct call *c)
+{
+    const struct endpoint *e = c->req->route->plane;
+
+    return text_ends(e->right, "/delete") && !e->is_change;
 }
 
 void endpoint_run(struct http_request *req)

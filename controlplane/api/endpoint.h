@@ -19,13 +19,15 @@ struct endpoint {
      * subscription before the handler runs; `right`, by endpoint_right(), by the handler at the scope
      * that the path names. {provider} is the path's, {type} the type of what it is about. */
     const char *action, *right;
+    bool is_change;                /* for locks, though it is a right to delete: what it stands on stays */
     bool is_for_any;               /* whoever may see something there may call it */
     const char *description;
     int (*run)(struct call *c, struct error *err); /* replies, or fails */
 };
 
 void endpoint_run(struct http_request *req);
-/* The `right` of the call's row. */
+/* The `right` of the call's row; and whether it deletes, for locks. */
 const char *endpoint_right(const struct call *c);
+bool endpoint_deletes(const struct call *c);
 
 #endif

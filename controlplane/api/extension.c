@@ -85,7 +85,7 @@ int extension_open(struct call *c, bool is_lock, struct extension *ret, struct e
     if (read_scope(c, path, ret, err) ||
         access_check(c->control, c->arena, &c->caller, right, ret->scope, err))
         return -1;
-    return is_read || is_lock ? 0 : lock_guard(c, ret->key, right, err);
+    return is_read || is_lock ? 0 : lock_guard(c, ret->key, right, endpoint_deletes(c), err);
 }
 
 int extension_hold(struct pg_conn *conn, struct call *c, const struct extension *x,

@@ -43,8 +43,9 @@ char *extension_id(struct call *c, const char *scope, const char *type, const ch
  * when the term is there; *ret_value is what stands in quotes, or NULL. */
 bool extension_filter(struct call *c, const char *term, const char **ret_value);
 
-/* locks.c. Refuses with ScopeLocked when a lock stands in the way of a change at the id, and when a
- * deployment stack denies it. Actions that end in "/delete" are deletes. */
-MUST_CHECK int lock_guard(struct call *c, const char *id, const char *action, struct error *err);
+/* locks.c. Refuses with ScopeLocked when a lock stands in the way of a change, or a delete, at the id,
+ * and when a deployment stack denies the action. */
+MUST_CHECK int lock_guard(struct call *c, const char *id, const char *action, bool is_delete,
+                          struct error *err);
 
 #endif

@@ -66,11 +66,11 @@ static int fail_denied(const struct work *w, const char *id, struct error *err)
                 w->denial.stack_id, w->denial.scope);
 }
 
-int lock_guard(struct call *c, const char *id, const char *action, struct error *err)
+int lock_guard(struct call *c, const char *id, const char *action, bool is_delete,
+               struct error *err)
 {
     struct work w = { .call = c, .at.key = text_lower(c->arena, id), .action = action,
-                      .is_delete = text_ends(action, "/delete") };
-    bool is_delete = w.is_delete;
+                      .is_delete = is_delete };
 
     if (pg_with(c->control->db, c->arena, read_blocking, &w, err))
         return -1;

@@ -146,7 +146,8 @@ static int read_item(struct work *w, const char *text, struct moving *ret, struc
                     c->req->params[1]);
     id->subscription = c->subscription.id;
     ret->key = text_lower(c->arena, arm_id_text(c->arena, id, ret->type->name, id->depth));
-    return lock_guard(c, ret->key, arena_printf(c->arena, "%s/delete", type_rbac(ret->type)), err);
+    return lock_guard(c, ret->key, arena_printf(c->arena, "%s/delete", type_rbac(ret->type)),
+                      true, err);
 }
 
 static int read_target(struct work *w, const char *text, struct error *err)
@@ -167,7 +168,7 @@ static int read_target(struct work *w, const char *text, struct error *err)
     w->target = arena_printf(c->arena, "/subscriptions/%s/resourceGroups/%s", c->subscription.id,
                              id.group);
     return access_check(c->control, c->arena, &c->caller, GROUPS "write", w->target, err) ||
-                   lock_guard(c, w->target, GROUPS "write", err)
+                   lock_guard(c, w->target, GROUPS "write", false, err)
                ? -1
                : 0;
 }

@@ -279,7 +279,7 @@ static enum stage_result authorise(struct call *c, struct error *err)
         return list_access(c, action, scope, err) ? STAGE_FAILED : STAGE_NEXT;
     if (access_check(c->control, c->arena, &c->caller, action, scope, err))
         return STAGE_FAILED;
-    return changes(c) && lock_guard(c, scope, action, err) ? STAGE_FAILED : STAGE_NEXT;
+    return changes(c) && lock_guard(c, scope, action, text_ends(action, "/delete"), err) ? STAGE_FAILED : STAGE_NEXT;
 }
 
 static enum stage_result load(struct call *c, struct error *err)

@@ -154,7 +154,7 @@ static int write_tags(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     if (body_check_tags(w->tags, err) ||
         tags_put(conn, a, w->call->subscription.id, w->key, w->tags, err))
         return -1;
-    return extension_event(conn, w->call, &w->at, w->at.scope, TAGS "/write", err);
+    return extension_event(conn, w->call, &w->at, w->at.scope, endpoint_right(w->call), err);
 }
 
 static int change(struct call *c, bool is_patch, struct error *err)
@@ -197,12 +197,10 @@ static int run_remove(struct call *c, struct error *err)
 {
     struct work w;
 
-    /* What it stands on changes and stays: a lock against deleting does not mind. */
     if (open_scope(c, &w, err))
         return -1;
     w.asked = json_own(c->arena, json_new_object());
-    if (access_check(c->control, c->arena, &c->caller, TAGS "/delete", w.at.scope, err) ||
-        pg_transact(c->control->db, c->arena, write_tags, &w, err))
+    if (pg_transact(c->control->db, c->arena, write_tags, &w, err))
         return -1;
     http_reply_empty(c->req, 200);
     return 0;
@@ -355,7 +353,8 @@ const struct endpoint tags_patch = { .versions = resources_versions,
                                      .description = "Replace, merge or delete tags",
                                      .run = run_patch };
 const struct endpoint tags_remove = { .versions = resources_versions,
-                                      .right = TAGS "/write",
+                                      .right = TAGS "/delete",
+                                      .is_change = true,
                                       .description = "Remove all tags",
                                       .run = run_remove };
 

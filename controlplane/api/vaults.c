@@ -161,7 +161,7 @@ static int run_purge(struct call *c, struct error *err)
     struct work w = { .call = c };
 
     if (lock_guard(c, arena_printf(c->arena, "/subscriptions/%s", c->subscription.id), PURGE_ACTION,
-                   err) ||
+                   false, err) ||
         pg_transact(c->control->db, c->arena, purge, &w, err))
         return -1;
     http_reply_empty(c->req, 200);
@@ -326,7 +326,7 @@ static int run_policies(struct call *c, struct error *err)
         !text_eq_nocase(w.kind, "remove"))
         return fail(err, &E_NO_ROUTE, "A change of access policies is add, replace or remove.");
     if (access_check(c->control, c->arena, &c->caller, endpoint_right(c), id, err) ||
-        lock_guard(c, id, POLICIES_ACTION, err) || read_policies(c, &w, err) ||
+        lock_guard(c, id, endpoint_right(c), false, err) || read_policies(c, &w, err) ||
         pg_transact(c->control->db, c->arena, write_policies, &w, err))
         return -1;
     out = json_own(c->arena, json_new_object());

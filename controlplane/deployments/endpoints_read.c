@@ -160,7 +160,7 @@ static int remove_row(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     x->done = deployment_remove(conn, a, x->key, &x->is_active, err);
     if (x->done <= 0)
         return x->done;
-    return note(conn, x->call, x->id, RIGHT("delete"), "Succeeded", err);
+    return note(conn, x->call, x->id, endpoint_right(x->call), "Succeeded", err);
 }
 
 static int run_delete(struct call *c, struct error *err)
@@ -171,7 +171,7 @@ static int run_delete(struct call *c, struct error *err)
 
     if (place_of(c, &place, err) ||
         access_check(c->control, c->arena, &c->caller, endpoint_right(c), place.id, err) ||
-        lock_guard(c, place.id, RIGHT("delete"), err))
+        lock_guard(c, place.id, endpoint_right(c), endpoint_deletes(c), err))
         return -1;
     x = (struct removal){ .call = c, .key = place.key, .id = place.id };
     if (pg_transact(c->control->db, c->arena, remove_row, &x, err))
@@ -207,7 +207,7 @@ static int cancel_rows(struct pg_conn *conn, struct arena *a, void *ctx, struct 
         return -1;
     if (stack_cancel(conn, a, x->uid, x->error, err))
         return -1;
-    return note(conn, x->call, x->id, RIGHT("cancel/action"), "Succeeded", err);
+    return note(conn, x->call, x->id, endpoint_right(x->call), "Succeeded", err);
 }
 
 static int run_cancel(struct call *c, struct error *err)

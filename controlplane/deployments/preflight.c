@@ -13,6 +13,7 @@
 #include "controlplane/api/local.h"
 #include "controlplane/control.h"
 #include "controlplane/deployments/body.h"
+#include "controlplane/deployments/endpoints.h"
 #include "controlplane/deployments/failure.h"
 #include "controlplane/deployments/linked.h"
 #include "controlplane/deployments/routed.h"
@@ -169,7 +170,7 @@ static int check_plan(struct submission *s, const struct plan *p, struct error *
                 return -1;
             continue;
         }
-        if (access_check(s->control, s->arena, s->caller, DEPLOYMENT_TYPE "/write", n->id, err)) {
+        if (access_check(s->control, s->arena, s->caller, deployment_put_one.right, n->id, err)) {
             if (err->code != &E_AUTHORIZATION_FAILED)
                 return -1;
             add_detail(s, failure_of(err));

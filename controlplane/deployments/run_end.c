@@ -11,6 +11,7 @@
 
 #include "controlplane/api/local.h"
 #include "controlplane/control.h"
+#include "controlplane/deployments/endpoints.h"
 #include "controlplane/deployments/failure.h"
 #include "controlplane/deployments/journal.h"
 #include "controlplane/deployments/rerun.h"
@@ -63,7 +64,7 @@ static int write_end(struct pg_conn *conn, struct arena *a, void *ctx, struct er
                      log_end(conn, a, f->run, f->stack->id, stack_action(f->stack), f->row.state,
                              err)))
         return -1;
-    return log_end(conn, a, f->run, f->run->row->id, DEPLOYMENT_TYPE "/write", f->row.state, err);
+    return log_end(conn, a, f->run, f->run->row->id, deployment_put_one.right, f->row.state, err);
 }
 
 static int end(struct run *r, struct finish *f, struct error *err)

@@ -370,7 +370,7 @@ static int run_put(struct call *c, struct error *err)
     int rc;
 
     if (start(c, &x, err) ||
-        lock_guard(c, x.place.id, endpoint_right(c), err))
+        lock_guard(c, x.place.id, endpoint_right(c), endpoint_deletes(c), err))
         return -1;
     rc = plan(c, &x, err);
     if (rc)
@@ -489,7 +489,7 @@ static int run_delete(struct call *c, struct error *err)
     struct stack_change x;
 
     if (start(c, &x, err) ||
-        lock_guard(c, x.place.id, endpoint_right(c), err))
+        lock_guard(c, x.place.id, endpoint_right(c), endpoint_deletes(c), err))
         return -1;
     if (!x.was) {
         http_reply_empty(c->req, 204);

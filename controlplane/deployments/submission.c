@@ -17,6 +17,7 @@
 #include "controlplane/api/providers.h"
 #include "controlplane/control.h"
 #include "controlplane/deployments/content.h"
+#include "controlplane/deployments/endpoints.h"
 #include "controlplane/deployments/failure.h"
 #include "controlplane/deployments/journal.h"
 #include "controlplane/deployments/payload.h"
@@ -27,7 +28,6 @@
 #include "controlplane/store/subscriptions.h"
 
 #define NAME_MAX_LEN 64
-#define WRITE_ACTION "Microsoft.Resources/deployments/write"
 
 static int check_name(const struct submission *s, struct error *err)
 {
@@ -240,7 +240,7 @@ int submission_plan(struct submission *s, struct error *err)
         return -1;
     s->id = scope_deployment_id(s->arena, &s->scope, s->name);
     s->key = text_lower(s->arena, s->id);
-    if (access_check(s->control, s->arena, s->caller, WRITE_ACTION, s->id, err))
+    if (access_check(s->control, s->arena, s->caller, deployment_put_one.right, s->id, err))
         return -1;
     if (json_kind(properties) != JSON_OBJECT)
         return fail(err, &E_INVALID_CONTENT,
@@ -297,7 +297,7 @@ static int accept_row(struct pg_conn *conn, struct arena *a, void *ctx, struct e
                        &(struct journal){ .caller = x->s->caller,
                                           .id = x->row.id,
                                           .subscription_id = x->row.subscription_id,
-                                          .action = WRITE_ACTION,
+                                          .action = deployment_put_one.right,
                                           .status = "Accepted",
                                           .correlation_id = x->row.correlation_id,
                                           .address = x->s->peer_text },
