@@ -16,7 +16,7 @@
 #include "controlplane/api/extension.h"
 #include "controlplane/identity/condition.h"
 #include "controlplane/identity/roles.h"
-#include "controlplane/provision/publish.h"
+#include "controlplane/provision/publish_grants.h"
 #include "controlplane/store/authorization.h"
 #include "controlplane/store/identity.h"
 

@@ -11,7 +11,7 @@
 #include "controlplane/api/extension.h"
 #include "controlplane/api/role_assignments.h"
 #include "controlplane/identity/roles.h"
-#include "controlplane/provision/publish.h"
+#include "controlplane/provision/publish_grants.h"
 #include "controlplane/store/authorization.h"
 
 #define PATTERNS_MAX 500

@@ -291,61 +291,102 @@ static struct json_object *texts(const char *const *items)
     return list;
 }
 
+/* Registries of one subscription, and every assignment that is good for any of them. */
 struct grants_query {
+    const char *subscription_id;
+    char **keys; /* of the registries */
+    size_t count;
     const char **scope_keys;
     size_t scope_count;
-    const char *subscription_id;
     struct assignment_row *rows;
-    size_t count;
+    size_t row_count;
 };
 
 static int read_grants(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct grants_query *q = ctx;
     return identity_assignments_at(conn, a, q->scope_keys, q->scope_count, q->subscription_id,
-                                   &q->rows, &q->count, err);
+                                   &q->rows, &q->row_count, err);
 }
 
-/* Every scope at or above the id: "", "/subscriptions/s", …, the id itself. */
-static int scopes_above(struct arena *a, const char *id, struct grants_query *q, struct error *err)
+/* Every scope at or above the key: "", "/subscriptions/s", …, the key itself; but for those that are
+ * above the one before, too. */
+static void add_scopes(struct arena *a, struct grants_query *q, const char *key, const char *before)
 {
-    char *key = access_scope_key(a, id), **parts = NULL;
-    size_t count = text_split(a, key, '/', &parts), len = strlen(key);
-    if (count < 3 || !text_eq(parts[1], "subscriptions") || !uuid_is_valid(parts[2]))
-        return fail_cause(err, &E_INTERNAL, "'%s' is not the id of a registry", id);
-    q->subscription_id = parts[2];
-    q->scope_keys = arena_array(a, count + 1, sizeof(char *));
-    for (size_t i = 0; i <= len; i++) {
-        if (key[i] == '/' || key[i] == '\0')
+    for (size_t i = 0, len = strlen(key); i <= len; i++) {
+        bool is_end = key[i] == '/' || key[i] == '\0';
+        if (is_end && !(before && strncmp(before, key, i) == 0 &&
+                        (before[i] == '/' || before[i] == '\0')))
             q->scope_keys[q->scope_count++] = arena_strndup(a, key, i);
     }
+}
+
+static int scopes_of(struct arena *a, const char *const *ids, size_t count, struct grants_query *q,
+                     struct error *err)
+{
+    size_t depth = 0;
+    q->keys = arena_array(a, count + 1, sizeof(char *));
+    for (size_t i = 0; i < count; i++) {
+        char **parts = NULL;
+        q->keys[i] = access_scope_key(a, ids[i]);
+        size_t part_count = text_split(a, q->keys[i], '/', &parts);
+        if (part_count < 3 || !text_eq(parts[1], "subscriptions") || !uuid_is_valid(parts[2]) ||
+            (q->subscription_id && !text_eq(parts[2], q->subscription_id)))
+            return fail_cause(err, &E_INTERNAL, "'%s' is not the id of a registry", ids[i]);
+        q->subscription_id = parts[2];
+        depth += part_count;
+    }
+    q->count = count;
+    q->scope_keys = arena_array(a, depth + 1, sizeof(char *));
+    for (size_t i = 0; i < count; i++)
+        add_scopes(a, q, q->keys[i], i > 0 ? q->keys[i - 1] : NULL);
     return 0;
 }
 
-int access_grants(struct control *control, struct arena *a, const char *registry_id,
-                  struct json_object **ret, struct error *err)
+static struct json_object *grant_json(const struct assignment_row *row, const struct role *role)
+{
+    struct json_object *grant = json_new_object();
+    json_set_text(grant, "principal_id", row->principal_id);
+    json_set_text(grant, "role", role->name ? role->name : role->id);
+    json_set_text(grant, "scope", row->scope_key[0] ? row->scope_key : "/");
+    json_set(grant, "actions", texts(role->actions));
+    json_set(grant, "notActions", texts(role->not_actions));
+    json_set(grant, "dataActions", texts(role->data_actions));
+    json_set(grant, "notDataActions", texts(role->not_data_actions));
+    if (row->condition)
+        json_set_text(grant, "condition", row->condition);
+    return grant;
+}
+
+/* What holds for the registry as a list; the one before's where the same does. */
+static struct json_object *grants_at(struct arena *a, const struct grants_query *q, size_t at,
+                                     struct json_object *before)
+{
+    bool is_same = before != NULL;
+    for (size_t i = 0; is_same && i < q->row_count; i++)
+        is_same = is_within(q->keys[at], q->rows[i].scope_key) ==
+                  is_within(q->keys[at - 1], q->rows[i].scope_key);
+    if (is_same)
+        return before;
+    struct json_object *grants = json_own(a, json_new_array());
+    for (size_t i = 0; i < q->row_count; i++) {
+        struct role role;
+        if (is_within(q->keys[at], q->rows[i].scope_key) && role_of(&q->rows[i], &role))
+            json_add(grants, grant_json(&q->rows[i], &role));
+    }
+    return grants;
+}
+
+int access_grants(struct control *control, struct arena *a, const char *const *registry_ids,
+                  size_t count, struct json_object **ret, struct error *err)
 {
     struct grants_query q = { 0 };
-    if (scopes_above(a, registry_id, &q, err) != 0 ||
+    if (count == 0)
+        return 0;
+    if (scopes_of(a, registry_ids, count, &q, err) != 0 ||
         pg_with(control->db, a, read_grants, &q, err) != 0)
         return -1;
-    struct json_object *grants = json_new_array();
-    for (size_t i = 0; i < q.count; i++) {
-        struct role role;
-        if (!role_of(&q.rows[i], &role))
-            continue;
-        struct json_object *grant = json_new_object();
-        json_set_text(grant, "principal_id", q.rows[i].principal_id);
-        json_set_text(grant, "role", role.name ? role.name : role.id);
-        json_set_text(grant, "scope", q.rows[i].scope_key[0] ? q.rows[i].scope_key : "/");
-        json_set(grant, "actions", texts(role.actions));
-        json_set(grant, "notActions", texts(role.not_actions));
-        json_set(grant, "dataActions", texts(role.data_actions));
-        json_set(grant, "notDataActions", texts(role.not_data_actions));
-        if (q.rows[i].condition)
-            json_set_text(grant, "condition", q.rows[i].condition);
-        json_add(grants, grant);
-    }
-    *ret = json_own(a, grants);
+    for (size_t i = 0; i < count; i++)
+        ret[i] = grants_at(a, &q, i, i > 0 ? ret[i - 1] : NULL);
     return 0;
 }

@@ -14,7 +14,7 @@
 #include "controlplane/control.h"
 #include "controlplane/identity/directory.h"
 #include "controlplane/identity/roles.h"
-#include "controlplane/provision/publish.h"
+#include "controlplane/provision/publish_grants.h"
 #include "controlplane/store/directory.h"
 #include "controlplane/store/identity.h"
 

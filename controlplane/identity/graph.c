@@ -13,7 +13,7 @@
 
 #include "controlplane/control.h"
 #include "controlplane/identity/directory.h"
-#include "controlplane/provision/publish.h"
+#include "controlplane/provision/publish_grants.h"
 
 #define BODY_MAX 262144
 #define PAGE_DEFAULT 100

@@ -75,12 +75,14 @@ struct directory_key_row {
 MUST_CHECK int directory_public_keys(struct control *control, struct arena *a,
                                      struct directory_key_row **ret, size_t *ret_count,
                                      struct error *err);
-/* Effective permissions on a registry, per principal: a list of {principal_id, actions[],
- * notActions[], dataActions[], notDataActions[], condition?} made from every assignment at or above
- * its id, in a fixed order; one entry per assignment, because what a role withholds another may
- * grant. An entry with a condition grants nothing unless the condition is understood and holds.
- * Disabled principals are left out. */
-MUST_CHECK int access_grants(struct control *control, struct arena *a, const char *registry_id,
+/* Effective permissions on registries of one subscription, per principal: for each of them a list of
+ * {principal_id, actions[], notActions[], dataActions[], notDataActions[], condition?} made from every
+ * assignment at or above its id, in a fixed order; one entry per assignment, because what a role
+ * withholds another may grant. An entry with a condition grants nothing unless the condition is
+ * understood and holds. Disabled principals are left out. ret has count places; neighbours with the
+ * same assignments share one list. */
+MUST_CHECK int access_grants(struct control *control, struct arena *a,
+                             const char *const *registry_ids, size_t count,
                              struct json_object **ret, struct error *err);
 
 /* What the login host serves (OpenID configuration, keys, token endpoints), with its own server:

@@ -5,7 +5,6 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
-#include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/secret.h"
@@ -18,14 +17,11 @@
 #include "controlplane/provision/publish_network.h"
 #include "controlplane/provision/publish_tokens.h"
 #include "controlplane/provision/region.h"
-#include "controlplane/store/leases.h"
 #include "controlplane/store/published.h"
-#include "controlplane/store/related.h"
+#include "controlplane/store/published_grants.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/tiers.h"
-
-#define REGISTRY_TYPE_KEY "microsoft.containerregistry/registries"
 
 enum { SECRET_PASSWORD, SECRET_PASSWORD2, SECRET_SIGNING_KEY, SECRET_DATA_KEY, SECRET_COUNT };
 
@@ -200,7 +196,7 @@ static int load_directory(struct publication *p, struct error *err)
     struct control *control = p->run->control;
     struct arena *a = p->run->arena;
     struct directory_key_row *rows;
-    struct json_object *entries, *kids = json_new_array();
+    struct json_object *kids = json_new_array();
 
     json_set(p->row.settings, "directoryKeys", kids);
     if (directory_public_keys(control, a, &rows, &p->key_count, err))
@@ -211,7 +207,17 @@ static int load_directory(struct publication *p, struct error *err)
                                              rows[i].verifies_until };
         json_add_text(kids, rows[i].kid);
     }
-    if (access_grants(control, a, p->run->resource->id, &entries, err))
+    return 0;
+}
+
+/* With the registry's row locked: nobody who read the assignments earlier writes after this. */
+static int load_grants(struct publication *p, struct error *err)
+{
+    struct control *control = p->run->control;
+    struct arena *a = p->run->arena;
+    struct json_object *entries = NULL;
+
+    if (access_grants(control, a, &p->run->resource->id, 1, &entries, err))
         return wrap(err, "grants");
     p->grants = grants_reduce(a, entries,
                               text_eq(p->desired->role_assignment_mode,
@@ -325,15 +331,12 @@ static int sync_admin(struct pg_conn *conn, struct arena *a, struct publication 
 static int sync_grants(struct pg_conn *conn, struct arena *a, struct publication *p,
                        struct error *err)
 {
-    struct json_object *now;
+    const char *text = json_print(a, p->grants), **changed = NULL;
+    size_t count = 0;
 
-    if (published_grants(conn, a, p->row.id, &now, err))
-        return wrap(err, "read grants");
-    if (json_equal(now, p->grants))
-        return 0;
-    if (published_grants_replace(conn, a, p->row.id, p->grants, err))
-        return wrap(err, "write grants");
-    return 1;
+    if (published_grants_put(conn, a, &p->row.id, &text, 1, &changed, &count, err))
+        return -1;
+    return count > 0;
 }
 
 static int write_projection(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -357,6 +360,8 @@ static int write_projection(struct pg_conn *conn, struct arena *a, void *ctx, st
                           p->row.id);
     if (now.resource_generation > p->row.resource_generation)
         return 0;
+    if (load_grants(p, err))
+        return -1;
     if ((row = update_row(conn, a, p, &now, err)) < 0 ||
         (admin = sync_admin(conn, a, p, err)) < 0 || (grants = sync_grants(conn, a, p, err)) < 0)
         return -1;
@@ -365,7 +370,7 @@ static int write_projection(struct pg_conn *conn, struct arena *a, void *ctx, st
     if (publish_scope_maps(conn, a, p->run->control, p->row.id, err))
         return wrap(err, "scope maps");
     if (!is_new && (row || admin || grants || keys > 0))
-        return published_bump(conn, a, p->row.id, err);
+        return published_bump(conn, a, &p->row.id, 1, err);
     return 0;
 }
 
@@ -391,67 +396,4 @@ int publish_registry(struct step_run *run, const struct region *region, struct e
     if (!run->still_ours(run))
         return fail_cause(err, &E_UNAVAILABLE, "lease lost before publishing");
     return pg_transact(region->db, run->arena, write_projection, &p, err);
-}
-
-struct changed_scope {
-    const char *key;
-    struct resource *registries;
-    size_t count;
-};
-
-/* What is due is the truth; what is published before the answer only shortens the wait, and holds if
- * this control plane dies right then. */
-static int wake(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
-{
-    struct changed_scope *s = ctx;
-    int64_t count;
-
-    if (lease_wake(conn, a, REGISTRY_TYPE_KEY, s->key, &count, err))
-        return -1;
-    return resource_at_or_below(conn, a, REGISTRY_TYPE_KEY, s->key, PUBLISH_AT_ONCE_MAX,
-                                &s->registries, &s->count, err);
-}
-
-/* Nobody claims the registry for this: a newer generation wins wherever two publish. */
-static bool is_still_ours(struct step_run *run)
-{
-    (void)run;
-    return true;
-}
-
-static int publish_at_once(struct control *control, struct arena *a, struct resource *r,
-                           struct error *err)
-{
-    struct registry *decoded = ARENA_NEW(a, struct registry);
-    const struct region *region = region_find(control->regions, r->location);
-    struct step_run run = { .arena = a,
-                            .control = control,
-                            .resource = r,
-                            .decoded = decoded,
-                            .still_ours = is_still_ours };
-
-    fields_default(registry_type.fields, r->body);
-    if (!region)
-        return 0;
-    if (fields_decode(a, registry_type.fields, r->body, decoded, err))
-        return wrap(err, "stored body of %s", r->uid);
-    return publish_registry(&run, region, err);
-}
-
-int publish_grants_changed(struct control *control, struct arena *a, const char *scope,
-                           struct error *err)
-{
-    char *key = text_lower(a, scope);
-    struct changed_scope s = { .key = key };
-    struct error failure;
-
-    for (size_t n = strlen(key); n > 0 && key[n - 1] == '/'; n--)
-        key[n - 1] = '\0';
-    if (pg_transact(control->db, a, wake, &s, err))
-        return -1;
-    for (size_t i = 0; i < s.count; i++) {
-        if (publish_at_once(control, a, &s.registries[i], &failure))
-            log_failure(LOG_WARN, "publish-grants", &failure);
-    }
-    return 0;
 }

@@ -17,10 +17,6 @@ struct registry;
  * projection made from a newer desired state is left alone. */
 MUST_CHECK int publish_registry(struct step_run *run, const struct region *region,
                                 struct error *err);
-/* Role assignments at scope changed: registries at or below it are due at once, and the first of them
- * (64) are published before this returns. */
-MUST_CHECK int publish_grants_changed(struct control *control, struct arena *a, const char *scope,
-                                      struct error *err);
 /* What data planes read as registries.settings. */
 struct json_object *publish_settings(struct control *control, struct arena *a,
                                      const struct resource *r, const struct registry *desired,

@@ -175,7 +175,7 @@ static int write_origins(struct pg_conn *conn, struct arena *a, void *ctx, struc
     now.resource_generation = c->registry->generation;
     if (published_update(conn, a, &now, err))
         return wrap(err, "update origins");
-    return published_bump(conn, a, c->registry_uid, err);
+    return published_bump(conn, a, &c->registry_uid, 1, err);
 }
 
 int publish_origins_of(struct control *control, struct arena *a, const char *registry_uid,

@@ -18,9 +18,6 @@ enum {
     S_CREDENTIALS,
     S_CREDENTIAL_PUT,
     S_CREDENTIAL_REMOVE,
-    S_GRANTS,
-    S_GRANTS_REMOVE,
-    S_GRANTS_PUT,
     S_KEYS_PUT,
     S_KEYS_REMOVE,
     S_SIZE,
@@ -70,8 +67,8 @@ const struct pg_stmt published_statements[] = {
                    "uuid text text int8 jsonb text text" },
     [S_BUMP] = { "published_bump",
                  "update registries set generation = generation + 1, published_at = now()"
-                 " where id = $1",
-                 "uuid" },
+                 " where id = any ($1)",
+                 "uuid[]" },
     [S_CREDENTIALS] = { "published_credentials",
                         "select username, password_name, hash, permissions from credentials"
                         " where registry_id = $1 and kind = $2 order by username, password_name",
@@ -87,21 +84,6 @@ const struct pg_stmt published_statements[] = {
                               "delete from credentials where registry_id = $1 and username = $2"
                               " and password_name = $3",
                               "uuid text text" },
-    [S_GRANTS] = { "published_grants",
-                   "select coalesce(jsonb_object_agg(principal_id, permissions), '{}')"
-                   " from grants where registry_id = $1",
-                   "uuid" },
-    [S_GRANTS_REMOVE] = { "published_grants_remove",
-                          "delete from grants where registry_id = $1"
-                          " and not ($2::jsonb ? principal_id::text)",
-                          "uuid jsonb" },
-    [S_GRANTS_PUT] = { "published_grants_put",
-                       "insert into grants (registry_id, principal_id, permissions)"
-                       " select $1, key::uuid, value from jsonb_each($2)"
-                       " on conflict (registry_id, principal_id) do update set"
-                       " permissions = excluded.permissions"
-                       " where grants.permissions <> excluded.permissions",
-                       "uuid jsonb" },
     /* The look first: an upsert locks the row even when it changes nothing, and every registry of
      * the region passes here. */
     [S_KEYS_PUT] = { "published_keys_put",
@@ -218,10 +200,11 @@ int published_update(struct pg_conn *conn, struct arena *a, const struct publish
     return write_registry(conn, a, &published_statements[S_UPDATE], r, &rows, err);
 }
 
-int published_bump(struct pg_conn *conn, struct arena *a, const char *registry_id,
-                   struct error *err)
+int published_bump(struct pg_conn *conn, struct arena *a, const char *const *registry_ids,
+                   size_t count, struct error *err)
 {
-    return PG_RUN(conn, a, &published_statements[S_BUMP], NULL, err, pg_text(registry_id));
+    return PG_RUN(conn, a, &published_statements[S_BUMP], NULL, err,
+                  pg_texts(registry_ids, count));
 }
 
 int published_credentials(struct pg_conn *conn, struct arena *a, const char *registry_id,
@@ -262,28 +245,6 @@ int published_credential_remove(struct pg_conn *conn, struct arena *a, const cha
 {
     return PG_RUN(conn, a, &published_statements[S_CREDENTIAL_REMOVE], NULL, err,
                   pg_text(registry_id), pg_text(username), pg_text(password_name));
-}
-
-int published_grants(struct pg_conn *conn, struct arena *a, const char *registry_id,
-                     struct json_object **ret, struct error *err)
-{
-    struct pg_result *res;
-
-    if (PG_RUN(conn, a, &published_statements[S_GRANTS], &res, err, pg_text(registry_id)))
-        return -1;
-    return get_json(a, res, 0, 0, ret, err);
-}
-
-int published_grants_replace(struct pg_conn *conn, struct arena *a, const char *registry_id,
-                             const struct json_object *grants, struct error *err)
-{
-    const char *text = json_print(a, grants);
-
-    if (PG_RUN(conn, a, &published_statements[S_GRANTS_REMOVE], NULL, err, pg_text(registry_id),
-               pg_text(text)))
-        return -1;
-    return PG_RUN(conn, a, &published_statements[S_GRANTS_PUT], NULL, err, pg_text(registry_id),
-                  pg_text(text));
 }
 
 int published_keys_replace(struct pg_conn *conn, struct arena *a,

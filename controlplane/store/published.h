@@ -35,8 +35,8 @@ MUST_CHECK int published_insert(struct pg_conn *conn, struct arena *a,
 /* All but the generation. */
 MUST_CHECK int published_update(struct pg_conn *conn, struct arena *a,
                                 const struct published_registry *r, struct error *err);
-MUST_CHECK int published_bump(struct pg_conn *conn, struct arena *a, const char *registry_id,
-                              struct error *err);
+MUST_CHECK int published_bump(struct pg_conn *conn, struct arena *a,
+                              const char *const *registry_ids, size_t count, struct error *err);
 
 struct published_credential {
     const char *username;
@@ -55,13 +55,6 @@ MUST_CHECK int published_credential_put(struct pg_conn *conn, struct arena *a,
 MUST_CHECK int published_credential_remove(struct pg_conn *conn, struct arena *a,
                                            const char *registry_id, const char *username,
                                            const char *password_name, struct error *err);
-
-/* All grants as an object: principal id → permissions. */
-MUST_CHECK int published_grants(struct pg_conn *conn, struct arena *a, const char *registry_id,
-                                struct json_object **ret, struct error *err);
-MUST_CHECK int published_grants_replace(struct pg_conn *conn, struct arena *a,
-                                        const char *registry_id, const struct json_object *grants,
-                                        struct error *err);
 
 struct published_key {
     const char *kid;

@@ -40,7 +40,7 @@ int published_import_add(struct pg_conn *conn, struct arena *a,
         return -1;
     if (pg_affected(r) == 0)
         return 0;
-    return published_bump(conn, a, import->registry_id, err) ? -1 : 1;
+    return published_bump(conn, a, &import->registry_id, 1, err) ? -1 : 1;
 }
 
 int published_import_state(struct pg_conn *conn, struct arena *a, const char *id,

@@ -21,6 +21,7 @@ enum {
     LINK_USER,
     OUTDATED,
     AT_OR_BELOW,
+    STILL_IN,
     CHILD_AT,
     KEY_TAKEN,
     EDIT,
@@ -54,11 +55,16 @@ const struct pg_stmt related_statements[] = {
                    "where r.uid is null or r.state = 'Deleting' or r.generation > u.generation::int8",
                    "uuid[] text[]" },
     [AT_OR_BELOW] = { "resource_at_or_below",
-                      "select " RESOURCE_COLUMNS " from resources r where r.type_key = $1 "
-                      "and " RESOURCES_OF_SCOPE("$2") " and ($2 = '' or r.key = $2 or starts_with(r.key, $2 || '/')) "
+                      "select r.uid, r.key, r.subscription_id::text, r.location from resources r "
+                      "where r.type_key = $1 and " RESOURCES_OF_SCOPE("$2")
+                      " and ($2 = '' or r.key = $2 or starts_with(r.key, $2 || '/')) "
                       "and r.observed_generation > 0 and r.state <> 'Deleting' "
-                      "order by r.key limit $3",
-                      "text text int8" },
+                      "and r.key > $3 order by r.key limit $4",
+                      "text text text int8" },
+    [STILL_IN] = { "resource_still_in",
+                   "select uid, key from resources where uid = any ($1) and subscription_id = $2 "
+                   "order by uid",
+                   "uuid[] uuid" },
     [CHILD_AT] = { "resource_child_at",
                    "select name from resources where parent_uid = $1 and type_key = $2 "
                    "and location = $3 and uid <> $4 order by key limit 1",
@@ -172,20 +178,37 @@ int resource_outdated(struct pg_conn *conn, struct arena *a, const char *const *
 }
 
 int resource_at_or_below(struct pg_conn *conn, struct arena *a, const char *type_key,
-                         const char *scope_key, int64_t limit, struct resource **ret,
-                         size_t *ret_count, struct error *err)
+                         const char *scope_key, const char *after_key, int64_t limit,
+                         struct resource **ret, size_t *ret_count, struct error *err)
 {
     struct pg_result *r = NULL;
 
     if (PG_RUN(conn, a, &related_statements[AT_OR_BELOW], &r, err, pg_text(type_key),
-               pg_text(scope_key), pg_int(limit)))
+               pg_text(scope_key), pg_text(after_key), pg_int(limit)))
         return wrap(err, "list resources below a scope");
     *ret_count = pg_rows(r);
     *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
-    for (size_t i = 0; i < *ret_count; i++) {
-        if (resource_from_row(r, i, a, &(*ret)[i], err))
-            return -1;
-    }
+    for (size_t i = 0; i < *ret_count; i++)
+        (*ret)[i] = (struct resource){ .uid = pg_get_text(r, i, 0),
+                                       .key = pg_get_text(r, i, 1),
+                                       .subscription_id = pg_get_text(r, i, 2),
+                                       .location = pg_get_text(r, i, 3) };
+    return 0;
+}
+
+int resource_still_in(struct pg_conn *conn, struct arena *a, const char *subscription_id,
+                      const char *const *uids, size_t count, struct resource **ret,
+                      size_t *ret_count, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &related_statements[STILL_IN], &r, err, pg_texts(uids, count),
+               pg_text(subscription_id)))
+        return wrap(err, "look for resources of a subscription");
+    *ret_count = pg_rows(r);
+    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
+    for (size_t i = 0; i < *ret_count; i++)
+        (*ret)[i] = (struct resource){ .uid = pg_get_text(r, i, 0), .key = pg_get_text(r, i, 1) };
     return 0;
 }
 

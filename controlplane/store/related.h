@@ -41,10 +41,15 @@ MUST_CHECK int resource_link_user(struct pg_conn *conn, struct arena *a, const c
 MUST_CHECK int resource_outdated(struct pg_conn *conn, struct arena *a, const char *const *uids,
                                  const int64_t *generations, size_t count, const char ***ret,
                                  size_t *ret_count, struct error *err);
-/* Made at least once and not being deleted, of a type, at or below a scope ("": everywhere). */
+/* Made at least once and not being deleted, of a type, at or below a scope ("": everywhere), by key
+ * from after_key ("": the first) on: uid, key, subscription and location of each. */
 MUST_CHECK int resource_at_or_below(struct pg_conn *conn, struct arena *a, const char *type_key,
-                                    const char *scope_key, int64_t limit, struct resource **ret,
-                                    size_t *ret_count, struct error *err);
+                                    const char *scope_key, const char *after_key, int64_t limit,
+                                    struct resource **ret, size_t *ret_count, struct error *err);
+/* Those of the uids that are in the subscription: uid and key of each, by uid. */
+MUST_CHECK int resource_still_in(struct pg_conn *conn, struct arena *a, const char *subscription_id,
+                                 const char *const *uids, size_t count, struct resource **ret,
+                                 size_t *ret_count, struct error *err);
 /* 1 with the name of a child of the type at the location, other than except_uid. */
 MUST_CHECK int resource_child_at(struct pg_conn *conn, struct arena *a, const char *parent_uid,
                                  const char *type_key, const char *location,

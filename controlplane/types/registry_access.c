@@ -106,7 +106,7 @@ static int ask_principal(const struct question *q, const char *principal, struct
     struct json_object *entries = NULL;
     size_t seen = 0;
 
-    if (access_grants(q->run->control, a, q->run->resource->id, &entries, err))
+    if (access_grants(q->run->control, a, &q->run->resource->id, 1, &entries, err))
         return wrap(err, "grants");
     for (size_t i = 0; i < json_count(entries); i++) {
         struct json_object *entry = json_item(entries, i), *one;

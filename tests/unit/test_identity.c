@@ -419,8 +419,16 @@ static void inheritance(void **state)
     caller = (struct caller){ .tenant_id = subscription, .object_id = object_id };
     assert_int_equal(access_any(&one.control, a, &caller, sub, &err), 0);
 
-    struct json_object *grants = NULL;
-    must(access_grants(&one.control, a, registry, &grants, &err));
+    /* Of several: each its own, and the list of the one before where the same holds. */
+    const char *const several[] = { registry, arena_printf(a, "%s2", registry),
+                                    arena_printf(a, "%s3", registry),
+                                    arena_printf(a, "%s2/x/y", group) };
+    struct json_object *lists[4], *grants = NULL;
+    must(access_grants(&one.control, a, several, 4, lists, &err));
+    assert_int_equal(json_count(lists[1]), 5); /* but for puller */
+    assert_ptr_equal(lists[2], lists[1]);
+    assert_int_equal(json_count(lists[3]), 4); /* nor reader */
+    grants = lists[0];
     size_t pulls = 0, conditions = 0;
     for (size_t i = 0; i < json_count(grants); i++) {
         struct json_object *grant = json_item(grants, i);
@@ -433,7 +441,9 @@ static void inheritance(void **state)
     assert_int_equal(json_count(grants), 6); /* admin twice, reader, root, conditional, puller */
     assert_int_equal(pulls, 1);
     assert_int_equal(conditions, 1);
-    assert_int_equal(access_grants(&one.control, a, "/nowhere", &grants, &err), -1);
+    const char *const elsewhere[] = { registry, arena_printf(a, "%s/x", foreign), "/nowhere" };
+    assert_int_equal(access_grants(&one.control, a, elsewhere, 2, lists, &err), -1);
+    assert_int_equal(access_grants(&one.control, a, &elsewhere[2], 1, lists, &err), -1);
 }
 
 static void changes_hold_within_a_second(void **state)

@@ -19,7 +19,7 @@
 #include "common/pg/pg.h"
 #include "controlplane/control.h"
 #include "controlplane/provision/edge.h"
-#include "controlplane/provision/publish.h"
+#include "controlplane/provision/publish_grants.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/provision/registry_service.h"
 #include "controlplane/provision/supervisor.h"
@@ -601,6 +601,8 @@ static void test_statements(void **state)
 
     must(pg_acquire(f->region->db, &conn, &f->err), &f->err);
     for (const struct pg_stmt *s = published_statements; s->name; s++)
+        must(pg_describe(conn, s, &f->err), &f->err);
+    for (const struct pg_stmt *s = published_grants_statements; s->name; s++)
         must(pg_describe(conn, s, &f->err), &f->err);
     for (const struct pg_stmt *s = published_tokens_statements; s->name; s++)
         must(pg_describe(conn, s, &f->err), &f->err);
