@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/thread.h"
 #include "dataplane/auth/bearer.h"
+#include "dataplane/auth/transfer.h"
 #include "dataplane/imports/importer.h"
 #include "dataplane/oci/upload.h"
 #include "dataplane/rules/collect.h"
@@ -229,6 +230,7 @@ static void *housekeep(void *arg)
                 look_for_imports(h);
             }
             compared_for = seen;
+            transfers_review(h->plane->transfers);
             sleep_until(h, now + COMPARE_MS);
             continue;
         }

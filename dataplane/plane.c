@@ -11,6 +11,7 @@
 #include "common/network/rate.h"
 #include "common/network/throttle.h"
 #include "dataplane/auth/bearer.h"
+#include "dataplane/auth/transfer.h"
 #include "dataplane/imports/importer.h"
 #include "dataplane/oci/upload.h"
 #include "dataplane/rules/suspects.h"
@@ -115,6 +116,7 @@ int plane_open(struct data_plane *plane, const struct data_settings *settings, i
     plane->bearers = bearer_cache_new();
     plane->suspects = suspects_new();
     plane->uploads = uploads_new(plane->blobs);
+    plane->transfers = transfers_new();
     plane->importer = importer_new(plane);
     plane->housekeeper = housekeeper_start(plane);
     return 0;
@@ -126,6 +128,7 @@ void plane_close(struct data_plane *plane)
     housekeeper_stop(plane->housekeeper);
     importer_free(plane->importer);
     uploads_free(plane->uploads);
+    transfers_free(plane->transfers);
     bearer_cache_free(plane->bearers);
     suspects_free(plane->suspects);
     content_cache_free(plane->cache);

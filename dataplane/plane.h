@@ -23,6 +23,7 @@ struct snapshots;
 struct suspects;
 struct rate_buckets;
 struct throttle;
+struct transfers;
 struct uploads;
 
 /* One row per setting stands in dataplane/main.c. */
@@ -65,6 +66,7 @@ struct data_plane {
     struct bearer_cache *bearers;
     struct suspects *suspects;
     struct uploads *uploads;
+    struct transfers *transfers;
     struct importer *importer;
     struct housekeeper *housekeeper;
 };

@@ -28,6 +28,16 @@ void http_log_start(struct log_line *l, const char *event, const struct http_req
     log_text(l, "link", req->link_id);
 }
 
+int http_socket(const struct http_request *req)
+{
+    struct MHD_Connection *connection = req->exchange->connection;
+    const union MHD_ConnectionInfo *info = NULL;
+
+    if (connection)
+        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
 const char *http_header(const struct http_request *req, const char *name)
 {
     struct MHD_Connection *connection = req->exchange->connection;

@@ -137,6 +137,10 @@ void http_server_stop(struct http_server *s, int64_t grace_ms);
  * adds who called and which rule decided, and ends the line. */
 void http_log_start(struct log_line *l, const char *event, const struct http_request *req);
 
+/* The client's connection while the request is under way, for shutdown(2) and nothing else; the
+ * server closes it. -1: the request comes from within the process. */
+int http_socket(const struct http_request *req);
+
 /* Header value, or NULL. Name without case. The first one where there are several. */
 const char *http_header(const struct http_request *req, const char *name);
 /* True when the header occurs more than once. */
@@ -188,11 +192,14 @@ void http_reply_keep(struct http_request *req, struct http_stock *stock);
 /* A body made piece by piece: read() fills buf with up to cap bytes at offset and returns how many
  * (0 before the end, or -1, breaks the connection off). It runs on workers, with read-ahead.
  * read_now() may be NULL: the same on the event thread, straight into what is sent, without
- * blocking; HTTP_SOURCE_LATER lets a worker read the piece. Never two calls at once. */
+ * blocking; HTTP_SOURCE_LATER lets a worker read the piece. Never two calls at once. over() may be
+ * NULL: the client's connection is about to be closed or to go on with another request, while read()
+ * may still run; on the event thread. */
 #define HTTP_SOURCE_LATER (-2)
 struct http_source {
     ssize_t (*read)(void *ctx, uint64_t offset, void *buf, size_t cap, struct error *err);
     ssize_t (*read_now)(void *ctx, uint64_t offset, void *buf, size_t cap, struct error *err);
+    void (*over)(void *ctx);
     void (*close)(void *ctx);
 };
 void http_reply_source(struct http_request *req, int status, const char *content_type,

@@ -241,6 +241,8 @@ bool http_source_over(struct http_exchange *ex)
 
     if (!st)
         return true;
+    if (st->source->over)
+        st->source->over(st->ctx);
     pthread_mutex_lock(&st->lock);
     is_free = !st->is_filling;
     if (!is_free) {

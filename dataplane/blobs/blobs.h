@@ -44,6 +44,12 @@ struct blob_store;
 struct blob_put;
 struct blob_reader;
 
+/* A whole blob to send from. */
+struct blob_plain {
+    const uint8_t *bytes; /* the reader's; NULL: by the descriptor */
+    int fd;               /* the caller's; -1: none */
+};
+
 struct blob_driver {
     const char *name;
     int (*open)(const struct blob_config *config, struct blob_store **ret, struct error *err);
@@ -63,7 +69,7 @@ struct blob_driver {
     int (*get)(struct blob_store *store, const struct blob_ref *ref, struct blob_reader **ret,
                struct error *err); /* 1 found, 0 absent, -1 */
     /* Like get, for a thread that may not block: 0 also when it would have to be waited for. The
-     * reader is good for plain_fd, and of a sealed blob for reading, too. */
+     * reader is good for plain, and of a sealed blob for reading, too. */
     int (*get_now)(struct blob_store *store, const struct blob_ref *ref,
                    struct blob_reader **ret);
     /* Fills up to cap bytes at offset; 0 only at the end. E_INTERNAL for content that is not
@@ -74,10 +80,9 @@ struct blob_driver {
      * store would have to be waited for. Other errors may show as BLOB_LATER too: read tells. */
     ssize_t (*read_now)(struct blob_reader *reader, uint64_t offset, void *buf, size_t cap,
                         struct error *err);
-    /* A new descriptor whose bytes are the blob's, for sendfile; -1 when there is none such. The
-     * reader is then kept until they are sent, and not read from any more; one of a sealed blob may
-     * be. */
-    int (*plain_fd)(struct blob_reader *reader);
+    /* What can be sent without reading; false when there is none such. The reader is then kept until
+     * it is sent, and not read from any more; one of a sealed blob may be. */
+    bool (*plain)(struct blob_reader *reader, struct blob_plain *ret);
     void (*release)(struct blob_reader *reader);
 
     int (*exists)(struct blob_store *store, const struct digest *digest, struct error *err);

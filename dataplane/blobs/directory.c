@@ -60,7 +60,7 @@ struct blob_reader {
     struct view view;
     struct blob_ref ref;
     uint64_t stamp;       /* of the hot files when it was opened */
-    struct hot_file *hot; /* NULL: plain_fd was not asked for, or there was no row for it */
+    struct hot_file *hot; /* NULL: plain was not asked for, or there was no row for it */
 };
 
 static struct directory_store *store_of(struct blob_store *base)
@@ -470,14 +470,19 @@ static int directory_get_now(struct blob_store *base, const struct blob_ref *ref
     return 1;
 }
 
-/* Who asked for a descriptor before there was one goes on with the opened content. 0: there is none.
+/* Who asked for the bytes before there were any goes on with the opened content. 0: there is none.
  * Others, such as the scrubber, want what is in the file. */
 static ssize_t read_opened(const struct blob_reader *reader, uint64_t offset, void *buf, size_t cap)
 {
     if (!reader->ref.is_sealed || !reader->hot || offset >= reader->ref.size)
         return 0;
-    int fd = hot_fd(reader->store->hot, reader->hot, NULL);
-    return fd >= 0 ? pread(fd, buf, cap, (off_t)offset) : 0;
+    const uint8_t *bytes = hot_bytes(reader->store->hot, reader->hot, NULL);
+    uint64_t left = reader->ref.size - offset;
+    size_t n = left < cap ? (size_t)left : cap;
+    if (!bytes)
+        return 0;
+    memcpy(buf, bytes + offset, n);
+    return (ssize_t)n;
 }
 
 static ssize_t directory_read(struct blob_reader *reader, uint64_t offset, void *buf, size_t cap,
@@ -496,21 +501,21 @@ static ssize_t directory_read_now(struct blob_reader *reader, uint64_t offset, v
     return n > 0 ? n : view_read(&reader->view, offset, buf, cap, true, err);
 }
 
-static int directory_plain_fd(struct blob_reader *reader)
+static bool directory_plain(struct blob_reader *reader, struct blob_plain *ret)
 {
     struct view *v = reader->view.fd >= 0 ? &reader->view : NULL;
 
     if (!reader->hot)
         reader->hot = hot_enter(reader->store->hot, &reader->ref, reader->stamp);
-    int fd = reader->hot ? hot_fd(reader->store->hot, reader->hot, v) : -1;
-
-    if (fd < 0 && v && !v->opener)
-        fd = v->fd;
-    if (fd >= 0)
-        fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (fd >= 0)
-        close_view(reader);
-    return fd;
+    *ret = (struct blob_plain){ .fd = -1 };
+    if (reader->hot)
+        ret->bytes = hot_bytes(reader->store->hot, reader->hot, v);
+    if (!ret->bytes && v && !v->opener)
+        ret->fd = take_fd(&v->fd);
+    if (!ret->bytes && ret->fd < 0)
+        return false;
+    close_view(reader);
+    return true;
 }
 
 static int directory_exists(struct blob_store *base, const struct digest *digest, struct error *err)
@@ -652,7 +657,7 @@ const struct blob_driver blob_directory_driver = {
     .get_now = directory_get_now,
     .read = directory_read,
     .read_now = directory_read_now,
-    .plain_fd = directory_plain_fd,
+    .plain = directory_plain,
     .release = directory_release,
     .exists = directory_exists,
     .remove = directory_remove,

@@ -22,14 +22,14 @@
 #define FILES      128
 #define LINGER_MS  2000
 #define PAGE_BYTES ((uint64_t)4096)
+#define PIECE_BYTES ((size_t)1 << 20)
 
 struct hot_file {
     struct blob_ref ref;
     bool is_used; /* else a free row */
     bool is_made; /* somebody makes or made the bytes, or it failed */
     bool is_gone; /* forgotten: for its readers only */
-    bool has_fd;
-    int fd;
+    void *bytes;  /* mapped; NULL while there are none */
     unsigned readers, visits;
     int64_t left_ms; /* when the last reader left */
     uint64_t held;   /* bytes that count */
@@ -41,23 +41,28 @@ struct hot_cache {
     struct hot_file files[FILES];
 };
 
-/* Descriptors to be closed once the lock is released: that gives back many pages. */
+/* Mappings to be ended once the lock is released: that gives back many pages. */
 struct closing {
-    int fds[FILES];
+    struct {
+        void *bytes;
+        size_t len;
+    } maps[FILES];
     size_t count;
 };
 
 static void close_all(const struct closing *closing)
 {
     for (size_t i = 0; i < closing->count; i++)
-        (void)close(closing->fds[i]);
+        (void)munmap(closing->maps[i].bytes, closing->maps[i].len);
 }
 
 /* The lock is held here and in what follows, up to the public functions. */
 static void clear(struct hot_cache *c, struct hot_file *file, struct closing *closing)
 {
-    if (file->has_fd)
-        closing->fds[closing->count++] = file->fd;
+    if (file->bytes) {
+        closing->maps[closing->count].bytes = file->bytes;
+        closing->maps[closing->count++].len = (size_t)file->ref.size;
+    }
     c->bytes -= file->held;
     memset(file, 0, sizeof(*file));
 }
@@ -128,43 +133,49 @@ static uint64_t whole_pages(uint64_t bytes)
 /* --- making the bytes, without the lock --------------------------------------------------------
  */
 
-static int write_all(int fd, const uint8_t *bytes, size_t len, struct error *err)
+/* Fills the memory with all of the view's bytes. */
+static int fill(struct view *v, uint8_t *bytes, struct error *err)
 {
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_errno(err, "write opened content");
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
-/* All of the view's bytes in a descriptor of their own, or -1. */
-static int make(struct view *v, struct error *err)
-{
-    _cleanup_(closep) int fd = memfd_create("opened", MFD_CLOEXEC);
-    _cleanup_(freep) uint8_t *piece = malloc(SEAL_CHUNK_BYTES);
-
-    if (!piece)
-        abort();
-    if (fd < 0)
-        return fail_errno(err, "memory for opened content");
     for (uint64_t at = 0; at < v->size;) {
-        ssize_t n = view_read(v, at, piece, SEAL_CHUNK_BYTES, false, err);
+        uint64_t left = v->size - at;
+        ssize_t n = view_read(v, at, bytes + at, left < PIECE_BYTES ? (size_t)left : PIECE_BYTES,
+                              false, err);
 
         if (n < 0)
             return -1;
         if (n == 0)
             return fail_cause(err, &E_INTERNAL, "a sealed blob is cut short");
-        if (write_all(fd, piece, (size_t)n, err) != 0)
-            return -1;
         at += (uint64_t)n;
     }
-    return take_fd(&fd);
+    return 0;
+}
+
+/* All of the view's plain bytes, in memory that no core dump shows; NULL when there are none. */
+static void *open_all(struct view *v, struct error *err)
+{
+    size_t len = (size_t)v->size;
+    void *bytes = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (bytes == MAP_FAILED) {
+        (void)fail_errno(err, "memory for opened content");
+        return NULL;
+    }
+    (void)madvise(bytes, len, MADV_DONTDUMP);
+    if (fill(v, bytes, err) != 0) {
+        (void)munmap(bytes, len);
+        return NULL;
+    }
+    (void)mprotect(bytes, len, PROT_READ);
+    return bytes;
+}
+
+/* What cannot be read of the file any more fails the system call that sends it: nothing here looks
+ * at these bytes. */
+static void *map_plain(const struct view *v)
+{
+    void *bytes = mmap(NULL, (size_t)v->size, PROT_READ, MAP_SHARED | MAP_POPULATE, v->fd, 0);
+
+    return bytes == MAP_FAILED ? NULL : bytes;
 }
 
 /* --- public ------------------------------------------------------------------------------------
@@ -223,7 +234,7 @@ struct hot_file *hot_find(struct hot_cache *c, const struct blob_ref *ref)
 {
     pthread_mutex_lock(&c->lock);
     struct hot_file *file = find(c, ref);
-    if (file && !file->has_fd)
+    if (file && !file->bytes)
         file = NULL;
     if (file)
         file->readers++;
@@ -231,15 +242,15 @@ struct hot_file *hot_find(struct hot_cache *c, const struct blob_ref *ref)
     return file;
 }
 
-int hot_fd(struct hot_cache *c, struct hot_file *file, struct view *v)
+const uint8_t *hot_bytes(struct hot_cache *c, struct hot_file *file, struct view *v)
 {
     uint64_t held = file->ref.is_sealed ? whole_pages(file->ref.size) : 0;
     struct closing closing = { 0 };
     struct error err = { 0 };
 
     pthread_mutex_lock(&c->lock);
-    int fd = file->has_fd ? file->fd : -1;
-    bool is_ours = v && !file->is_made && !file->is_gone && file->visits > 1 &&
+    void *bytes = file->bytes;
+    bool is_ours = v && v->size > 0 && !file->is_made && !file->is_gone && file->visits > 1 &&
                    make_room(c, held, &closing);
     if (is_ours) {
         file->is_made = true;
@@ -249,19 +260,18 @@ int hot_fd(struct hot_cache *c, struct hot_file *file, struct view *v)
     pthread_mutex_unlock(&c->lock);
     close_all(&closing);
     if (!is_ours)
-        return fd;
-    fd = v->opener ? make(v, &err) : fcntl(v->fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0 && v->opener)
+        return bytes;
+    bytes = v->opener ? open_all(v, &err) : map_plain(v);
+    if (!bytes && v->opener)
         log_failure(LOG_DEBUG, "blob-not-opened", &err); /* the reader will meet it as well */
     pthread_mutex_lock(&c->lock);
-    file->has_fd = fd >= 0;
-    file->fd = fd;
-    if (fd < 0) {
+    file->bytes = bytes;
+    if (!bytes) {
         c->bytes -= file->held;
         file->held = 0;
     }
     pthread_mutex_unlock(&c->lock);
-    return fd;
+    return bytes;
 }
 
 void hot_leave(struct hot_cache *c, struct hot_file *file)

@@ -7,15 +7,14 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/http/range.h"
-#include "dataplane/auth/firewall.h"
+#include "dataplane/auth/transfer.h"
 #include "dataplane/call.h"
 #include "dataplane/oci/content.h"
 #include "dataplane/oci/reply.h"
 #include "dataplane/plane.h"
 #include "dataplane/rules/suspects.h"
 
-#define BLOB_TYPE    "application/octet-stream"
-#define SENDFILE_MAX ((uint64_t)8 << 20) /* of decrypted content */
+#define BLOB_TYPE "application/octet-stream"
 
 struct open_blob {
     const struct blob_driver *driver;
@@ -23,7 +22,7 @@ struct open_blob {
     struct suspects *suspects;
     struct digest digest; /* what the store knows it by */
     uint64_t offset;      /* of the range */
-    struct firewall_watch watch;
+    struct transfer transfer;
 };
 
 enum http_verdict oci_root(struct http_request *req)
@@ -82,9 +81,6 @@ enum http_verdict oci_blob_head_fast(struct http_request *req)
 static ssize_t source_read(void *ctx, uint64_t offset, void *buf, size_t cap, struct error *err)
 {
     struct open_blob *open = ctx;
-
-    if (!firewall_still_admits(&open->watch))
-        return fail(err, &E_DENIED, "the client is not allowed access any more");
     ssize_t n = open->driver->read(open->reader, open->offset + offset, buf, cap, err);
 
     if (n < 0)
@@ -95,9 +91,6 @@ static ssize_t source_read(void *ctx, uint64_t offset, void *buf, size_t cap, st
 static ssize_t source_read_now(void *ctx, uint64_t offset, void *buf, size_t cap, struct error *err)
 {
     struct open_blob *open = ctx;
-
-    if (!firewall_still_admits(&open->watch))
-        return fail(err, &E_DENIED, "the client is not allowed access any more");
     ssize_t n = open->driver->read_now(open->reader, open->offset + offset, buf, cap, err);
 
     if (n == BLOB_LATER)
@@ -107,16 +100,25 @@ static ssize_t source_read_now(void *ctx, uint64_t offset, void *buf, size_t cap
     return n;
 }
 
+static void source_over(void *ctx)
+{
+    struct open_blob *open = ctx;
+
+    transfer_end(&open->transfer);
+}
+
 static void source_close(void *ctx)
 {
     struct open_blob *open = ctx;
 
+    transfer_end(&open->transfer);
     open->driver->release(open->reader);
     free(open);
 }
 
 static const struct http_source blob_source = { .read = source_read,
                                                 .read_now = source_read_now,
+                                                .over = source_over,
                                                 .close = source_close };
 
 /* What of a blob is asked for. */
@@ -137,22 +139,10 @@ static struct part part_of(const struct http_request *req, const struct blob_ref
     return part;
 }
 
-/* What the kernel may send from; -1: the bytes are read. What goes out by sendfile cannot be ended
- * when the rules that let the client in are, and a private link can end at any time; so where
- * reading is nearly as fast, sendfile is for what is soon sent. */
-static int sendfile_fd(const struct http_request *req, const struct blob_driver *driver,
-                       struct blob_reader *reader, const struct blob_ref *ref,
-                       const struct part *part)
-{
-    _cleanup_(closep) int fd = req->link_id ? -1 : driver->plain_fd(reader);
-
-    return ref->is_sealed && part->len > SENDFILE_MAX ? -1 : take_fd(&fd);
-}
-
-/* Takes the reader over; fd is its sendfile_fd(). */
+/* Takes the reader over, and what it gave to send from; NULL: the bytes are read. */
 static void reply_content(struct http_request *req, const struct blob_driver *driver,
-                          struct blob_reader *reader, int fd, const struct blob_ref *ref,
-                          const struct part *part)
+                          struct blob_reader *reader, const struct blob_plain *plain,
+                          const struct blob_ref *ref, const struct part *part)
 {
     int status = part->verdict == RANGE_PART ? 206 : 200;
 
@@ -168,11 +158,15 @@ static void reply_content(struct http_request *req, const struct blob_driver *dr
                                 .suspects = call_of(req)->plane->suspects,
                                 .digest = ref->digest,
                                 .offset = part->offset };
-    firewall_watch_init(&open->watch, req);
-    if (fd >= 0)
-        http_reply_fd_held(req, status, BLOB_TYPE, fd, part->offset, part->len, source_close, open);
-    else
+    transfer_begin(&open->transfer, req);
+    if (!plain)
         http_reply_source(req, status, BLOB_TYPE, part->len, &blob_source, open);
+    else if (plain->bytes)
+        http_reply_shared(req, status, BLOB_TYPE, plain->bytes + part->offset, (size_t)part->len,
+                          source_close, open);
+    else
+        http_reply_fd_held(req, status, BLOB_TYPE, plain->fd, part->offset, part->len,
+                           source_close, open);
 }
 
 /* The bytes are not where the reference says. The collector may have taken the blob since it was
@@ -215,29 +209,30 @@ static void send_blob(struct http_request *req, const struct blob_ref *ref)
         reply_error(req, &err);
         return;
     }
-    reply_content(req, store->driver, reader, sendfile_fd(req, store->driver, reader, ref, &part),
-                  ref, &part);
+    struct blob_plain plain;
+    bool is_plain = store->driver->plain(reader, &plain);
+    reply_content(req, store->driver, reader, is_plain ? &plain : NULL, ref, &part);
 }
 
-/* What is known and ready to be sent by the kernel needs no worker. */
+/* What is known and ready to be sent needs no worker. */
 enum http_verdict oci_blob_get_fast(struct http_request *req)
 {
     const struct data_plane *plane = call_of(req)->plane;
     const struct blob_driver *driver = plane->blobs->driver;
     struct blob_reader *reader = NULL;
+    struct blob_plain plain;
     struct blob_ref ref;
 
-    if (req->link_id || !content_cache_blob(plane->cache, req->params[0], req->params[1], &ref))
+    if (!content_cache_blob(plane->cache, req->params[0], req->params[1], &ref))
         return HTTP_NEEDS_WORKER;
     struct part part = part_of(req, &ref);
     if (part.verdict == RANGE_UNSATISFIABLE || driver->get_now(plane->blobs, &ref, &reader) != 1)
         return HTTP_NEEDS_WORKER;
-    int fd = sendfile_fd(req, driver, reader, &ref, &part);
-    if (fd < 0 && !ref.is_sealed) {
+    if (!driver->plain(reader, &plain)) {
         driver->release(reader);
         return HTTP_NEEDS_WORKER;
     }
-    reply_content(req, driver, reader, fd, &ref, &part);
+    reply_content(req, driver, reader, &plain, &ref, &part);
     return HTTP_ANSWERED;
 }
 

@@ -4,6 +4,7 @@ the edge, with its secret; rules are published by SQL."""
 import base64
 import http.client
 import json
+import os
 import socket
 import time
 
@@ -24,11 +25,11 @@ DATA_HOST = "testreg.eastus.data.test"
 
 
 class Plane(DataPlane):
-    def __init__(self):
+    def __init__(self, *options):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.edge_port = free.getsockname()[1]
-        super().__init__()
+        super().__init__(*options)
         with open(self.path("edge.secret"), "wb") as f:
             f.write(SECRET)
         self.options += ["--edge-listen", f"127.0.0.1:{self.edge_port}", "--edge-secret-file",
@@ -210,6 +211,67 @@ def test_refusals_are_logged_with_the_rule(plane):
     eventually(lambda: [line for line in plane.log().splitlines()
                         if "/v2/logged/app/tags/list" in line and "peer=203.0.113.99" in line
                         and "rule=network:defaultAction" in line])
+
+
+class SlowReader:
+    """Asks for a blob and reads no more of it than has come with the head of the reply."""
+
+    def __init__(self, plane, address, path, link=b""):
+        self.client = plane.client(address, link=link)
+        self.client.http.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        pair = base64.b64encode(":".join(plane.admin).encode()).decode()
+        self.client.http.request("GET", path, headers={"Host": plane.login_server,
+                                                       "Authorization": f"Basic {pair}"})
+        self.reply = self.client.http.getresponse()
+        assert self.reply.status == 200
+
+    def rest(self):
+        """What comes until the end, or until it is broken off."""
+        try:
+            return self.reply.read()
+        except http.client.IncompleteRead as e:
+            return e.partial
+        except ConnectionError:
+            return b""
+        finally:
+            self.client.close()
+
+
+@pytest.fixture(params=["true", "false"], ids=["encrypted", "plain"])
+def lone(request):
+    it = Plane("--encryption", request.param)
+    try:
+        yield it.start()
+        assert it.process.poll() is None, it.log()[-4000:]
+        assert "AddressSanitizer" not in it.log() and "runtime error" not in it.log()
+    finally:
+        it.close()
+
+
+def test_55_what_is_being_sent_ends_with_the_rules(lone):
+    """A download that only waits for its reader is broken off, too, whether it comes piece by piece, from
+    memory or from a file; those of clients that are still let in go on."""
+    subnet, link = b"subnet:one", b"11111111-2222-4333-8444-555555555555"
+    lone.rules(privateLinks=[{"id": link.decode()}])
+    eventually(lambda: lone.client("10.0.0.2", link=link).call("GET", "/v2/").status == 200)
+    content = os.urandom(1 << 16) * 512
+    path = f"/v2/slow/one/blobs/{lone.push_blob('slow/one', content)}"
+    readers = [SlowReader(lone, "203.0.113.7", path) for _ in range(4)]
+    readers.append(SlowReader(lone, "10.0.0.1", path, subnet))
+    stay = [SlowReader(lone, "203.0.113.8", path), SlowReader(lone, "10.0.0.2", path, link)]
+
+    def ended():
+        return [line for line in lone.log().splitlines()
+                if "method=GET" in line and path in line and "status=200" in line]
+    assert not ended()
+    lone.rules(privateLinks=[{"id": link.decode()}], **deny("203.0.113.8"))
+    eventually(lambda: len(ended()) >= len(readers))
+    assert len(ended()) == len(readers)
+    for reader in readers:
+        assert len(reader.rest()) < len(content)
+    for reader in stay:
+        assert reader.rest() == content
+    eventually(lambda: len(ended()) == len(readers) + len(stay))
 
 
 # --- data endpoints -------------------------------------------------------------------------------

@@ -317,7 +317,7 @@ static void test_tampering(void **state)
     tear_down(&f);
 }
 
-static void test_plain_descriptor(void **state)
+static void test_plain(void **state)
 {
     (void)state;
     struct fixture f;
@@ -327,29 +327,40 @@ static void test_plain_descriptor(void **state)
         set_up(&f, &blob_directory_driver, is_sealing);
         struct blob_ref ref = put(&f, "hello", 5, 5);
         assert_int_equal(blob_directory_driver.get(f.store, &ref, &reader, &err), 1);
-        int fd = blob_directory_driver.plain_fd(reader);
-        assert_int_equal(fd >= 0, !is_sealing);
-        if (fd >= 0)
-            (void)close(fd);
+        struct blob_plain plain;
+        assert_int_equal(blob_directory_driver.plain(reader, &plain), !is_sealing);
+        assert_null(plain.bytes);
+        assert_int_equal(plain.fd >= 0, !is_sealing);
+        if (plain.fd >= 0)
+            (void)close(plain.fd);
         blob_directory_driver.release(reader);
         tear_down(&f);
     }
 }
 
-static void expect_fd(int fd, const uint8_t *bytes, size_t len)
+static bool has_plain(struct blob_reader *reader)
 {
-    uint8_t *got = malloc(len + 1);
+    struct blob_plain plain;
+    bool has = blob_directory_driver.plain(reader, &plain);
 
-    assert_true(fd >= 0);
-    assert_int_equal(pread(fd, got, len + 1, 0), (ssize_t)len);
-    assert_memory_equal(got, bytes, len);
-    free(got);
-    (void)close(fd);
+    if (plain.fd >= 0)
+        (void)close(plain.fd);
+    return has;
+}
+
+/* The bytes are in memory by now. */
+static void expect_plain(struct blob_reader *reader, const uint8_t *bytes, size_t len)
+{
+    struct blob_plain plain;
+
+    assert_true(blob_directory_driver.plain(reader, &plain));
+    assert_int_equal(plain.fd, -1);
+    assert_memory_equal(plain.bytes, bytes, len);
 }
 
 /* What is wanted again is opened once for all: by then no file is needed any more, until the content
  * is another one. */
-static void test_shared_descriptor(void **state)
+static void test_shared_bytes(void **state)
 {
     const struct blob_driver *d = &blob_directory_driver;
     const size_t len = 3 * SEAL_CHUNK_BYTES + 123;
@@ -366,13 +377,10 @@ static void test_shared_descriptor(void **state)
         struct blob_ref ref = put(&f, bytes, len, len);
         assert_int_equal(d->get_now(f.store, &ref, &three), 0);
         assert_int_equal(d->get(f.store, &ref, &one, &err), 1);
-        int fd = d->plain_fd(one);
-        assert_int_equal(fd >= 0, !is_sealing);
-        if (fd >= 0)
-            (void)close(fd);
+        assert_int_equal(has_plain(one), !is_sealing);
         assert_int_equal(d->get_now(f.store, &ref, &three), 0);
         assert_int_equal(d->get(f.store, &ref, &two, &err), 1);
-        expect_fd(d->plain_fd(two), bytes, len);
+        expect_plain(two, bytes, len);
         if (is_sealing) {
             assert_int_equal(d->read(one, 70000, piece, sizeof(piece), &err), sizeof(piece));
             assert_memory_equal(piece, bytes + 70000, sizeof(piece));
@@ -383,22 +391,22 @@ static void test_shared_descriptor(void **state)
             assert_int_equal(d->read_now(three, 65000, piece, sizeof(piece), &err), sizeof(piece));
             assert_memory_equal(piece, bytes + 65000, sizeof(piece));
         }
-        expect_fd(d->plain_fd(three), bytes, len);
+        expect_plain(three, bytes, len);
         if (is_sealing)
             assert_int_equal(d->read(three, len - 10, piece, sizeof(piece), &err), 10);
-        expect_fd(d->plain_fd(one), bytes, len);
+        expect_plain(one, bytes, len);
         d->release(one);
 
         assert_int_equal(d->remove(f.store, &ref.digest, &err), 0);
         assert_int_equal(d->get_now(f.store, &ref, &two), 0);
         assert_int_equal(d->get(f.store, &ref, &two, &err), 0);
-        expect_fd(d->plain_fd(three), bytes, len); /* who reads may go on */
+        expect_plain(three, bytes, len); /* who reads may go on */
         d->release(three);
 
         ref = put(&f, bytes, len, len);
         for (int i = 0; i < 2; i++) {
             assert_int_equal(d->get(f.store, &ref, &one, &err), 1);
-            (void)close(d->plain_fd(one));
+            (void)has_plain(one);
             d->release(one);
         }
         assert_int_equal(d->get_now(f.store, &ref, &one), 1);
@@ -410,12 +418,12 @@ static void test_shared_descriptor(void **state)
     }
 }
 
-static int fd_of(struct fixture *f, const struct blob_ref *ref, struct blob_reader **ret)
+static bool visit(struct fixture *f, const struct blob_ref *ref, struct blob_reader **ret)
 {
     struct error err = { 0 };
 
     assert_int_equal(f->store->driver->get(f->store, ref, ret, &err), 1);
-    return f->store->driver->plain_fd(*ret);
+    return has_plain(*ret);
 }
 
 /* Opened content is bounded: what is being read stays, what is not makes room. */
@@ -433,20 +441,18 @@ static void test_hot_bytes(void **state)
     bytes[0] ^= 1;
     struct blob_ref second = put(&f, bytes, len, len);
 
-    assert_int_equal(fd_of(&f, &first, &readers[0]), -1);
-    int fd = fd_of(&f, &first, &readers[1]);
-    assert_true(fd >= 0);
-    (void)close(fd);
-    assert_int_equal(fd_of(&f, &second, &readers[2]), -1);
-    assert_int_equal(fd_of(&f, &second, &readers[3]), -1);
+    assert_false(visit(&f, &first, &readers[0]));
+    assert_true(visit(&f, &first, &readers[1]));
+    assert_false(visit(&f, &second, &readers[2]));
+    assert_false(visit(&f, &second, &readers[3]));
     d->release(readers[0]);
     d->release(readers[1]);
-    expect_fd(d->plain_fd(readers[3]), bytes, len);
+    expect_plain(readers[3], bytes, len);
     assert_int_equal(d->get_now(f.store, &first, &readers[0]), 0);
     d->release(readers[2]);
     d->release(readers[3]);
     for (int i = 0; i < 4; i++)
-        assert_int_equal(fd_of(&f, &big, &readers[i]), -1);
+        assert_false(visit(&f, &big, &readers[i]));
     for (int i = 0; i < 4; i++)
         d->release(readers[i]);
     d->rest(f.store);
@@ -467,14 +473,14 @@ static void test_read_beside_hot(void **state)
     set_up(&f, &blob_directory_driver, true);
     uint8_t *bytes = pattern(len);
     struct blob_ref ref = put(&f, bytes, len, len);
-    assert_int_equal(fd_of(&f, &ref, &one), -1);
-    expect_fd(fd_of(&f, &ref, &two), bytes, len);
+    assert_false(visit(&f, &ref, &one));
+    assert_true(visit(&f, &ref, &two));
     content_path(&f, &ref.digest, path);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     assert_int_equal(pwrite(fd, "\xff\xff\xff\xff", 4, SEAL_HEADER_BYTES + 70000), 4);
     (void)close(fd);
     expect_refused(&f, &ref);
-    expect_fd(f.store->driver->plain_fd(two), bytes, len);
+    expect_plain(two, bytes, len);
     f.store->driver->release(one);
     f.store->driver->release(two);
     free(bytes);
@@ -482,7 +488,7 @@ static void test_read_beside_hot(void **state)
 }
 
 /* Damaged content is not opened for anybody. */
-static void test_damaged_descriptor(void **state)
+static void test_damaged_bytes(void **state)
 {
     const size_t len = 3 * SEAL_CHUNK_BYTES + 123;
     struct blob_reader *one = NULL, *two = NULL;
@@ -497,8 +503,8 @@ static void test_damaged_descriptor(void **state)
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     assert_int_equal(pwrite(fd, "\xff\xff\xff\xff", 4, SEAL_HEADER_BYTES + 70000), 4);
     (void)close(fd);
-    assert_int_equal(fd_of(&f, &ref, &one), -1);
-    assert_int_equal(fd_of(&f, &ref, &two), -1);
+    assert_false(visit(&f, &ref, &one));
+    assert_false(visit(&f, &ref, &two));
     f.store->driver->release(one);
     f.store->driver->release(two);
     free(bytes);
@@ -581,11 +587,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_driver),
         cmocka_unit_test(test_tampering),
-        cmocka_unit_test(test_plain_descriptor),
-        cmocka_unit_test(test_shared_descriptor),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_shared_bytes),
         cmocka_unit_test(test_hot_bytes),
         cmocka_unit_test(test_read_beside_hot),
-        cmocka_unit_test(test_damaged_descriptor),
+        cmocka_unit_test(test_damaged_bytes),
         cmocka_unit_test(test_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
