@@ -10,7 +10,6 @@
 #include "common/base/arena.h"
 
 /* getrandom() delivers up to 256 bytes at once or not at all. */
-#define UUID_BYTES ((size_t)16)
 #define UUID_STOCK ((size_t)16)
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -394,21 +393,27 @@ static void random_uuid(uint8_t ret[UUID_BYTES])
     explicit_bzero(stock + left * UUID_BYTES, UUID_BYTES);
 }
 
-void uuid_new(char ret[UUID_TEXT_LEN + 1])
+void uuid_text(const uint8_t bytes[UUID_BYTES], char ret[UUID_TEXT_LEN + 1])
 {
-    uint8_t bytes[UUID_BYTES];
     char *to = ret;
 
-    random_uuid(bytes);
-    bytes[6] = (uint8_t)((bytes[6] & 0x0F) | 0x40);
-    bytes[8] = (uint8_t)((bytes[8] & 0x3F) | 0x80);
-    for (size_t i = 0; i < sizeof(bytes); i++) {
+    for (size_t i = 0; i < UUID_BYTES; i++) {
         if (i == 4 || i == 6 || i == 8 || i == 10)
             *to++ = '-';
         *to++ = hex_digits[bytes[i] >> 4];
         *to++ = hex_digits[bytes[i] & 15];
     }
     *to = '\0';
+}
+
+void uuid_new(char ret[UUID_TEXT_LEN + 1])
+{
+    uint8_t bytes[UUID_BYTES];
+
+    random_uuid(bytes);
+    bytes[6] = (uint8_t)((bytes[6] & 0x0F) | 0x40);
+    bytes[8] = (uint8_t)((bytes[8] & 0x3F) | 0x80);
+    uuid_text(bytes, ret);
 }
 
 bool uuid_is_valid(const char *s)

@@ -42,6 +42,8 @@ char *text_percent_encode(struct arena *a, const char *s);
 char *text_percent_decode(struct arena *a, const char *s, size_t len, bool plus_is_space);
 
 #define UUID_TEXT_LEN 36
+#define UUID_BYTES    16
+void uuid_text(const uint8_t bytes[UUID_BYTES], char ret[UUID_TEXT_LEN + 1]); /* lower case */
 void uuid_new(char ret[UUID_TEXT_LEN + 1]);               /* version 4, lower case */
 MUST_CHECK bool uuid_is_valid(const char *s);             /* 8-4-4-4-12, either case */
 

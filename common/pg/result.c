@@ -10,6 +10,7 @@
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
+#include "common/base/text.h"
 #include "common/pg/conn.h"
 #include "common/pg/pg.h"
 
@@ -201,13 +202,6 @@ static bool cell_time(const struct cell *c, int64_t *ret)
     return true;
 }
 
-static const char *uuid_text(struct arena *a, const uint8_t *b)
-{
-    return arena_printf(a, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-                        b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11],
-                        b[12], b[13], b[14], b[15]);
-}
-
 static const char *time_text(struct arena *a, int64_t us, bool is_date)
 {
     int64_t fraction = us % 1000000;
@@ -260,8 +254,12 @@ static const char *cell_text(struct arena *a, const struct cell *c)
 
     if (c->type == T_JSONB)
         return c->len ? (const char *)c->bytes + 1 : NULL; /* a version byte comes first */
-    if (c->type == T_UUID)
-        return uuid_text(a, c->bytes);
+    if (c->type == T_UUID) {
+        char *text = arena_alloc(a, UUID_TEXT_LEN + 1);
+
+        uuid_text(c->bytes, text);
+        return text;
+    }
     if (c->type == T_BOOL)
         return c->bytes[0] ? "true" : "false";
     if (c->type == T_INET || c->type == T_CIDR)

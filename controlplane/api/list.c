@@ -22,7 +22,6 @@
 
 /* What is shown of so many for the first time takes some milliseconds. */
 #define PAGE_MAX       200
-#define PAGE_MAX_BYTES (64u << 20)
 #define URL_MAX_BYTES  16384
 #define LIST_ACTION    "Microsoft.Resources/subscriptions/resources/read"
 
@@ -76,7 +75,7 @@ static int may_see(struct call *c, const struct resource_type *type, const struc
     if (!c->is_partial)
         return 1;
     if (access_check(c->control, c->arena, &c->caller,
-                     arena_printf(c->arena, "%s/read", type_rbac(type)), r->id, err) == 0)
+                     arena_printf(c->arena, "%s/read", type_rbac(type)), r->key, err) == 0)
         return 1;
     return err->code == &E_AUTHORIZATION_FAILED ? 0 : -1;
 }
@@ -249,11 +248,15 @@ static int collect(struct call *c, const struct page *page, const struct shape *
                        .items = arena_array(a, page->count + 1, sizeof(*t.items)),
                        .lens = arena_array(a, page->count + 1, sizeof(*t.lens)),
                        .unknown = arena_array(a, page->count + 1, sizeof(*t.unknown)) };
+    const struct resource_type *type = NULL;
 
     for (size_t i = 0; i < page->count; i++) {
         struct resource *r = &page->items[i];
-        const struct resource_type *type = type_find(r->type_key);
-        int seen = type ? may_see(c, type, r, err) : 0;
+        bool is_same = i > 0 && text_eq(r->type_key, r[-1].type_key);
+        int seen;
+
+        type = is_same ? type : type_find(r->type_key);
+        seen = type ? may_see(c, type, r, err) : 0;
 
         if (seen < 0)
             return -1;
@@ -265,35 +268,44 @@ static int collect(struct call *c, const struct page *page, const struct shape *
     return show_unknown(c, ret, shape, err) || drop_unfit(c, ret, err) ? -1 : 0;
 }
 
+static void put(char **at, const char *bytes, size_t len)
+{
+    memcpy(*at, bytes, len);
+    *at += len;
+}
+
 static int reply_page(struct call *c, struct page *page, const struct shape *shape,
                       struct error *err)
 {
-    _cleanup_(str_done) struct str text = { .data = NULL };
+    static const char head[] = "{\"value\":[", middle[] = "],\"nextLink\":", tail[] = "]}";
+    const char *link = NULL;
     struct texts t;
-    const char *link;
-    bool is_first = true;
+    size_t size = sizeof(head) + sizeof(middle) + sizeof(tail);
+    char *text, *at;
 
-    if (pg_with(c->control->db, c->arena, query, page, err) || collect(c, page, shape, &t, err) ||
-        next_link(c, page, &link, err))
+    if (collect(c, page, shape, &t, err) || next_link(c, page, &link, err))
         return -1;
-    str_init(&text, PAGE_MAX_BYTES);
-    str_puts(&text, "{\"value\":[");
+    if (link)
+        link = json_print(c->arena, json_own(c->arena, json_new_text(link)));
+    for (size_t i = 0; i < page->count; i++)
+        size += t.items[i] ? t.lens[i] + 1 : 0;
+    text = at = arena_alloc(c->arena, size + (link ? strlen(link) : 0));
+    put(&at, head, strlen(head));
     for (size_t i = 0; i < page->count; i++) {
         if (!t.items[i])
             continue;
-        if (!is_first)
-            str_putc(&text, ',');
-        is_first = false;
-        str_append(&text, t.items[i], t.lens[i]);
+        if (at[-1] != '[')
+            *at++ = ',';
+        put(&at, t.items[i], t.lens[i]);
     }
-    str_putc(&text, ']');
-    if (link)
-        str_printf(&text, ",\"nextLink\":%s",
-                   json_print(c->arena, json_own(c->arena, json_new_text(link))));
-    str_putc(&text, '}');
-    if (str_check(&text, err))
-        return -1;
-    reply_json_text(c, 200, str_copy(&text, c->arena), text.len);
+    if (link) {
+        put(&at, middle, strlen(middle));
+        put(&at, link, strlen(link));
+        *at++ = '}';
+    } else {
+        put(&at, tail, strlen(tail));
+    }
+    reply_json_text(c, 200, text, (size_t)(at - text));
     return 0;
 }
 
@@ -320,7 +332,7 @@ enum stage_result encode_list(struct call *c, struct error *err)
             .subscription_id = c->subscription.id,
             .group_key = c->id.group ? text_lower(c->arena, c->id.group) : NULL,
             .type_key = text_lower(c->arena, c->type->name),
-            .parent_uid = c->parent ? c->parent->uid : NULL,
+            .parent_key = c->type->parent ? arm_id_key(c->arena, &c->id, c->id.depth - 1) : NULL,
         },
     };
     const struct shape shape = { c->api_version, whole };
@@ -335,9 +347,12 @@ enum stage_result encode_list(struct call *c, struct error *err)
     if (filter && filter[0] && c->type->filters &&
         filter_parse_members(c->arena, filter, c->type->filters, &page.conditions, err))
         return STAGE_FAILED;
-    if (read_paging(c, &page, err) || reply_page(c, &page, &shape, err))
+    if (read_paging(c, &page, err) || pg_with(c->control->db, c->arena, query, &page, err))
         return STAGE_FAILED;
-    return STAGE_ANSWERED;
+    /* What stands above is looked for when nothing was found below it. */
+    if (page.count == 0 && check_above(c, err))
+        return STAGE_FAILED;
+    return reply_page(c, &page, &shape, err) ? STAGE_FAILED : STAGE_ANSWERED;
 }
 
 static int list_all(struct call *c, struct page *page, struct error *err)
@@ -354,7 +369,7 @@ static int list_all(struct call *c, struct page *page, struct error *err)
     type = page->filter.type_key ? type_find(page->filter.type_key) : NULL;
     if (type && type->scope == SCOPE_CHILD)
         page->filter.is_top_level_only = false;
-    if (read_paging(c, page, err))
+    if (read_paging(c, page, err) || pg_with(c->control->db, c->arena, query, page, err))
         return -1;
     return reply_page(c, page, &shape, err);
 }

@@ -143,19 +143,24 @@ enum stage_result load_shown(struct call *c, struct error *err)
     return STAGE_NEXT;
 }
 
-enum stage_result load_above(struct call *c, struct error *err)
+int check_above(struct call *c, struct error *err)
 {
     struct resource *group = NULL;
     int found;
 
     if (c->type->parent)
-        return load_parent(c, c->id.depth - 1, err) ? STAGE_FAILED : STAGE_NEXT;
+        return load_parent(c, c->id.depth - 1, err);
     if (!c->id.group)
-        return STAGE_NEXT;
+        return 0;
     found = find(c, text_lower(c->arena, arm_id_group(c->arena, &c->id)), &group, err);
     if (found < 0)
-        return STAGE_FAILED;
-    return found ? STAGE_NEXT : (enum stage_result)fail_group_missing(c, err);
+        return -1;
+    return found ? 0 : fail_group_missing(c, err);
+}
+
+enum stage_result load_above(struct call *c, struct error *err)
+{
+    return c->type->derive && check_above(c, err) ? STAGE_FAILED : STAGE_NEXT;
 }
 
 enum stage_result encode_item(struct call *c, struct error *err)

@@ -80,11 +80,27 @@ static struct entry *oldest(struct entry set[PLACES])
     return old;
 }
 
-static int make_key(char key[KEY_MAX], const struct resource *r, const char *api_version)
+static bool add_part(char key[KEY_MAX], size_t *len, const char *part)
 {
-    int len = snprintf(key, KEY_MAX, "%s %s %s", r->uid, r->revision, api_version);
+    size_t n = strlen(part);
 
-    return len > 0 && len < KEY_MAX;
+    if (*len + n + 1 >= KEY_MAX)
+        return false;
+    memcpy(key + *len, part, n);
+    *len += n;
+    key[(*len)++] = ' ';
+    return true;
+}
+
+static bool make_key(char key[KEY_MAX], const struct resource *r, const char *api_version)
+{
+    size_t len = 0;
+
+    if (!add_part(key, &len, r->uid) || !add_part(key, &len, r->revision) ||
+        !add_part(key, &len, api_version))
+        return false;
+    key[len] = '\0';
+    return true;
 }
 
 const char *shown_cache_get(struct shown_cache *cache, struct arena *a, const struct resource *r,
@@ -125,7 +141,7 @@ void shown_cache_put(struct shown_cache *cache, const struct resource *r, const 
     if (!e)
         e = oldest(set);
     free(e->text);
-    memcpy(e->key, key, sizeof(key));
+    (void)snprintf(e->key, sizeof(e->key), "%s", key);
     e->text = copy;
     e->len = len;
     e->expires_ms = clock_mono_ms() + LIFE_MS;

@@ -13,12 +13,15 @@
 #include "controlplane/store/statements.h"
 
 #define GROUPS_TYPE    "microsoft.resources/resourcegroups"
-#define REFERENCE      "r.uid, r.key, r.id, r.type_key, r.xmin::text as version"
+#define REFERENCE      "r.uid, r.key, r.xmin::text as version"
+#define WITH_TYPE      REFERENCE ", r.type_key" /* where it is not the one that was asked for */
 #define ROWS_LOOKED_AT "500"
 
-/* Where a walk goes: $3 a parent or subscription, $4 a group, $5 a type. A parameter that a place
- * has no use for is compared with nothing. */
-#define BELOW           "r.parent_uid = $3 and r.type_key = $5 and $4::text is null"
+/* Where a walk goes: $3 a parent's key or a subscription, $4 a group, $5 a type. A parameter that a
+ * place has no use for is compared with nothing. */
+#define BELOW                                                                                      \
+    "r.parent_uid = (select p.uid from resources p where p.key = $3) and r.type_key = $5 "         \
+    "and $4::text is null"
 #define IN_GROUP        "r.subscription_id = $3 and r.group_key = $4 and r.type_key = $5"
 #define IN_SUBSCRIPTION "r.subscription_id = $3 and r.type_key = $5 and $4::text is null"
 /* Neither groups themselves nor children, as the partial indexes say it. */
@@ -34,27 +37,28 @@
     "     where lower(t.k) = lower($8) and ($9::text is null or t.v = $9))) "                      \
     "and ($10::text is null or position(lower($10) in lower(r.name)) > 0) "
 
-#define PLACE_TYPES "text int8 uuid text text"
-#define ALL_TYPES   PLACE_TYPES " text text text text text"
+#define BELOW_TYPES   "text int8 text text text"
+#define PLACE_TYPES   "text int8 uuid text text"
+#define FILTER_TYPES  " text text text text text"
 
-#define WALK(name_, where)                                                                         \
+#define WALK(name_, columns, where, types_)                                                        \
     {                                                                                              \
-        .name = "resource_walk_" name_, .types = PLACE_TYPES,                                      \
-        .text = "select " REFERENCE " from resources r where " where                               \
+        .name = "resource_walk_" name_, .types = types_,                                           \
+        .text = "select " columns " from resources r where " where                                 \
                 " and r.key > $1 order by r.key limit $2",                                         \
     }
-#define SIEVE(name_, where)                                                                        \
+#define SIEVE(name_, where, types_)                                                                \
     {                                                                                              \
-        .name = "resource_sieve_" name_, .types = ALL_TYPES,                                       \
-        .text = "select uid, key, id, type_key, version from (select " REFERENCE                   \
+        .name = "resource_sieve_" name_, .types = types_ FILTER_TYPES,                             \
+        .text = "select uid, key, version, type_key from (select " WITH_TYPE                       \
                 ", r.name, r.location, r.tags from resources r where " where                       \
                 " and r.key > $1 order by r.key limit " ROWS_LOOKED_AT ") r where " PASSES         \
                 "order by r.key limit $2",                                                         \
     }
 /* The last row that a sieve looks at, when it is full. */
-#define END(name_, where)                                                                          \
+#define END(name_, where, types_)                                                                  \
     {                                                                                              \
-        .name = "resource_end_" name_, .types = PLACE_TYPES,                                       \
+        .name = "resource_end_" name_, .types = types_,                                            \
         .text = "select r.key from resources r where " where                                       \
                 " and r.key > $1 and $2 > 0 order by r.key offset " ROWS_LOOKED_AT " - 1 limit 1", \
     }
@@ -70,28 +74,28 @@ enum place {
 enum { SIEVES = PLACE_MAX, ENDS = 2 * PLACE_MAX, BY_NAME = 3 * PLACE_MAX, LOAD };
 
 const struct pg_stmt resource_pages_statements[] = {
-    [PLACE_BELOW] = WALK("below", BELOW),
-    [PLACE_IN_GROUP] = WALK("in_group", IN_GROUP),
-    [PLACE_IN_SUBSCRIPTION] = WALK("in_subscription", IN_SUBSCRIPTION),
-    [PLACE_ON_TOP] = WALK("on_top", ON_TOP),
-    [PLACE_ON_TOP_OF_GROUP] = WALK("on_top_of_group", ON_TOP_OF_GROUP),
-    [SIEVES + PLACE_BELOW] = SIEVE("below", BELOW),
-    [SIEVES + PLACE_IN_GROUP] = SIEVE("in_group", IN_GROUP),
-    [SIEVES + PLACE_IN_SUBSCRIPTION] = SIEVE("in_subscription", IN_SUBSCRIPTION),
-    [SIEVES + PLACE_ON_TOP] = SIEVE("on_top", ON_TOP),
-    [SIEVES + PLACE_ON_TOP_OF_GROUP] = SIEVE("on_top_of_group", ON_TOP_OF_GROUP),
-    [ENDS + PLACE_BELOW] = END("below", BELOW),
-    [ENDS + PLACE_IN_GROUP] = END("in_group", IN_GROUP),
-    [ENDS + PLACE_IN_SUBSCRIPTION] = END("in_subscription", IN_SUBSCRIPTION),
-    [ENDS + PLACE_ON_TOP] = END("on_top", ON_TOP),
-    [ENDS + PLACE_ON_TOP_OF_GROUP] = END("on_top_of_group", ON_TOP_OF_GROUP),
+    [PLACE_BELOW] = WALK("below", REFERENCE, BELOW, BELOW_TYPES),
+    [PLACE_IN_GROUP] = WALK("in_group", REFERENCE, IN_GROUP, PLACE_TYPES),
+    [PLACE_IN_SUBSCRIPTION] = WALK("in_subscription", REFERENCE, IN_SUBSCRIPTION, PLACE_TYPES),
+    [PLACE_ON_TOP] = WALK("on_top", WITH_TYPE, ON_TOP, PLACE_TYPES),
+    [PLACE_ON_TOP_OF_GROUP] = WALK("on_top_of_group", WITH_TYPE, ON_TOP_OF_GROUP, PLACE_TYPES),
+    [SIEVES + PLACE_BELOW] = SIEVE("below", BELOW, BELOW_TYPES),
+    [SIEVES + PLACE_IN_GROUP] = SIEVE("in_group", IN_GROUP, PLACE_TYPES),
+    [SIEVES + PLACE_IN_SUBSCRIPTION] = SIEVE("in_subscription", IN_SUBSCRIPTION, PLACE_TYPES),
+    [SIEVES + PLACE_ON_TOP] = SIEVE("on_top", ON_TOP, PLACE_TYPES),
+    [SIEVES + PLACE_ON_TOP_OF_GROUP] = SIEVE("on_top_of_group", ON_TOP_OF_GROUP, PLACE_TYPES),
+    [ENDS + PLACE_BELOW] = END("below", BELOW, BELOW_TYPES),
+    [ENDS + PLACE_IN_GROUP] = END("in_group", IN_GROUP, PLACE_TYPES),
+    [ENDS + PLACE_IN_SUBSCRIPTION] = END("in_subscription", IN_SUBSCRIPTION, PLACE_TYPES),
+    [ENDS + PLACE_ON_TOP] = END("on_top", ON_TOP, PLACE_TYPES),
+    [ENDS + PLACE_ON_TOP_OF_GROUP] = END("on_top_of_group", ON_TOP_OF_GROUP, PLACE_TYPES),
     [BY_NAME] = { "resource_page_by_name",
-                  "select " REFERENCE " from resources r where r.subscription_id = $3 "
+                  "select " WITH_TYPE " from resources r where r.subscription_id = $3 "
                   "and " IS_ON_TOP " and lower(r.name) = lower($6) "
                   "and ($4::text is null or r.group_key = $4) "
                   "and ($5::text is null or r.type_key = $5) and r.key > $1 and " PASSES
                   "order by r.key limit $2",
-                  ALL_TYPES },
+                  PLACE_TYPES FILTER_TYPES },
     [LOAD] = { "resource_load",
                "select " RESOURCE_COLUMNS " from resources r where r.uid = any ($1) order by r.key",
                "uuid[]" },
@@ -100,7 +104,7 @@ const struct pg_stmt resource_pages_statements[] = {
 
 static enum place place_of(const struct resource_filter *f)
 {
-    if (f->parent_uid)
+    if (f->parent_key)
         return PLACE_BELOW;
     if (f->type_key)
         return f->group_key ? PLACE_IN_GROUP : PLACE_IN_SUBSCRIPTION;
@@ -126,7 +130,7 @@ static int run(struct pg_conn *conn, struct arena *a, const struct resource_filt
     const struct pg_arg args[] = {
         pg_text(f->after_key ? f->after_key : ""),
         pg_int(f->limit + 1), /* one more tells whether there is a next page */
-        pg_text(is_below ? f->parent_uid : f->subscription_id),
+        pg_text(is_below ? f->parent_key : f->subscription_id),
         pg_text(is_below ? NULL : f->group_key),
         pg_text(f->type_key),
         pg_text(f->name),
@@ -154,7 +158,7 @@ static int read_end(struct pg_conn *conn, struct arena *a, const struct resource
         return 0;
     if (PG_RUN(conn, a, &resource_pages_statements[ENDS + place], &r, err,
                pg_text(f->after_key ? f->after_key : ""), pg_int(f->limit),
-               pg_text(is_below ? f->parent_uid : f->subscription_id),
+               pg_text(is_below ? f->parent_key : f->subscription_id),
                pg_text(is_below ? NULL : f->group_key), pg_text(f->type_key)))
         return -1;
     *ret = pg_rows(r) ? pg_get_text(r, 0, 0) : NULL;
@@ -166,6 +170,7 @@ int resource_page(struct pg_conn *conn, struct arena *a, const struct resource_f
                   struct error *err)
 {
     struct pg_result *r = NULL;
+    bool has_type = filter->type_key != NULL;
     struct resource *items;
     size_t rows, count;
 
@@ -183,9 +188,9 @@ int resource_page(struct pg_conn *conn, struct arena *a, const struct resource_f
     for (size_t i = 0; i < count; i++)
         items[i] = (struct resource){ .uid = pg_get_text(r, i, 0),
                                       .key = pg_get_text(r, i, 1),
-                                      .id = pg_get_text(r, i, 2),
-                                      .type_key = pg_get_text(r, i, 3),
-                                      .revision = pg_get_text(r, i, 4) };
+                                      .revision = pg_get_text(r, i, 2),
+                                      .type_key = has_type ? filter->type_key
+                                                           : pg_get_text(r, i, 3) };
     if (rows > count)
         *ret_after = items[count - 1].key;
     else if (read_end(conn, a, filter, ret_after, err))

@@ -101,7 +101,7 @@ struct resource_filter {
     const char *subscription_id;
     const char *group_key;  /* NULL: any */
     const char *type_key;   /* NULL: any; then only what is on top of a group */
-    const char *parent_uid; /* NULL: any; with a type */
+    const char *parent_key; /* NULL: any; with a type */
     const char *name;       /* NULL: any; without case */
     const char *name_part;  /* NULL: any; occurs in the name, without case */
     const char *location;   /* NULL: any; normalised */
@@ -112,8 +112,8 @@ struct resource_filter {
     bool is_top_level_only; /* no resource groups and no children */
 };
 /* A page in order of key, so that pages stay consistent while rows change: at most `limit` references (uid,
- * key, id, type_key and revision alone), and the key to go on from, or NULL. A page may be short, or empty,
- * and not be the last one. */
+ * key, type_key and revision alone), and the key to go on from, or NULL. A page may be short, or empty, and
+ * not be the last one. Below a parent that is not there is nothing. */
 MUST_CHECK int resource_page(struct pg_conn *conn, struct arena *a,
                              const struct resource_filter *filter, struct resource **ret_items,
                              size_t *ret_count, const char **ret_after, struct error *err);
