@@ -28,6 +28,7 @@ struct moving {
     struct arm_id id;
     const struct resource_type *type;
     const char *key;
+    struct resource *row; /* held, as it was */
 };
 
 struct work {
@@ -74,37 +75,55 @@ static int log_event(struct pg_conn *conn, struct call *c, const struct resource
     return event_add(conn, c->arena, &c->caller, r, &event, err);
 }
 
-static int move_one(struct pg_conn *conn, struct work *w, struct moving *item, struct error *err)
+static int hold_item(struct pg_conn *conn, struct work *w, struct moving *item, struct error *err)
 {
-    struct call *c = w->call;
-    struct resource *row = NULL, moved;
-    struct resource_move move = { .group_key = text_lower(c->arena, w->target_name) };
-    int found = resource_by_key(conn, c->arena, item->key, true, &row, err);
+    int found = resource_by_key(conn, w->call->arena, item->key, true, &item->row, err);
 
     if (found < 0)
         return -1;
     if (!found)
         return fail(err, &E_RESOURCE_NOT_FOUND, "The resource %s could not be found.",
                     item->id.names[item->id.depth - 1]);
-    if (row->state != STATE_SUCCEEDED)
+    if (item->row->state != STATE_SUCCEEDED)
         return fail(err, &E_MOVE_STATE,
-                    "The resource '%s' cannot be moved while its state is %s.", row->name,
-                    state_name(row->state));
+                    "The resource '%s' cannot be moved while its state is %s.", item->row->name,
+                    state_name(item->row->state));
+    return 0;
+}
+
+/* What was made with another, as an interface with its private endpoint, goes where that goes. */
+static int check_owner(const struct work *w, const struct moving *item, struct error *err)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        if (text_eq(w->items[i].row->uid, item->row->parent_uid))
+            return 0;
+    }
+    return fail(err, &E_MOVE_INVALID,
+                "The resource '%s' cannot be moved alone: it moves with the resource that it was "
+                "made for.",
+                item->row->name);
+}
+
+static int move_one(struct pg_conn *conn, struct work *w, struct moving *item, struct error *err)
+{
+    struct call *c = w->call;
+    struct resource *row = item->row, moved = *row;
+    struct resource_move move = { .resource = row,
+                                  .group_key = text_lower(c->arena, w->target_name) };
+
     item->id.group = w->target_name;
-    move.resource = row;
     move.id = arm_id_text(c->arena, &item->id, item->type->name, item->id.depth);
     move.key = text_lower(c->arena, move.id);
     move.worked = pass_type_keys(c->arena);
     while (move.worked[move.worked_count])
         move.worked_count++;
-    if (resource_move(conn, c->arena, &move, err)) {
+    if (row->parent_uid ? check_owner(w, item, err) : resource_move(conn, c->arena, &move, err)) {
         if (err->code == &E_CONFLICT)
             return fail(err, &E_MOVE_TAKEN,
                         "The resource group '%s' already has a resource '%s' of this type.",
                         w->target_name, row->name);
         return -1;
     }
-    moved = *row;
     moved.id = move.id;
     moved.key = move.key;
     moved.group_key = move.group_key;
@@ -118,6 +137,10 @@ static int move_all(struct pg_conn *conn, struct arena *a, void *ctx, struct err
     (void)a;
     if (hold_target(conn, w, err))
         return -1;
+    for (size_t i = 0; i < w->count; i++) {
+        if (hold_item(conn, w, &w->items[i], err))
+            return -1;
+    }
     for (size_t i = 0; i < w->count; i++) {
         if (move_one(conn, w, &w->items[i], err))
             return -1;

@@ -86,6 +86,8 @@ static int imply_parent(struct call *c, size_t depth, struct error *err)
     made.parent = above;
     if (resource_make(c->control->db, c->arena, &made, err) == 0)
         return 0;
+    if (err->code == &E_NOT_FOUND)
+        return fail(err, &E_BEING_DELETED, "The resource '%s' is being deleted.", above->name);
     return err->code == &E_CONFLICT ? find(c, row->key, &c->parent, err) - 1 : -1;
 }
 

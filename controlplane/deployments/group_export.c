@@ -37,6 +37,10 @@ static int read_rows(struct pg_conn *conn, struct arena *a, void *ctx, struct er
                                  x->type_count, &x->items, &x->count, err);
 }
 
+struct exported {
+    struct json_object *resources, *problems; /* arrays */
+};
+
 /* "a/b" of ".../providers/NS/t1/a/t2/b". */
 static char *full_name(struct arena *a, const char *id)
 {
@@ -82,8 +86,20 @@ static bool is_wanted(const struct json_object *wanted, const char *id)
     return false;
 }
 
+/* What is refused as it is shown lacks something secret: the caller is told why it is left out. */
+static void add_problem(struct json_object *problems, const char *id,
+                        const struct json_object *failure)
+{
+    struct json_object *detail = json_new_object();
+
+    json_set_text(detail, "code", "ExportTemplateProviderError");
+    json_set_text(detail, "target", id);
+    json_set_text(detail, "message", json_text(failure, "message"));
+    json_add(problems, detail);
+}
+
 static int add_resource(struct call *c, const struct http_app *app, const char *id,
-                        const char *type_key, struct json_object *list, struct error *err)
+                        const char *type_key, struct exported *to, struct error *err)
 {
     struct arm_type type = arm_type_find(type_key);
     struct arm_call call = { .arena = c->arena, .app = app, .caller = &c->caller,
@@ -101,8 +117,11 @@ static int add_resource(struct call *c, const struct http_app *app, const char *
     if (arm_call(&call, err))
         return -1;
     body = arm_call_is_good(&call) ? json_at(call.answer, "before") : NULL;
-    if (!body)
-        return 0;
+    if (!body) {
+        if (call.status == E_BAD_REQUEST.status)
+            add_problem(to->problems, id, call.answer);
+        return 0; /* or it is never written, as an interface of an endpoint */
+    }
     out = json_new_object();
     json_set_text(out, "type", type.name);
     json_set_text(out, "apiVersion", type.newest_version);
@@ -117,7 +136,7 @@ static int add_resource(struct call *c, const struct http_app *app, const char *
         json_set(out, "dependsOn", on);
     }
     json_merge_patch(out, body);
-    json_add(list, out);
+    json_add(to->resources, out);
     return 0;
 }
 
@@ -137,10 +156,23 @@ static int read_wanted(struct call *c, struct json_object **ret, struct error *e
     return 0;
 }
 
+static struct json_object *export_failure(struct json_object *problems)
+{
+    struct json_object *out = json_new_object();
+
+    json_set_text(out, "code", "ExportTemplateCompletedWithErrors");
+    json_set_text(out, "message",
+                  "Export template operation completed with errors. Some resources were not "
+                  "exported. Please see details for more information.");
+    json_set(out, "details", json_get(problems));
+    return out;
+}
+
 static int run(struct call *c, struct error *err)
 {
     const struct http_app app = { .routes = arm_routes, .ctx = c->arm };
-    struct json_object *out = json_own(c->arena, json_new_object()), *template, *resources;
+    struct json_object *out = json_own(c->arena, json_new_object()), *template;
+    struct exported to = { .problems = json_own(c->arena, json_new_array()) };
     struct json_object *wanted = NULL;
     struct deploy_scope scope;
     struct rows rows = { 0 };
@@ -157,17 +189,19 @@ static int run(struct call *c, struct error *err)
     if (pg_with(c->control->db, c->arena, read_rows, &rows, err))
         return -1;
     template = json_new_object();
-    resources = json_new_array();
     json_set(out, "template", template);
     json_set_text(template, "$schema", SCHEMA);
     json_set_text(template, "contentVersion", "1.0.0.0");
     json_set(template, "parameters", json_new_object());
     json_set(template, "variables", json_new_object());
-    json_set(template, "resources", resources);
+    to.resources = json_new_array();
+    json_set(template, "resources", to.resources);
     for (size_t i = 0; i < rows.count; i++)
         if (!rows.items[i].is_system && is_wanted(wanted, rows.items[i].id) &&
-            add_resource(c, &app, rows.items[i].id, rows.items[i].type_key, resources, err))
+            add_resource(c, &app, rows.items[i].id, rows.items[i].type_key, &to, err))
             return -1;
+    if (json_count(to.problems))
+        json_set(out, "error", export_failure(to.problems));
     reply_json(c, 200, out);
     return 0;
 }

@@ -48,9 +48,12 @@ const struct pg_stmt resources_write_statements[] = {
                      "and not exists (select 1 from resources c where c.parent_uid = r.uid)",
                      "uuid text text[]" },
     [DELETE_BELOW] = { "resource_start_delete_below",
+                       "with recursive tree (uid) as (select r.uid from resources r "
+                       "where r.parent_uid = $1 union all select r.uid "
+                       "from resources r join tree t on r.parent_uid = t.uid) "
                        "update resources r set state = t.new, generation = generation + 1, " DUE
                        " from unnest($2::text[], $3::text[]) as t (old, new) "
-                       "where r.parent_uid = $1 and r.state = t.old",
+                       "where r.uid in (select uid from tree) and r.state = t.old",
                        "uuid text[] text[]" },
     [REMOVE_LEAVES] = { "resource_remove_leaves",
                         "with recursive tree (uid) as (select r.uid from resources r "
