@@ -35,6 +35,8 @@ struct control_settings {
     char *graph_edge_listen; /* graph host: listener behind the edge */
     char *vault_listen;      /* vault hosts: plain listener, or NULL */
     char *vault_edge_listen; /* vault hosts: listener behind the edge */
+    char *blob_listen;       /* storage host: plain listener; NULL or "": none */
+    char *blob_edge_listen;  /* storage host: listener behind the edge */
     int64_t password_grant; /* 1: clients may send people's passwords to the token endpoint */
     char *federation_allow; /* address ranges of OIDC issuers beside public ones; spaces between */
     char *links_allow;      /* address ranges of linked templates beside public ones */

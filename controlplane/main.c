@@ -1,5 +1,5 @@
 /* portolan-controlplane: `init` makes the databases ready, `serve` runs the management API, the
- * login, graph and vault hosts and the reconcile loop, `--dump` prints what the tables say. */
+ * login, graph, vault and storage hosts and the reconcile loop, `--dump` prints what the tables say. */
 #include <poll.h>
 #include <unistd.h>
 
@@ -21,6 +21,7 @@
 #include "controlplane/keyvault/keyvault.h"
 #include "controlplane/provision/ingress.h"
 #include "controlplane/reconcile/loop.h"
+#include "controlplane/storage/storage.h"
 
 #define EVENT_THREADS 2
 /* Most requests are one short statement: twice the processors keep both sides of it at work. */
@@ -43,8 +44,8 @@ static const char usage[] =
     "Settings are flags, PORTOLAN_… environment variables, or lines of the file --config names:\n";
 
 struct servers {
-    struct http_app arm, login, graph, vault, workload;
-    struct http_server *management, *identity, *directory, *vaults, *workloads;
+    struct http_app arm, login, graph, vault, blob, workload;
+    struct http_server *management, *identity, *directory, *vaults, *blobs, *workloads;
 };
 
 static int complain(const struct error *err)
@@ -151,7 +152,8 @@ static int load_edge_secret(struct arena *a, const struct control_settings *s, c
 {
     *ret = NULL;
     if (!listener(s->edge_listen) && !listener(s->login_edge_listen) &&
-        !listener(s->graph_edge_listen) && !listener(s->vault_edge_listen))
+        !listener(s->graph_edge_listen) && !listener(s->vault_edge_listen) &&
+        !listener(s->blob_edge_listen))
         return 0;
     if (file_read(a, s->edge_secret_file, SECRET_FILE_MAX, ret, NULL, err))
         return wrap(err, "edge secret");
@@ -196,6 +198,10 @@ static int start_servers(struct control *control, struct arena *a, struct server
     config.edge_listen = listener(s->vault_edge_listen);
     if (http_server_start(&config, &servers->vault, &servers->vaults, err))
         return wrap(err, "vault server");
+    config.listen = listener(s->blob_listen);
+    config.edge_listen = listener(s->blob_edge_listen);
+    if (http_server_start(&config, &servers->blob, &servers->blobs, err))
+        return wrap(err, "storage server");
     config.listen = listener(s->workload_listen);
     config.edge_listen = NULL;
     if (config.listen && http_server_start(&config, &servers->workload, &servers->workloads, err))
@@ -213,6 +219,8 @@ static void stop_servers(struct servers *servers)
         http_server_stop(servers->directory, HTTP_GRACE_MS);
     if (servers->vaults)
         http_server_stop(servers->vaults, HTTP_GRACE_MS);
+    if (servers->blobs)
+        http_server_stop(servers->blobs, HTTP_GRACE_MS);
     if (servers->workloads)
         http_server_stop(servers->workloads, HTTP_GRACE_MS);
 }
@@ -230,6 +238,7 @@ static int serve(struct control *control, struct arena *a, int stop_fd, struct e
     identity_app(control, &servers.login);
     graph_app(control, &servers.graph);
     keyvault_app(control, &servers.vault);
+    storage_app(control, &servers.blob);
     workload_app(control, &servers.workload);
     if (start_servers(control, a, &servers, err) || reconcile_start(control, &loop, err) ||
         deployer_start(control, &servers.arm, &deployer, err) ||

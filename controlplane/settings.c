@@ -54,6 +54,9 @@ static const struct setting rows[] = {
     TEXT("vault-listen", vault_listen, NULL, "Vault hosts: plain listener; none."),
     TEXT("vault-edge-listen", vault_edge_listen, NULL,
          "Vault hosts: listener behind the edge; run/vault.sock."),
+    TEXT("blob-listen", blob_listen, NULL, "Storage host: plain listener; none."),
+    TEXT("blob-edge-listen", blob_edge_listen, NULL,
+         "Storage host: listener behind the edge; run/blob.sock."),
     NUMBER("password-grant", password_grant, "1", 0, 1,
            "1: the token endpoint takes people's names and passwords (az login -u -p)."),
     TEXT("federation-allow", federation_allow, NULL,
@@ -188,6 +191,8 @@ static void complete_addresses(struct arena *a, struct control_settings *s)
         s->graph_edge_listen = arena_printf(a, "unix:%s/run/graph.sock", s->state);
     if (!s->vault_edge_listen)
         s->vault_edge_listen = arena_printf(a, "unix:%s/run/vault.sock", s->state);
+    if (!s->blob_edge_listen)
+        s->blob_edge_listen = arena_printf(a, "unix:%s/run/blob.sock", s->state);
 }
 
 int control_settings_load(struct arena *a, int argc, char **argv, int first,

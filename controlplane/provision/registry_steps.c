@@ -17,6 +17,7 @@
 #include "controlplane/provision/region.h"
 #include "controlplane/provision/registry_service.h"
 #include "controlplane/provision/supervisor.h"
+#include "controlplane/storage/sources.h"
 #include "controlplane/store/placements.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry.h"
@@ -139,6 +140,8 @@ static enum verdict blobs_undo(struct step_run *run, struct error *err)
     const struct region *region = region_of(run, err);
 
     if (!region)
+        return VERDICT_FAILED;
+    if (file_remove_tree(sources_folder(run->arena, region, run->resource->uid), err))
         return VERDICT_FAILED;
     return verdict_of(file_remove_tree(
         registry_blobs(run->arena, region, run->resource->uid), err));

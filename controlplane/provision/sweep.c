@@ -2,10 +2,12 @@
  * before its row goes. It is for what a worker did after it had lost its lease without knowing, and
  * for a control database that was restored from a backup. Outside things are listed first and the
  * database is asked afterwards, so nothing that was made in between can look like an orphan; a
- * grace time covers clients of a database that is just being restored. */
+ * grace time covers clients of a database that is just being restored. Sources of runs that are past
+ * their time go on the way. */
 #include "controlplane/provision/sweep.h"
 
 #include "common/base/arena.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
@@ -16,6 +18,7 @@
 #include "controlplane/provision/region.h"
 #include "controlplane/provision/registry_service.h"
 #include "controlplane/provision/supervisor.h"
+#include "controlplane/storage/sources.h"
 #include "controlplane/store/leases.h"
 #include "controlplane/store/published.h"
 
@@ -120,6 +123,7 @@ static int sweep_published(struct control *control, struct arena *a, const struc
         if (control->supervisor->remove(control, a,
                                         registry_service_name(a, m.gone[i], region->name), err) ||
             registry_drop_published(a, region, m.gone[i], err) ||
+            file_remove_tree(sources_folder(a, region, m.gone[i]), err) ||
             file_remove_tree(registry_blobs(a, region, m.gone[i]), err))
             return wrap(err, "remove orphan projection");
         log_orphan("projection", m.gone[i]);
@@ -177,8 +181,11 @@ int sweep_orphans(struct control *control, struct arena *a, struct error *err)
 
     if (sweep_services(control, a, rc ? &next : err))
         rc = -1;
-    for (struct region *r = control->regions; r->name; r++)
+    for (struct region *r = control->regions; r->name; r++) {
         if (sweep_published(control, a, r, rc ? &next : err))
             rc = -1;
+        if (sources_sweep(a, r, clock_wall_s(), rc ? &next : err))
+            rc = -1;
+    }
     return rc;
 }

@@ -10,6 +10,8 @@
 
 #include "controlplane/api/errors.h"
 #include "controlplane/control.h"
+#include "controlplane/storage/link.h"
+#include "controlplane/storage/run_log.h"
 #include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry.h"
@@ -164,7 +166,13 @@ static int cancel(struct action_run *run, struct error *err)
 
 static int list_log_url(struct action_run *run, struct error *err)
 {
-    return fail(err, &E_NOT_SUPPORTED, "No log is stored of the run '%s'.", run->resource->name);
+    const struct link link = { .container = run->resource->parent_uid,
+                               .blob = run_log_path(run->arena, run->resource),
+                               .right = LINK_READ };
+
+    (void)err;
+    json_set_text(run->answer, "logLink", link_url(run->arena, run->control, &link));
+    return 0;
 }
 
 static const struct action run_actions[] = {

@@ -14,6 +14,8 @@
 #include "controlplane/api/errors.h"
 #include "controlplane/control.h"
 #include "controlplane/identity/identity.h"
+#include "controlplane/storage/link.h"
+#include "controlplane/storage/sources.h"
 #include "controlplane/store/made.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/children.h"
@@ -21,7 +23,9 @@
 #include "controlplane/types/task_rows.h"
 
 #define LAST_MS UINT64_C(0xfffffffffff) /* 11 digits: the year 2527 */
-#define NOT_RUN "Tasks are not run by this installation."
+#define NOT_RUN                                                                                    \
+    "Tasks are not run by this installation, which has no build workers. Build the image elsewhere " \
+    "and push or import it."
 
 const struct field registry_run_request[] = {
     REQUEST_ROWS(""),
@@ -132,8 +136,12 @@ int registry_schedule_run(struct action_run *run, struct error *err)
 
 int registry_source_url(struct action_run *run, struct error *err)
 {
-    (void)run;
-    return fail(err, &E_NOT_SUPPORTED,
-                "Sources are not stored by this installation, which runs no tasks. Build the image "
-                "elsewhere and push or import it.");
+    const struct link link = { .container = run->resource->uid,
+                               .blob = source_path_new(run->arena),
+                               .right = LINK_WRITE };
+
+    (void)err;
+    json_set_text(run->answer, "uploadUrl", link_url(run->arena, run->control, &link));
+    json_set_text(run->answer, "relativePath", link.blob);
+    return 0;
 }

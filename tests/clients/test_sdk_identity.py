@@ -39,8 +39,8 @@ class Workloads:
         user = os.stat(config)
         become = (lambda: (os.setgroups([]), os.setgid(user.st_gid), os.setuid(user.st_uid))) \
             if os.getuid() == 0 else None
-        none = [word for name in ("edge-listen", "login-edge-listen", "graph-edge-listen",
-                                  "vault-edge-listen") for word in (f"--{name}", "")]
+        none = [word for host in ("", "login-", "graph-", "vault-", "blob-")
+                for word in (f"--{host}edge-listen", "")]
         self.process = subprocess.Popen(
             [os.path.join(instance.state, "bin", "portolan-controlplane"), "serve", "--config", config,
              *none, "--workload-listen", f"127.0.0.1:{self.port}", "--workload-identity", client_id],

@@ -185,7 +185,7 @@ def second_control_plane(instance, *options):
     run = f"{instance.state}/run"
     command = [f"{instance.state}/bin/portolan-controlplane", "serve", "--config",
                f"{instance.state}/config", *options]
-    for host in ("", "login-", "graph-", "vault-"):
+    for host in ("", "login-", "graph-", "vault-", "blob-"):
         command += [f"--{host}edge-listen", f"unix:{run}/{host or 'management-'}2.sock"]
     owner = os.stat(run).st_uid
     if os.geteuid() == 0 and owner != 0:
