@@ -32,8 +32,11 @@ static char *hash_of(struct arena *a, const char *text)
     struct digest d;
 
     digest_of(DIGEST_SHA256, text, strlen(text), &d);
-    for (size_t i = 0; i < HASH_CHARS; i++)
-        out[i] = digits[(d.bytes[2 * i] << 8 | d.bytes[2 * i + 1]) % (sizeof(digits) - 1)];
+    for (size_t i = 0; i < HASH_CHARS; i++) {
+        unsigned two = d.bytes[2 * i] * 256u + d.bytes[2 * i + 1];
+
+        out[i] = digits[two % (sizeof(digits) - 1)];
+    }
     out[HASH_CHARS] = '\0';
     return out;
 }
