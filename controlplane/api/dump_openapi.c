@@ -1,5 +1,6 @@
 /* The management API as an OpenAPI 3.0 document, from the same tables that answer it: a path for
- * every type, collection and action, a schema for every table of members. */
+ * every type, collection and action, a schema for every table of members, and a path for every endpoint
+ * that is no resource. */
 #include "controlplane/api/dump.h"
 
 #include <string.h>
@@ -9,7 +10,9 @@
 #include "common/json/fields.h"
 #include "common/json/json.h"
 
+#include "controlplane/api/endpoint.h"
 #include "controlplane/api/pipeline.h"
+#include "controlplane/api/routes.h"
 #include "controlplane/types/all.h"
 #include "controlplane/types/versions.h"
 
@@ -252,23 +255,41 @@ static void add_name_parameters(struct writer *w, const struct resource_type *ty
     json_add(list, parameter(name_parameter(w->a, type), "path", schema));
 }
 
-static struct json_object *parameters_of(struct writer *w, const struct resource_type *type,
-                                         const char *path)
+static void add_subscription_parameter(struct json_object *list)
 {
-    struct json_object *list = json_new_array();
-    struct json_object *version = new_of_type("string");
-    struct json_object *versions = json_new_array();
     struct json_object *uuid = new_of_type("string");
 
     json_set_text(uuid, "format", "uuid");
     json_add(list, parameter("subscriptionId", "path", uuid));
+}
+
+/* NULL: which ones there are depends on what the path names. */
+static void add_version_parameter(const char *const *versions, struct json_object *list)
+{
+    struct json_object *schema = new_of_type("string"), *out, *values;
+
+    if (versions) {
+        values = json_new_array();
+        for (const char *const *v = versions; *v; v++)
+            json_add_text(values, *v);
+        json_set(schema, "enum", values);
+    }
+    out = parameter("api-version", "query", schema);
+    if (!versions)
+        json_set_bool(out, "required", false);
+    json_add(list, out);
+}
+
+static struct json_object *parameters_of(struct writer *w, const struct resource_type *type,
+                                         const char *path)
+{
+    struct json_object *list = json_new_array();
+
+    add_subscription_parameter(list);
     if (strstr(path, "{resourceGroupName}") && type->scope != SCOPE_SUBSCRIPTION)
         json_add(list, parameter("resourceGroupName", "path", new_of_type("string")));
     add_name_parameters(w, type, path, list);
-    for (const char *const *v = type->api_versions; *v; v++)
-        json_add_text(versions, *v);
-    json_set(version, "enum", versions);
-    json_add(list, parameter("api-version", "query", version));
+    add_version_parameter(type->api_versions, list);
     return list;
 }
 
@@ -429,6 +450,117 @@ static void add_type(struct writer *w, const struct resource_type *type)
         add_action(w, type, x);
 }
 
+/* Endpoints that are no resources ---------------------------------------------------------------- */
+
+/* What routes call otherwise than the paths of types do. */
+static const struct {
+    const char *route, *shown;
+} parameter_names[] = {
+    { "subscription", "subscriptionId" },
+    { "group", "resourceGroupName" },
+};
+
+/* The name of the parameter at "{": without the mark of one that spans segments. */
+static const char *shown_name(struct arena *a, const char *at)
+{
+    const char *name = arena_strndup(a, at + 1, strcspn(at + 1, "*}"));
+
+    for (size_t i = 0; i < ARRAY_LEN(parameter_names); i++) {
+        if (text_eq(parameter_names[i].route, name))
+            return parameter_names[i].shown;
+    }
+    return name;
+}
+
+/* The pattern of a route as a path of the document, and its parameters. */
+static const char *endpoint_path(struct arena *a, const char *pattern, struct json_object *list)
+{
+    const char *path = "";
+
+    for (const char *at = pattern; *at;) {
+        size_t len = strcspn(at, "{");
+        const char *name, *end;
+        struct json_object *out;
+
+        path = arena_printf(a, "%s%.*s", path, (int)len, at);
+        at += len;
+        if (!*at)
+            break;
+        name = shown_name(a, at);
+        end = strchr(at, '}');
+        path = arena_printf(a, "%s{%s}", path, name);
+        if (text_eq(name, "subscriptionId")) {
+            add_subscription_parameter(list);
+        } else {
+            out = parameter(name, "path", new_of_type("string"));
+            if (end[-1] == '*')
+                json_set_bool(out, "x-ms-skip-url-encoding", true);
+            json_add(list, out);
+        }
+        at = end + 1;
+    }
+    return path;
+}
+
+/* "GET /subscriptions/{subscriptionId}" → "GET_subscriptions_subscriptionId" */
+static const char *endpoint_id(struct arena *a, const char *method, const char *path)
+{
+    char *id = arena_printf(a, "%s%s", method, path), *to = id;
+
+    for (const char *at = id; *at; at++) {
+        if (!strchr("{}", *at))
+            *to++ = strchr("/.", *at) ? '_' : *at;
+    }
+    *to = '\0';
+    return id;
+}
+
+static struct json_object *endpoint_responses(struct arena *a, const char *method)
+{
+    struct json_object *out = json_new_object();
+    bool is_head = text_eq(method, "HEAD");
+
+    if (text_eq(method, "GET"))
+        add_response(out, "200", "As it is.", new_object_schema());
+    add_response(out, "2XX", "It is done, or goes on.", NULL);
+    add_response(out, "default", "Why not.", is_head ? NULL : ref_to(a, "Error"));
+    return out;
+}
+
+static void add_endpoint(struct writer *w, const struct http_route *route)
+{
+    const struct endpoint *e = route->plane;
+    struct json_object *operation = json_new_object(), *body, *list = json_new_array();
+    const char *path = endpoint_path(w->a, route->pattern, list);
+    const char *right = e->action ? e->action : e->right;
+
+    json_set_text(operation, "operationId", endpoint_id(w->a, route->method, path));
+    json_set_text(operation, "description", e->description);
+    if (right)
+        json_set_text(operation, "x-permission", right);
+    if (e->is_open)
+        json_set(operation, "security", json_new_array());
+    add_version_parameter(e->versions, list);
+    json_set(operation, "parameters", list);
+    if (route->body == HTTP_BODY_BUFFER) {
+        body = json_new_object();
+        json_set_bool(body, "required", !text_eq(route->method, "POST"));
+        json_set(body, "content", content_of(new_object_schema()));
+        json_set(operation, "requestBody", body);
+    }
+    json_set(operation, "responses", endpoint_responses(w->a, route->method));
+    add_operation(w, path, route->method, operation);
+}
+
+/* A route with a slash at its end is another one's again. */
+static void add_endpoints(struct writer *w)
+{
+    for (const struct http_route *r = arm_routes; r->method; r++) {
+        if (r->plane && !text_ends(r->pattern, "/"))
+            add_endpoint(w, r);
+    }
+}
+
 /* What every answer shares: provenance and the error envelope. */
 static const char shared_schemas[] =
     "{\"SystemData\":{\"type\":\"object\",\"readOnly\":true,\"properties\":{"
@@ -466,6 +598,7 @@ void dump_openapi(FILE *out)
     document = json_own(a, document);
     for (const struct resource_type *const *t = all_types; *t; t++)
         add_type(w, *t);
+    add_endpoints(w);
     for (size_t i = 0; i < w->path_count; i++)
         json_set(paths, w->paths[i].text, w->paths[i].methods);
     json_set(json_at(document, "components"), "schemas", w->schemas);

@@ -19,7 +19,8 @@ CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conform
           "response_headers_conformance", "response_schema_conformance")
 BRIEF_S = 25
 SOAK_S, *NAMED = (os.environ.get("PORTOLAN_SOAK") or "0").split(":")
-NAMES = [n for n in NAMED if n] or ["ours", *PUBLISHED] if int(SOAK_S) else ["ours", "registries-2025-11-01"]
+NAMES = [n for n in NAMED if n] or ["ours", "around", *PUBLISHED] if int(SOAK_S) \
+    else ["ours", "around", "registries-2025-11-01"]
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def playground(instance):
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_as_described(instance, playground, tmp_path, name, tell):
     path = DOCUMENT
-    if name != "ours":
+    if name not in ("ours", "around"):
         if not contract.is_there():
             pytest.skip(f"the published descriptions are not at {contract.SPECS}; our own is tested")
         path = os.path.realpath(os.path.join(contract.SPECS, PUBLISHED[name]))
@@ -43,12 +44,12 @@ def test_answers_are_as_described(instance, playground, tmp_path, name, tell):
     done = subprocess.run(
         [program, "run", playground.written(path, tmp_path, name), "--url", instance.management,
          "--tls-verify", instance.ca, "--header", f"Authorization: Bearer {instance.token(fresh=True)}",
-         "--checks", ",".join(CHECKS), "--max-time", str(seconds), *seed, "--no-color"],
+         "--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing,stateful", "--max-time", str(seconds), *seed, "--no-color"],
         text=True, capture_output=True, cwd=tmp_path, timeout=2 * seconds + 300)
     tested = re.search(r"Test cases:\s+(\d+) generated", done.stdout)
     tell(f"{tested[1] if tested else 'no'} requests")
     assert done.returncode == 0, failures_of(done.stdout) + done.stderr[-2000:] + instance.log_tail()
-    assert tested and int(tested[1]) > 200, done.stdout[-2000:]
+    assert tested and int(tested[1]) > 50, done.stdout[-2000:]
 
 
 def failures_of(text):

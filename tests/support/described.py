@@ -44,6 +44,7 @@ PLAUSIBLE = {
     "taskFilePath": ["task.yaml"],
 }
 NAMES = ["first1", "second2", "third3"]
+LOCKS_API = "2020-05-01"
 METHODS = ("get", "head", "put", "patch", "post", "delete")
 
 
@@ -106,6 +107,21 @@ class Bundle:
                     told += json.loads(json.dumps(shared))
                     for parameter in told:
                         yield method, path, parameter
+
+    def keep(self, is_around):
+        """Of our own description: what is around resources, which has no schemas, or all else."""
+        for url, methods in list(self.text["paths"].items()):
+            if any("2XX" in methods[m]["responses"] for m in METHODS if m in methods) != is_around:
+                del self.text["paths"][url]
+
+    def place(self, mark, path):
+        """Puts a path of several segments in the place of a parameter."""
+        self.text["paths"] = {url.replace(mark, path): methods for url, methods in self.text["paths"].items()}
+        for url, methods in self.text["paths"].items():
+            for operation in methods.values():
+                if isinstance(operation, dict) and path in url:
+                    operation["parameters"] = [p for p in operation.get("parameters", [])
+                                               if "{" + p.get("name", "") + "}" != mark]
 
     def let_send(self, sent):
         """Gives the bodies of requests schemas of their own."""
@@ -176,10 +192,15 @@ class Playground:
         self.registry = instance.make_registry(self.group, sku="Premium",
                                                dataEndpointEnabled=True).name
         self.parents = self.make_parents()
-
+        # What extends any resource is tried on one that nothing else needs.
+        self.scope = f"{self.instance.group_id(self.group)}/providers/Microsoft.Network/" \
+                     f"virtualNetworks/{self.parents['virtualNetworksName']}"
         self.plausible = {**PLAUSIBLE, **self.made()}
 
     def remove(self):
+        for lock in self.instance.arm("GET", f"{self.scope}/providers/Microsoft.Authorization/locks",
+                                      api=LOCKS_API).json()["value"]:
+            self.instance.arm("DELETE", lock["id"], api=LOCKS_API)
         self.instance.arm("DELETE", self.instance.group_id(self.group), api=GROUPS_API)
 
     def make_parents(self):
@@ -222,7 +243,9 @@ class Playground:
             rows = self.instance.arm("GET", self.instance.registry_id(self.group, self.registry) +
                                      "/privateEndpointConnections").json()["value"]
             return [*NAMES, *(row["name"] for row in rows)]
-        if name.endswith("Name") and "{" + name + "}" in path:
+        if name == "provider":
+            return ["Microsoft.ContainerRegistry", "Microsoft.Network", "Microsoft.Nowhere"]
+        if (name.endswith("Name") or name in ("name", "deployment", "stack")) and "{" + name + "}" in path:
             return NAMES
         return None
 
@@ -232,6 +255,13 @@ class Playground:
         for url, methods in bundle.text["paths"].items():
             if url.endswith(("{resourceGroupName}", "{registryName}", "{registriesName}")):
                 methods.pop("delete", None)
+            # So would a provider that is unregistered.
+            if url.endswith("/unregister"):
+                methods.pop("post")
+        if path == DOCUMENT:
+            bundle.keep(is_around=name == "around")
+        bundle.place("{scope}", self.scope.strip("/"))
+        bundle.place("{resource}", f"resourceGroups/{self.group}")
         bundle.fix(self.values)
         bundle.let_send(Sent(bundle, self.plausible))
         out = os.path.join(folder, f"{name}.json")
