@@ -91,7 +91,10 @@ void http_exchange_finish(struct http_exchange *ex)
         explicit_bzero(ex->body, ex->req.body_len); /* form bodies carry passwords */
         free(ex->body);
     }
-    http_buffer_free(ex->chunk);
+    http_buffer_free(&ex->chunk);
+    http_buffer_free(&ex->piece);
+    if (ex->is_long)
+        atomic_fetch_sub(&s->streams, 1);
     give_back(s, ex);
 }
 
@@ -106,20 +109,20 @@ void http_exchange_trim(struct http_server *s)
     }
 }
 
-char *http_buffer_new(void)
+void http_buffer_make(struct http_buffer *b, size_t cap)
 {
-    void *p = mmap(NULL, HTTP_BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                   -1, 0);
-
-    if (p == MAP_FAILED) {
-        log_note(LOG_ERROR, "out-of-memory", "no memory for a body buffer");
-        abort();
-    }
-    return p;
+    http_buffer_free(b);
+    b->bytes = mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    b->cap = cap;
+    if (b->bytes != MAP_FAILED)
+        return;
+    log_note(LOG_ERROR, "out-of-memory", "no memory for a body buffer");
+    abort();
 }
 
-void http_buffer_free(char *buffer)
+void http_buffer_free(struct http_buffer *b)
 {
-    if (buffer)
-        (void)munmap(buffer, HTTP_BUFFER_BYTES);
+    if (b->bytes)
+        (void)munmap(b->bytes, b->cap);
+    *b = (struct http_buffer){ .bytes = NULL };
 }

@@ -3,8 +3,9 @@
  *
  * Threads: an exchange belongs to its connection's event thread. While the connection is suspended
  * for a job it belongs to the worker that runs the job, and MHD_resume_connection() gives it back;
- * whoever resumed does not touch it again. The one time both sides are active at once is the
- * read-ahead of a source body, which has a lock of its own (source.c). */
+ * whoever resumed does not touch it again. Both sides are active at once in two cases: the read-ahead of
+ * a source body, which has a lock of its own (source.c), and a piece of a stream that is fed while the
+ * next one comes (work.c), which passes by `feed`. */
 #ifndef PORTOLAN_HTTP_EXCHANGE_H
 #define PORTOLAN_HTTP_EXCHANGE_H
 
@@ -16,6 +17,7 @@
 #include "common/http/workers.h"
 
 #define HTTP_BUFFER_BYTES ((size_t)256 << 10) /* of a stream; most of a source's slot */
+#define HTTP_BUFFER_LARGE ((size_t)1 << 20)   /* of a long stream, while there are few */
 #define HTTP_SIZE_UNKNOWN UINT64_MAX
 
 struct error_code;
@@ -44,6 +46,7 @@ struct http_server {
     unsigned spare_count;
     unsigned active; /* exchanges handed out */
     atomic_uint bodies; /* source bodies under way */
+    atomic_uint streams; /* with large buffers */
     atomic_bool is_stopping;
     bool is_layout_known; /* of this libmicrohttpd's request memory: frame.c */
 };
@@ -60,11 +63,26 @@ enum http_sink_state { HTTP_SINK_NONE, HTTP_SINK_BEGUN, HTTP_SINK_OVER, HTTP_SIN
 enum http_work {
     HTTP_WORK_RUN,
     HTTP_WORK_BEGIN,
-    HTTP_WORK_DATA,
+    HTTP_WORK_FEED,
     HTTP_WORK_END,
     HTTP_WORK_ABORT,
     HTTP_WORK_FILL,
     HTTP_WORK_MAX
+};
+
+/* Where the last full piece of a stream is: a worker feeds it to the sink while the connection fills
+ * the next one. What the sink changes in the exchange is only looked at in between. */
+enum http_feed {
+    HTTP_FEED_NONE,
+    HTTP_FEED_OUT,
+    HTTP_FEED_AWAITED, /* the next piece is full, too: the connection is suspended */
+    HTTP_FEED_ORPHAN,  /* the connection is gone: the worker ends the exchange */
+    HTTP_FEED_MAX
+};
+
+struct http_buffer {
+    char *bytes; /* NULL: none */
+    size_t cap, len;
 };
 
 struct http_header_line {
@@ -93,8 +111,10 @@ struct http_exchange {
     uint64_t drained;    /* body bytes thrown away */
     char *body;          /* HTTP_BODY_BUFFER */
     size_t body_cap;
-    char *chunk;         /* HTTP_BODY_STREAM: HTTP_BUFFER_BYTES */
-    size_t chunk_len;
+    struct http_buffer chunk; /* HTTP_BODY_STREAM: being filled */
+    struct http_buffer piece; /* being fed to the sink */
+    bool is_long;             /* counts among the server's long streams */
+    _Atomic enum http_feed feed;
 
     struct http_job job;
     enum http_work work;
@@ -121,9 +141,9 @@ struct http_exchange *http_exchange_take(struct http_server *s);
 /* Runs done, releases everything, gives the exchange back. */
 void http_exchange_finish(struct http_exchange *ex);
 void http_exchange_trim(struct http_server *s);
-/* HTTP_BUFFER_BYTES that go back to the system when they are given back. */
-char *http_buffer_new(void);
-void http_buffer_free(char *buffer); /* NULL is accepted */
+/* Memory that goes back to the system when it is given back. */
+void http_buffer_make(struct http_buffer *b, size_t cap); /* in place of what it has */
+void http_buffer_free(struct http_buffer *b);
 
 /* frame.c */
 /* Checks the raw head of the request and fills has_body, body_size, expects_continue. */

@@ -22,6 +22,9 @@
  * connection reset instead of the reply. */
 #define DRAIN_MAX ((uint64_t)8 << 20)
 #define BODY_FIRST ((size_t)4096)
+/* Streams that are this long get large buffers, as many as these at once. */
+#define LONG_BYTES       ((uint64_t)4 << 20)
+#define LONG_STREAMS_MAX 16
 
 static void fault(struct http_exchange *ex, const struct error_code *code, const char *message)
 {
@@ -177,21 +180,44 @@ static void append_body(struct http_exchange *ex, const char *data, size_t len)
     ex->body[req->body_len] = '\0';
 }
 
+/* How much of it goes to a worker at once: each piece costs several threads a wake-up, which on a
+ * virtual machine takes as long as the work on some 50 KiB. */
+static size_t piece_bytes(struct http_exchange *ex)
+{
+    struct http_server *s = ex->server;
+
+    if (!ex->is_long && ex->body_seen >= LONG_BYTES) {
+        ex->is_long = atomic_fetch_add(&s->streams, 1) < LONG_STREAMS_MAX;
+        if (!ex->is_long)
+            atomic_fetch_sub(&s->streams, 1);
+    }
+    return ex->is_long ? HTTP_BUFFER_LARGE : HTTP_BUFFER_BYTES;
+}
+
+/* Suspending only with bytes left over: libmicrohttpd goes on to the next chunk of a chunked body at
+ * once when all was taken, suspended or not. */
 static enum MHD_Result on_stream(struct http_exchange *ex, const char *data, size_t *size)
 {
-    size_t room = HTTP_BUFFER_BYTES - ex->chunk_len;
-    size_t n = *size < room ? *size : room;
+    struct http_buffer *to = &ex->chunk;
 
-    if (!ex->chunk)
-        ex->chunk = http_buffer_new();
-    memcpy(ex->chunk + ex->chunk_len, data, n);
-    ex->chunk_len += n;
-    *size -= n;
+    while (*size > 0) {
+        size_t n = to->cap - to->len < *size ? to->cap - to->len : *size;
+
+        if (n > 0) {
+            memcpy(to->bytes + to->len, data, n);
+            to->len += n;
+            data += n;
+            *size -= n;
+            continue;
+        }
+        if (to->len > 0 && http_work_awaits(ex))
+            break;
+        if (to->len > 0)
+            http_work_feed(ex);
+        if (to->cap < piece_bytes(ex))
+            http_buffer_make(to, piece_bytes(ex));
+    }
     ex->body_seen -= *size; /* what is left over comes again */
-    /* Suspending only with bytes left over: libmicrohttpd goes on to the next chunk of a chunked
-     * body at once when all was taken, suspended or not. */
-    if (*size > 0)
-        http_work_suspend(ex, HTTP_WORK_DATA);
     return MHD_YES;
 }
 
@@ -218,9 +244,11 @@ static void notice_break_off(const struct http_exchange *ex)
 
 static enum MHD_Result on_body(struct http_exchange *ex, const char *data, size_t *size)
 {
-    answer_refusal(ex);
     ex->body_seen += *size;
     notice_break_off(ex);
+    if (atomic_load(&ex->feed) != HTTP_FEED_NONE)
+        return on_stream(ex, data, size);
+    answer_refusal(ex);
     if (!ex->is_replied && ex->req.route->body == HTTP_BODY_STREAM)
         return on_stream(ex, data, size);
     if (!ex->is_replied && ex->req.route->body == HTTP_BODY_BUFFER)
@@ -239,6 +267,8 @@ static enum MHD_Result on_end(struct http_exchange *ex)
 {
     const struct http_route *route = ex->req.route;
 
+    if (http_work_awaits(ex))
+        return MHD_YES;
     answer_refusal(ex);
     if (ex->is_replied)
         return http_reply_queue(ex);
@@ -306,7 +336,7 @@ void http_on_completed(void *cls, struct MHD_Connection *connection, void **slot
     if (!ex)
         return;
     *slot = NULL;
-    if (!http_source_over(ex))
+    if (!http_source_over(ex) || http_work_orphan(ex))
         return;
     ex->req.sent_bytes = http_source_sent(ex);
     if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK && ex->phase == HTTP_PHASE_SENT)

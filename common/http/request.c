@@ -28,9 +28,18 @@ void http_log_start(struct log_line *l, const char *event, const struct http_req
     log_text(l, "link", req->link_id);
 }
 
+/* While a piece of the body is at a sink its connection goes on, and may be over: nothing is read of
+ * it then. */
+static struct MHD_Connection *connection_of(const struct http_request *req)
+{
+    struct http_exchange *ex = req->exchange;
+
+    return atomic_load(&ex->feed) == HTTP_FEED_NONE ? ex->connection : NULL;
+}
+
 int http_socket(const struct http_request *req)
 {
-    struct MHD_Connection *connection = req->exchange->connection;
+    struct MHD_Connection *connection = connection_of(req);
     const union MHD_ConnectionInfo *info = NULL;
 
     if (connection)
@@ -40,7 +49,7 @@ int http_socket(const struct http_request *req)
 
 const char *http_header(const struct http_request *req, const char *name)
 {
-    struct MHD_Connection *connection = req->exchange->connection;
+    struct MHD_Connection *connection = connection_of(req);
     const char *value;
     size_t len, trimmed;
 
@@ -69,10 +78,11 @@ static enum MHD_Result count_one(void *cls, enum MHD_ValueKind kind, const char 
 
 bool http_header_repeats(const struct http_request *req, const char *name)
 {
+    struct MHD_Connection *connection = connection_of(req);
     struct count c = { .name = name };
 
-    if (req->exchange->connection)
-        (void)MHD_get_connection_values(req->exchange->connection, MHD_HEADER_KIND, count_one, &c);
+    if (connection)
+        (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_one, &c);
     return c.n > 1;
 }
 

@@ -43,7 +43,8 @@ enum http_verdict { HTTP_ANSWERED, HTTP_NEEDS_WORKER };
 
 struct http_sink {
     /* All run on workers, one at a time for one request. After a reply is given (by begin or data,
-     * e.g. an error) the rest of the body is drained without further calls. */
+     * e.g. an error) the rest of the body is drained without further calls. While data runs more of the
+     * body comes in: it sees no headers, nor http_socket(). */
     void (*begin)(struct http_request *req);
     void (*data)(struct http_request *req, const void *bytes, size_t len);
     void (*end)(struct http_request *req); /* body complete; must reply */

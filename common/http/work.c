@@ -35,6 +35,13 @@ static void abort_sink(struct http_exchange *ex, const struct error_code *why)
         sink->abort(&ex->req);
 }
 
+static void give_up_sink(struct http_exchange *ex)
+{
+    abort_sink(ex, &E_UNAVAILABLE);
+    if (!ex->is_replied)
+        ex->refused = &E_UNAVAILABLE;
+}
+
 static void begin_sink(struct http_exchange *ex)
 {
     const struct http_sink *sink = ex->req.route->sink;
@@ -44,23 +51,41 @@ static void begin_sink(struct http_exchange *ex)
     ex->sink = ex->is_replied ? HTTP_SINK_OVER : HTTP_SINK_BEGUN;
 }
 
-static void feed_sink(struct http_exchange *ex)
+static void feed_sink(struct http_exchange *ex, const struct http_buffer *from)
 {
-    size_t len = ex->chunk_len;
-
-    ex->chunk_len = 0;
     if (is_past_deadline(ex))
         abort_sink(ex, &E_TIMEOUT);
-    if (ex->sink != HTTP_SINK_BEGUN || len == 0)
+    if (ex->sink != HTTP_SINK_BEGUN || from->len == 0)
         return;
-    ex->req.route->sink->data(&ex->req, ex->chunk, len);
+    ex->req.route->sink->data(&ex->req, from->bytes, from->len);
     if (ex->is_replied)
         ex->sink = HTTP_SINK_OVER;
 }
 
+/* The piece is taken, or given up: the exchange is the connection's again, unless that is gone. */
+static void end_feed(struct http_exchange *ex)
+{
+    struct MHD_Connection *connection = ex->connection;
+
+    switch (atomic_exchange(&ex->feed, HTTP_FEED_NONE)) {
+    case HTTP_FEED_AWAITED:
+        MHD_resume_connection(connection);
+        break;
+    case HTTP_FEED_ORPHAN:
+        ex->connection = NULL;
+        abort_sink(ex, NULL);
+        http_exchange_finish(ex);
+        break;
+    case HTTP_FEED_NONE:
+    case HTTP_FEED_OUT:
+    case HTTP_FEED_MAX:
+        break;
+    }
+}
+
 static void end_sink(struct http_exchange *ex)
 {
-    feed_sink(ex);
+    feed_sink(ex, &ex->chunk);
     if (ex->sink != HTTP_SINK_BEGUN)
         return;
     ex->sink = HTTP_SINK_OVER;
@@ -88,9 +113,10 @@ void http_work_run(struct http_job *job)
     case HTTP_WORK_BEGIN:
         begin_sink(ex);
         break;
-    case HTTP_WORK_DATA:
-        feed_sink(ex);
-        break;
+    case HTTP_WORK_FEED:
+        feed_sink(ex, &ex->piece);
+        end_feed(ex);
+        return;
     case HTTP_WORK_END:
         end_sink(ex);
         check_reply(ex);
@@ -118,11 +144,12 @@ void http_work_refuse(struct http_job *job, enum http_refusal why)
         ex->refused = why == HTTP_REFUSED_EXPIRED && is_past_deadline(ex) ? &E_TIMEOUT
                                                                           : &E_UNAVAILABLE;
         break;
-    case HTTP_WORK_DATA:
+    case HTTP_WORK_FEED:
+        give_up_sink(ex);
+        end_feed(ex);
+        return;
     case HTTP_WORK_END:
-        abort_sink(ex, &E_UNAVAILABLE);
-        if (!ex->is_replied)
-            ex->refused = &E_UNAVAILABLE;
+        give_up_sink(ex);
         break;
     case HTTP_WORK_ABORT:
         abort_sink(ex, NULL);
@@ -171,4 +198,36 @@ bool http_work_submit(struct http_exchange *ex, enum http_work work)
     ex->job.is_counted = false;
     ex->job.expires_ms = 0;
     return http_workers_submit(ex->server->workers, &ex->job, &why);
+}
+
+void http_work_feed(struct http_exchange *ex)
+{
+    struct http_buffer empty = ex->piece;
+
+    empty.len = 0;
+    ex->piece = ex->chunk;
+    ex->chunk = empty;
+    atomic_store(&ex->feed, HTTP_FEED_OUT);
+    if (!http_work_submit(ex, HTTP_WORK_FEED))
+        http_work_refuse(&ex->job, HTTP_REFUSED_STOPPED);
+}
+
+bool http_work_awaits(struct http_exchange *ex)
+{
+    enum http_feed out = HTTP_FEED_OUT;
+
+    if (atomic_load(&ex->feed) == HTTP_FEED_NONE)
+        return false;
+    /* First, so that the worker does not resume what is not suspended. */
+    MHD_suspend_connection(ex->connection);
+    if (!atomic_compare_exchange_strong(&ex->feed, &out, HTTP_FEED_AWAITED))
+        MHD_resume_connection(ex->connection);
+    return true;
+}
+
+bool http_work_orphan(struct http_exchange *ex)
+{
+    enum http_feed out = HTTP_FEED_OUT;
+
+    return atomic_compare_exchange_strong(&ex->feed, &out, HTTP_FEED_ORPHAN);
 }

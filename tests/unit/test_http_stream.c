@@ -263,8 +263,8 @@ static void expect_sum(int fd, const unsigned char *body, size_t len)
 static void test_upload(void **state)
 {
     static const size_t lengths[] = { 0, 1, 255 * 1024, 256 * 1024, 256 * 1024 + 1, 512 * 1024,
-                                      5 * MIB };
-    unsigned char *body = make_body(5 * MIB);
+                                      5 * MIB, 13 * MIB + 1 };
+    unsigned char *body = make_body(13 * MIB + 1);
     int fd = dial();
     char head[128];
 
