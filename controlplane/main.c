@@ -24,8 +24,6 @@
 #include "controlplane/storage/storage.h"
 
 #define EVENT_THREADS 2
-/* Most requests are one short statement: twice the processors keep both sides of it at work. */
-#define EAGER_PER_PROCESSOR 2
 #define RETRY_MS 500
 #define REMIND_MS 30000
 #define HTTP_GRACE_MS 3000
@@ -161,13 +159,6 @@ static int load_edge_secret(struct arena *a, const struct control_settings *s, c
     return 0;
 }
 
-static unsigned processors(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return n > 0 && n < 1024 ? (unsigned)n : 1;
-}
-
 static int start_servers(struct control *control, struct arena *a, struct servers *servers,
                          struct error *err)
 {
@@ -175,7 +166,7 @@ static int start_servers(struct control *control, struct arena *a, struct server
     struct http_server_config config = {
         .event_threads = EVENT_THREADS,
         .workers_max = (unsigned)s->workers,
-        .workers_eager = EAGER_PER_PROCESSOR * processors(),
+        .is_brief = true, /* most requests are a few short statements */
         .listen = listener(s->listen),
         .edge_listen = listener(s->edge_listen),
     };

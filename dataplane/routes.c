@@ -90,6 +90,17 @@ ROW(manifest_metadata_delete, REPOSITORY = ACT_METADATA_WRITE, .run = acr_manife
         .deadline_ms = -1, .plane = &row                                                           \
     }
 
+/* A signature, and at most a few short statements. */
+#define TOKEN(m, p, row)                                                                           \
+    {                                                                                              \
+        .method = m, .pattern = p, .run = gate_run, .plane = &row, .is_brief = true                \
+    }
+#define TOKEN_FORM(m, p, row)                                                                      \
+    {                                                                                              \
+        .method = m, .pattern = p, .body = HTTP_BODY_BUFFER, .max_body = FORM_MAX_BYTES,           \
+        .run = gate_run, .plane = &row, .is_brief = true                                           \
+    }
+
 /* The four of one kind of owner; the longer path first. */
 #define METADATA(p, kind)                                                                          \
     PLAIN("GET", p "/_metadata/{key}", kind##metadata_get),                                        \
@@ -102,9 +113,9 @@ static const struct http_route routes[] = {
     PLAIN("GET", "/v2/", root),
     PLAIN("HEAD", "/v2/", root),
     PLAIN("GET", "/v2/_catalog", catalog),
-    PLAIN("GET", "/oauth2/token", token_get),
-    BODY("POST", "/oauth2/token", token_post, FORM_MAX_BYTES),
-    BODY("POST", "/oauth2/exchange", exchange, FORM_MAX_BYTES),
+    TOKEN("GET", "/oauth2/token", token_get),
+    TOKEN_FORM("POST", "/oauth2/token", token_post),
+    TOKEN_FORM("POST", "/oauth2/exchange", exchange),
 
     STREAM("POST", "/v2/{name*}/blobs/uploads/", push_post),
     STREAM("POST", "/v2/{name*}/blobs/uploads", push_post),

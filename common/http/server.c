@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -18,6 +19,8 @@
  * so the memory of a closed connection goes back to the system. */
 #define CONNECTION_BYTES ((size_t)36 << 10)
 #define WORKER_IDLE_MS 10000
+/* A short statement has two sides: this keeps both at work. */
+#define BRIEF_PER_PROCESSOR 2
 /* frame.c makes up for what 0.9.75 lets through; newer ones can refuse it themselves. */
 #if MHD_VERSION >= 0x00097701
 #define STRICTNESS MHD_OPTION_CLIENT_DISCIPLINE_LVL
@@ -44,7 +47,6 @@ static int copy_config(struct http_server *s, const struct http_server_config *c
     s->config = *config;
     s->config.event_threads = or_default(config->event_threads, 1);
     s->config.workers_max = or_default(config->workers_max, 16);
-    s->config.workers_eager = or_default(config->workers_eager, s->config.workers_max);
     s->config.queue_max = or_default(config->queue_max, 1024);
     s->config.connections_max = or_default(config->connections_max, 4096);
     s->config.idle_timeout_s = or_default(config->idle_timeout_s, 60);
@@ -97,6 +99,13 @@ static int start_daemon(struct http_server *s, struct error *err)
     return s->daemon ? 0 : fail_cause(err, &E_INTERNAL, "libmicrohttpd did not start");
 }
 
+static unsigned processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n > 0 && n < 1024 ? (unsigned)n : 1;
+}
+
 static int start_parts(struct http_server *s, const struct http_server_config *config,
                        struct error *err)
 {
@@ -107,7 +116,7 @@ static int start_parts(struct http_server *s, const struct http_server_config *c
     if (copy_config(s, config, err) < 0)
         return -1;
     workers.threads_max = s->config.workers_max;
-    workers.threads_eager = s->config.workers_eager;
+    workers.threads_brief = BRIEF_PER_PROCESSOR * processors();
     workers.queue_max = s->config.queue_max;
     s->workers = http_workers_new(&workers);
     if (!s->workers)

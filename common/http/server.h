@@ -67,6 +67,7 @@ struct http_route {
     int64_t deadline_ms;          /* for the whole work on workers; 0: 60,000; -1: none (streams) */
     const void *plane;            /* for the plane's own use (action names …) */
     bool is_nocase;               /* literals compare without ASCII case */
+    bool is_brief; /* its work computes, or waits for little: see workers.h */
 };
 
 struct http_request {
@@ -119,7 +120,7 @@ struct http_server_config {
     const char *edge_secret;
     unsigned event_threads;  /* 0: 1 */
     unsigned workers_max;    /* threads are started on demand and end after 10 s idle; 0: 16 */
-    unsigned workers_eager;  /* more than these only for work that waits; 0: workers_max */
+    bool is_brief;           /* the work of all routes */
     unsigned queue_max;      /* waiting jobs before 503; 0: 1024 */
     unsigned connections_max; /* 0: 4096 */
     unsigned idle_timeout_s; /* of a connection without a request, and of a stalled client; 0: 60 */

@@ -172,6 +172,7 @@ static void set_times(struct http_exchange *ex, bool is_first)
     if (ex->deadline_ms == 0)
         ex->deadline_ms = limit < 0 ? INT64_MAX : now + (limit ? limit : DEADLINE_MS);
     ex->job.is_counted = is_first;
+    ex->job.is_brief = ex->server->config.is_brief || ex->req.route->is_brief;
     ex->job.expires_ms = 0;
     if (is_first)
         ex->job.expires_ms =
@@ -196,6 +197,7 @@ bool http_work_submit(struct http_exchange *ex, enum http_work work)
 
     ex->work = work;
     ex->job.is_counted = false;
+    ex->job.is_brief = false;
     ex->job.expires_ms = 0;
     return http_workers_submit(ex->server->workers, &ex->job, &why);
 }

@@ -1,5 +1,5 @@
-/* The worker pool. One lock, one queue, one condition; ended threads are joined by the next one
- * that ends or by the stop, so that none is left behind. */
+/* The worker pool. One lock, one queue, a stack of resting workers with a condition each; ended threads
+ * are joined by the next one that ends or by the stop, so that none is left behind. */
 #include "common/http/workers.h"
 
 #include <signal.h>
@@ -13,10 +13,16 @@
 #define STALL_MS       50
 #define HASTEN_MS      10
 
+/* A worker without a job, on its own stack. */
+struct rest {
+    struct rest *below;
+    pthread_cond_t wake; /* a job, or the stop */
+    bool is_woken;       /* not in the pool's stack any more */
+};
+
 struct http_workers {
     struct http_workers_config config;
     pthread_mutex_t lock;
-    pthread_cond_t wake;  /* a job, or the stop */
     pthread_cond_t keep;  /* the stop, for the keeper */
     pthread_cond_t ended; /* threads reached 0 */
     struct http_job *head, **tail;
@@ -24,7 +30,9 @@ struct http_workers {
     unsigned counted; /* of them is_counted */
     unsigned workers; /* worker threads alive */
     unsigned threads; /* workers and keeper */
-    unsigned idle;    /* workers waiting */
+    unsigned idle;    /* workers that have no job yet, woken ones as well */
+    unsigned brief;   /* brief jobs in the queue and at work */
+    struct rest *resting; /* the last one on top */
     bool is_keeper_on;
     bool is_keeper_resting; /* waits for a job */
     bool is_stopped;
@@ -87,6 +95,44 @@ static bool is_expired(const struct http_job *job)
     return job->expires_ms && clock_mono_ms() >= job->expires_ms;
 }
 
+static void wake(struct http_workers *w)
+{
+    struct rest *top = w->resting;
+
+    if (!top)
+        return; /* all are on their way */
+    w->resting = top->below;
+    top->is_woken = true;
+    pthread_cond_signal(&top->wake);
+}
+
+static void leave(struct http_workers *w, const struct rest *me)
+{
+    struct rest **at = &w->resting;
+
+    while (*at != me)
+        at = &(*at)->below;
+    *at = me->below;
+}
+
+/* Until there may be a job. False when there was none in time. The lock is held. */
+static bool wait_for_job(struct http_workers *w, int64_t until_ms)
+{
+    struct rest me = { .below = w->resting };
+    bool is_in_time = true;
+
+    (void)pthread_cond_init(&me.wake, NULL);
+    w->resting = &me;
+    w->idle++;
+    while (!me.is_woken && is_in_time)
+        is_in_time = thread_wait(&me.wake, &w->lock, until_ms);
+    w->idle--;
+    if (!me.is_woken)
+        leave(w, &me);
+    (void)pthread_cond_destroy(&me.wake);
+    return is_in_time;
+}
+
 static void *work(void *arg)
 {
     struct http_workers *w = arg;
@@ -94,23 +140,22 @@ static void *work(void *arg)
     pthread_mutex_lock(&w->lock);
     for (;;) {
         int64_t until = clock_mono_ms() + w->config.idle_ms;
-        bool is_in_time = true;
+        bool is_in_time = true, is_brief;
         struct http_job *job;
 
-        while (!w->head && !w->is_stopped && is_in_time) {
-            w->idle++;
-            is_in_time = thread_wait(&w->wake, &w->lock, until);
-            w->idle--;
-        }
+        while (!w->head && !w->is_stopped && is_in_time)
+            is_in_time = wait_for_job(w, until);
         if (!w->head)
             break;
         job = pop(w);
+        is_brief = job->is_brief;
         pthread_mutex_unlock(&w->lock);
         if (is_expired(job))
             w->config.refuse(job, HTTP_REFUSED_EXPIRED);
         else
             w->config.run(job);
         pthread_mutex_lock(&w->lock);
+        w->brief -= is_brief;
     }
     w->workers--;
     end_thread(w);
@@ -136,6 +181,7 @@ static struct http_job *take_expired(struct http_workers *w, int64_t *ret_next)
         *at = job->next;
         w->depth--;
         w->counted -= job->is_counted;
+        w->brief -= job->is_brief;
         job->next = expired;
         expired = job;
     }
@@ -167,7 +213,7 @@ static void hasten(struct http_workers *w)
     if (!is_stalled(w))
         return;
     if (w->idle > 0)
-        pthread_cond_signal(&w->wake);
+        wake(w);
     else
         (void)add_worker(w);
 }
@@ -231,16 +277,15 @@ static void watch(struct http_workers *w)
     }
 }
 
-/* Somebody for the job just queued: an idle worker, a new one, or, when the eager ones are at work,
+/* Somebody for the job just queued: an idle worker, a new one, or, when enough brief ones are at work,
  * whoever is done first, with the keeper watching. False when nobody would ever take the job. The
  * lock is held. */
-static bool staff(struct http_workers *w)
+static bool staff(struct http_workers *w, const struct http_job *job)
 {
-    unsigned busy = w->workers - w->idle;
-    bool may_wait = busy + w->depth > w->config.threads_eager && !is_stalled(w);
+    bool may_wait = job->is_brief && w->brief > w->config.threads_brief && !is_stalled(w);
 
     if (!may_wait && w->depth <= w->idle) {
-        pthread_cond_signal(&w->wake);
+        wake(w);
         return true;
     }
     if (!may_wait && add_worker(w))
@@ -260,7 +305,6 @@ struct http_workers *http_workers_new(const struct http_workers_config *config)
     w->config = *config;
     w->tail = &w->head;
     (void)pthread_mutex_init(&w->lock, NULL);
-    (void)pthread_cond_init(&w->wake, NULL);
     (void)pthread_cond_init(&w->keep, NULL);
     (void)pthread_cond_init(&w->ended, NULL);
     return w;
@@ -281,12 +325,14 @@ bool http_workers_submit(struct http_workers *w, struct http_job *job, enum http
         w->tail = &job->next;
         w->depth++;
         w->counted += job->is_counted;
-        is_taken = staff(w);
+        w->brief += job->is_brief;
+        is_taken = staff(w, job);
         if (!is_taken) {
             *at = NULL;
             w->tail = at;
             w->depth--;
             w->counted -= job->is_counted;
+            w->brief -= job->is_brief;
         }
     }
     pthread_mutex_unlock(&w->lock);
@@ -304,7 +350,8 @@ void http_workers_stop(struct http_workers *w)
     w->tail = &w->head;
     w->depth = 0;
     w->counted = 0;
-    pthread_cond_broadcast(&w->wake);
+    while (w->resting)
+        wake(w);
     pthread_cond_broadcast(&w->keep);
     pthread_mutex_unlock(&w->lock);
     refuse_all(w, waiting, HTTP_REFUSED_STOPPED);
@@ -327,7 +374,6 @@ void http_workers_free(struct http_workers *w)
 {
     if (!w)
         return;
-    (void)pthread_cond_destroy(&w->wake);
     (void)pthread_cond_destroy(&w->keep);
     (void)pthread_cond_destroy(&w->ended);
     (void)pthread_mutex_destroy(&w->lock);

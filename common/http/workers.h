@@ -3,9 +3,10 @@
  * what they work for; the pool does not touch a job after handing it to run() or refuse().
  *
  * A job with an expiry that is not begun in time is refused, even while all threads hang: a keeper
- * thread watches the queue as long as it cannot move. The same thread brings in more threads than the
- * eager ones when jobs wait: work that only computes goes fastest with about as many threads as there
- * are processors, work that blocks needs more. */
+ * thread watches the queue as long as it cannot move. Work that only computes goes fastest with about as
+ * many threads as there are processors, work that blocks needs more: so jobs that are brief get no
+ * more than some threads, until one of them has waited for 50 ms. Whoever went to rest last is woken
+ * first: its stack is in the processor's cache, and those not needed end. */
 #ifndef PORTOLAN_HTTP_WORKERS_H
 #define PORTOLAN_HTTP_WORKERS_H
 
@@ -36,12 +37,13 @@ struct http_job {
     struct http_job *next;
     int64_t expires_ms; /* monotonic; 0: never */
     bool is_counted;    /* counts against the queue's maximum, and may be refused for it */
+    bool is_brief;      /* computes, or waits for little; does not change while the job is here */
     int64_t queued_ms;  /* the pool's own */
 };
 
 struct http_workers_config {
     unsigned threads_max;
-    unsigned threads_eager; /* used without hesitation; more only for a job that has waited 50 ms */
+    unsigned threads_brief; /* for brief jobs, without hesitation */
     unsigned queue_max;
     int64_t idle_ms;
     void (*run)(struct http_job *job); /* on a worker */
