@@ -206,12 +206,23 @@ bool text_is_field_value(const char *s, size_t len)
     return is_field_text(s, len);
 }
 
+/* Whether there are eight more bytes, all of them characters of their own. */
+static bool is_ascii(const unsigned char *s, size_t len)
+{
+    uint64_t word;
+
+    if (len < sizeof(word))
+        return false;
+    memcpy(&word, s, sizeof(word));
+    return !(word & 0x8080808080808080u);
+}
+
 bool text_is_utf8(const char *s, size_t len)
 {
     const unsigned char *p = (const unsigned char *)s;
 
     while (len > 0) {
-        size_t n = utf8_char(p, len);
+        size_t n = is_ascii(p, len) ? sizeof(uint64_t) : utf8_char(p, len);
         if (n == 0)
             return false;
         p += n;

@@ -83,6 +83,37 @@ static int check_header(const struct json_object *header, struct error *err)
     return 0;
 }
 
+/* The header that every token of a key has, to the letter, needs no reading. */
+static const struct token_key *usual_key(const struct token_policy *policy,
+                                         const struct parts *parts)
+{
+    for (size_t i = 0; i < policy->key_count; i++) {
+        const char *header = policy->keys[i]->header;
+        if (strncmp(header, parts->header, parts->header_len) == 0 &&
+            header[parts->header_len] == '\0')
+            return policy->keys[i];
+    }
+    return NULL;
+}
+
+/* The key that the token says it is signed with, when it is one that may. */
+static int find_key(struct arena *a, const struct token_policy *policy, const struct parts *parts,
+                    const struct token_key **ret, struct error *err)
+{
+    *ret = usual_key(policy, parts);
+    if (*ret)
+        return 0;
+    const struct json_object *header = read_part(a, parts->header, parts->header_len);
+    if (!header)
+        return fail(err, &E_UNAUTHENTICATED, "The token is malformed.");
+    if (check_header(header, err) != 0)
+        return -1;
+    *ret = pick_key(policy, header);
+    if (!*ret)
+        return fail(err, &E_UNAUTHENTICATED, "The token is signed with a key that is not known.");
+    return 0;
+}
+
 static int check_times(const struct json_object *claims, int64_t now_s, struct error *err)
 {
     const struct json_object *exp = json_at(claims, "exp"), *nbf = json_at(claims, "nbf");
@@ -152,14 +183,9 @@ int token_verify(struct arena *a, const struct token_policy *policy, const char 
     struct parts parts;
     if (!split(token, &parts))
         return fail(err, &E_UNAUTHENTICATED, "The token is malformed.");
-    const struct json_object *header = read_part(a, parts.header, parts.header_len);
-    if (!header)
-        return fail(err, &E_UNAUTHENTICATED, "The token is malformed.");
-    if (check_header(header, err) != 0)
+    const struct token_key *key;
+    if (find_key(a, policy, &parts, &key, err) != 0)
         return -1;
-    const struct token_key *key = pick_key(policy, header);
-    if (!key)
-        return fail(err, &E_UNAUTHENTICATED, "The token is signed with a key that is not known.");
     struct json_object *claims = read_part(a, parts.claims, parts.claims_len);
     if (!claims)
         return fail(err, &E_UNAUTHENTICATED, "The token is malformed.");
@@ -177,11 +203,11 @@ int token_verify(struct arena *a, const struct token_policy *policy, const char 
     return 0;
 }
 
-int token_sign(struct arena *a, const struct token_key *key, const struct json_object *claims,
-               char **ret, struct error *err)
+int token_sign(struct arena *a, const struct token_key *key, const char *claims, char **ret,
+               struct error *err)
 {
     char *token = NULL;
-    if (token_signature_make(a, key, json_print(a, claims), &token, err) != 0)
+    if (token_signature_make(a, key, claims, &token, err) != 0)
         return -1;
     if (strlen(token) > TOKEN_MAX_BYTES)
         return fail_cause(err, &E_INTERNAL, "a token of %zu bytes would be refused by its readers",

@@ -31,9 +31,9 @@ const char *token_key_id(const struct token_key *key);
 struct json_object *token_key_jwk(const struct token_key *key);
 char *token_key_public_pem(struct arena *a, const struct token_key *key);
 
-/* ES256, header {alg, typ, kid}. claims stays the caller's. */
-MUST_CHECK int token_sign(struct arena *a, const struct token_key *key,
-                          const struct json_object *claims, char **ret, struct error *err);
+/* ES256, header {alg, typ, kid}. claims: an object, printed. */
+MUST_CHECK int token_sign(struct arena *a, const struct token_key *key, const char *claims,
+                          char **ret, struct error *err);
 
 struct token_policy {
     const struct token_key *const *keys; /* the only keys; picked by kid */

@@ -3,29 +3,21 @@
  * before and after. OpenSSL's signature is DER; a token's is r and s, 32 bytes each. */
 #include "common/crypto/token_internal.h"
 
-#include <openssl/ecdsa.h>
 #include <openssl/evp.h>
+#include <string.h>
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
 
-#define DER_MAX 80 /* two integers of at most 33 bytes, and their heads */
+#define DER_SEQUENCE 0x30
+#define DER_INTEGER  0x02
+#define DER_MAX      80 /* two integers of at most 33 bytes, and their heads */
 
 static void ctx_freep(EVP_PKEY_CTX **ctx)
 {
     EVP_PKEY_CTX_free(*ctx);
-}
-
-static void sig_freep(ECDSA_SIG **sig)
-{
-    ECDSA_SIG_free(*sig);
-}
-
-static void bignum_freep(BIGNUM **n)
-{
-    BN_free(*n);
 }
 
 /* The bytes that a token's signature covers: header, dot, claims. */
@@ -46,33 +38,63 @@ void token_signature_prepare(struct token_key *key, bool has_private)
         abort();
 }
 
+/* --- DER: SEQUENCE { INTEGER r, INTEGER s }, both positive and as short as can be ---------------- */
+
+/* The number of bytes written: at most 3 more than a number has. */
+static size_t put_integer(const uint8_t n[P256_BYTES], uint8_t *to)
+{
+    size_t skip = 0, at = 2;
+
+    while (skip < P256_BYTES - 1 && n[skip] == 0)
+        skip++;
+    if (n[skip] & 0x80)
+        to[at++] = 0;
+    memcpy(to + at, n + skip, P256_BYTES - skip);
+    at += P256_BYTES - skip;
+    to[0] = DER_INTEGER;
+    to[1] = (uint8_t)(at - 2);
+    return at;
+}
+
+static size_t der_of_raw(const uint8_t raw[2 * P256_BYTES], uint8_t ret[DER_MAX])
+{
+    size_t len = put_integer(raw, ret + 2);
+
+    len += put_integer(raw + P256_BYTES, ret + 2 + len);
+    ret[0] = DER_SEQUENCE;
+    ret[1] = (uint8_t)len;
+    return 2 + len;
+}
+
+/* The number of bytes read; 0 when it is no such integer. */
+static size_t take_integer(const uint8_t *der, size_t len, uint8_t ret[P256_BYTES])
+{
+    size_t n = len > 2 ? der[1] : 0, pad = n > 0 && der[2] == 0;
+
+    if (len < 2 || der[0] != DER_INTEGER || n == 0 || n > len - 2 || n - pad > P256_BYTES)
+        return 0;
+    memset(ret, 0, P256_BYTES);
+    memcpy(ret + P256_BYTES - (n - pad), der + 2 + pad, n - pad);
+    return 2 + n;
+}
+
+static bool raw_of_der(const uint8_t *der, size_t len, uint8_t ret[2 * P256_BYTES])
+{
+    size_t r = len > 2 && der[0] == DER_SEQUENCE && der[1] == len - 2
+                   ? take_integer(der + 2, len - 2, ret)
+                   : 0;
+
+    return r > 0 && take_integer(der + 2 + r, len - 2 - r, ret + P256_BYTES) == len - 2 - r;
+}
+
 static bool sign_raw(EVP_PKEY_CTX *signer, const struct digest *d, uint8_t ret[2 * P256_BYTES])
 {
     uint8_t der[DER_MAX];
     size_t len = sizeof(der);
     _cleanup_(ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_dup(signer);
 
-    if (!ctx || EVP_PKEY_sign(ctx, der, &len, d->bytes, SHA256_LEN) != 1)
-        return false;
-    const uint8_t *at = der;
-    _cleanup_(sig_freep) ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, (long)len);
-    return sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), ret, P256_BYTES) == P256_BYTES &&
-           BN_bn2binpad(ECDSA_SIG_get0_s(sig), ret + P256_BYTES, P256_BYTES) == P256_BYTES;
-}
-
-/* The length of the DER, or 0. */
-static size_t der_of_raw(const uint8_t raw[2 * P256_BYTES], uint8_t ret[DER_MAX])
-{
-    _cleanup_(sig_freep) ECDSA_SIG *sig = ECDSA_SIG_new();
-    _cleanup_(bignum_freep) BIGNUM *r = BN_bin2bn(raw, P256_BYTES, NULL);
-    _cleanup_(bignum_freep) BIGNUM *s = BN_bin2bn(raw + P256_BYTES, P256_BYTES, NULL);
-
-    if (!sig || !r || !s || ECDSA_SIG_set0(sig, r, s) != 1)
-        return 0;
-    r = s = NULL; /* the signature's now */
-    uint8_t *at = ret;
-    int len = i2d_ECDSA_SIG(sig, NULL);
-    return len > 0 && len <= DER_MAX && i2d_ECDSA_SIG(sig, &at) == len ? (size_t)len : 0;
+    return ctx && EVP_PKEY_sign(ctx, der, &len, d->bytes, SHA256_LEN) == 1 &&
+           raw_of_der(der, len, ret);
 }
 
 int token_signature_make(struct arena *a, const struct token_key *key, const char *claims,
@@ -83,11 +105,19 @@ int token_signature_make(struct arena *a, const struct token_key *key, const cha
 
     uint8_t raw[2 * P256_BYTES];
     struct digest d;
-    char *input = arena_printf(a, "%s.%s", key->header, text_base64url(a, claims, strlen(claims)));
-    digest_of_input(input, strlen(input), &d);
+    const char *middle = text_base64url(a, claims, strlen(claims));
+    size_t head_len = strlen(key->header), middle_len = strlen(middle);
+    size_t input_len = head_len + 1 + middle_len;
+    char *token = arena_alloc(a, input_len + 1 + ES256_SIGNATURE_CHARS + 1);
+    memcpy(token, key->header, head_len);
+    token[head_len] = '.';
+    memcpy(token + head_len + 1, middle, middle_len);
+    token[input_len] = '.';
+    digest_of_input(token, input_len, &d);
     if (!sign_raw(key->signer, &d, raw))
         return fail_cause(err, &E_INTERNAL, "signing a token with key %s failed", key->id);
-    *ret = arena_printf(a, "%s.%s", input, text_base64url(a, raw, sizeof(raw)));
+    memcpy(token + input_len + 1, text_base64url(a, raw, sizeof(raw)), ES256_SIGNATURE_CHARS + 1);
+    *ret = token;
     return 0;
 }
 
@@ -101,10 +131,9 @@ bool token_signature_is_valid(struct arena *a, const struct token_key *key, cons
     if (!dot)
         return false;
     const uint8_t *raw = text_unbase64(a, dot + 1, strlen(dot + 1), &raw_len);
-    size_t len = raw && raw_len == 2 * P256_BYTES ? der_of_raw(raw, der) : 0;
-    if (len == 0)
+    if (!raw || raw_len != 2 * P256_BYTES)
         return false;
     digest_of_input(token, (size_t)(dot - token), &d);
     _cleanup_(ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_dup(key->verifier);
-    return ctx && EVP_PKEY_verify(ctx, der, len, d.bytes, SHA256_LEN) == 1;
+    return ctx && EVP_PKEY_verify(ctx, der, der_of_raw(raw, der), d.bytes, SHA256_LEN) == 1;
 }

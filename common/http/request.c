@@ -129,14 +129,14 @@ static const char *next_value(struct arena *a, const char **at, const char *name
 
 static size_t every_value(struct arena *a, const char *text, const char *name, const char ***ret)
 {
-    const char *at = text;
-    size_t n = 0, i = 0;
+    const char *at = text, *value;
+    size_t n = 0, most = 2; /* pairs, and the end */
 
-    while (next_value(a, &at, name, false))
-        n++;
-    *ret = arena_array(a, n + 1, sizeof(const char *));
-    for (at = text; i < n; i++)
-        (*ret)[i] = next_value(a, &at, name, false);
+    for (const char *p = strchr(text, '&'); p; p = strchr(p + 1, '&'))
+        most++;
+    *ret = arena_array(a, most, sizeof(const char *));
+    while ((value = next_value(a, &at, name, false)))
+        (*ret)[n++] = value;
     return n;
 }
 

@@ -16,6 +16,21 @@
 
 static void print_value(struct str *to, const struct json_object *value, int indent);
 
+/* The marks of bytes that are zero; a mark may be wrong above the lowest one. */
+#define ONES        ((uint64_t)0x0101010101010101)
+#define HIGHS       ((uint64_t)0x8080808080808080)
+#define ZEROS(word) (((word) - ONES) & ~(word) & HIGHS)
+
+/* Eight bytes of which none is written otherwise than it is. */
+static bool is_plain(const char *s)
+{
+    uint64_t word;
+
+    memcpy(&word, s, sizeof(word));
+    return !(ZEROS(word ^ '"' * ONES) | ZEROS(word ^ '\\' * ONES) | ZEROS(word ^ 0x7F * ONES) |
+             ((word - 0x20 * ONES) & ~word & HIGHS));
+}
+
 static void print_text(struct str *to, const char *s, size_t len)
 {
     static const char from[] = "\"\\\b\f\n\r\t";
@@ -24,6 +39,8 @@ static void print_text(struct str *to, const char *s, size_t len)
 
     str_putc(to, '"');
     for (size_t i = 0; i < len; i++) {
+        while (len - i > sizeof(uint64_t) && is_plain(s + i))
+            i += sizeof(uint64_t);
         unsigned char c = (unsigned char)s[i];
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7F)
             continue;

@@ -72,7 +72,7 @@ static int sign(const struct control *control, struct arena *a, const struct jso
     if (key_ring_get(ring, a, NULL, &set, err) != 0)
         return -1;
     const struct token_key *key = key_set_signer(set, clock_wall_us());
-    int rc = key ? token_sign(a, key, claims, ret, err)
+    int rc = key ? token_sign(a, key, json_print(a, claims), ret, err)
                  : fail_cause(err, &E_UNAVAILABLE, "no key signs at this time");
     key_ring_put(ring, set);
     return rc;

@@ -224,9 +224,11 @@ int identity_token_issue(const struct snapshot *s, struct arena *a, const char *
     json_set_text(claims, "mark", id->mark);
     if (kind == TOKEN_ACCESS)
         json_set(claims, "access", scopes_json(access));
-    if (strlen(json_print(a, claims)) > CLAIMS_MAX_BYTES)
+    size_t len = 0;
+    const char *text = json_print_len(a, claims, &len);
+    if (len > CLAIMS_MAX_BYTES)
         return fail(err, &E_INVALID, "the token would be too long; ask for fewer scopes at a time");
-    return token_sign(a, s->key, claims, ret, err);
+    return token_sign(a, s->key, text, ret, err);
 }
 
 static int read_identity(struct arena *a, const struct json_object *claims, struct identity *ret,

@@ -78,7 +78,7 @@ static void run_opener_new(struct bench *b)
 static void run_sign(struct bench *b)
 {
     struct error err;
-    must(token_sign(b->a, b->key, b->claims, &b->token, &err), &err);
+    must(token_sign(b->a, b->key, json_print(b->a, b->claims), &b->token, &err), &err);
 }
 
 static void run_verify(struct bench *b)

@@ -318,7 +318,7 @@ static void odd_claims(void **state)
         json_set_int(claims, "exp", cases[i].exp);
         char *token = NULL;
         const char *code = NULL, *challenge = NULL;
-        must(token_sign(a, key, claims, &token, &err));
+        must(token_sign(a, key, json_print(a, claims), &token, &err));
         int status = ask_who(arena_printf(a, "Bearer %s", token), &code, &challenge);
         if (status != (cases[i].code ? 401 : 200) ||
             (cases[i].code && !text_eq(code, cases[i].code)))
@@ -516,7 +516,7 @@ static void rotation(void **state)
     json_set_text(claims, "oid", object_id);
     json_set_int(claims, "exp", clock_wall_s() + 60);
     char *token = NULL;
-    must(token_sign(a, sets[0]->entries[0].key, claims, &token, &err));
+    must(token_sign(a, sets[0]->entries[0].key, json_print(a, claims), &token, &err));
     clock_sleep_ms(1100);
     assert_int_equal(ask_who(arena_printf(a, "Bearer %s", token), &code, &challenge), 200);
     assert_int_equal(ask_who(arena_printf(a, "Bearer %s", old), &code, &challenge), 200);
