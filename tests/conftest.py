@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.instance import GROUPS_API, Instance
+from support.instance import GROUPS_API, Instance, unnamed_refusals
 
 
 def pytest_configure(config):
@@ -34,7 +34,7 @@ def instance():
         text = it.log_text() if it.env else ""
         it.down()
     problems = [line for line in text.splitlines()
-                if "AddressSanitizer" in line or "runtime error:" in line]
+                if "AddressSanitizer" in line or "runtime error:" in line] + unnamed_refusals(text)
     assert not problems, "\n".join(problems[:20])
 
 

@@ -340,6 +340,7 @@ static bool may_change_quarantine(struct http_request *req, const char *reposito
     if ((!change->quarantine_state && !change->quarantine_details) ||
         call_may(call_of(req), repository, ACT_QUARANTINE_WRITE))
         return true;
+    call_of(req)->rule = "permission";
     reply_error_detail(req, &E_DENIED, "requested access to the resource is denied", NULL);
     return false;
 }

@@ -16,6 +16,8 @@ import uuid
 import jwt
 import requests
 
+from support.instance import unnamed_refusals
+
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.environ.get("PORTOLAN_BUILD_DIR", os.path.join(ROOT, "build", "release"))
 PG_BIN = "/usr/lib/postgresql/15/bin"
@@ -152,7 +154,9 @@ class DataPlane:
         if self.process and self.process.poll() is None:
             self.stop()
         self.pg.stop("immediate")
+        unnamed = unnamed_refusals(self.log()) if os.path.exists(self.log_path) else []
         shutil.rmtree(self.base, ignore_errors=True)
+        assert not unnamed, "\n".join(unnamed[:20])
 
     def log(self):
         with open(self.log_path, errors="replace") as text:

@@ -3,6 +3,7 @@ port, driven through its public API, removed afterwards."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -309,6 +310,12 @@ def make_image(folder, tag="v1", extra=0):
     done = subprocess.run([os.path.join(SUPPORT, "make-image"), str(folder), tag, str(extra)],
                           text=True, capture_output=True, check=True)
     return done.stdout.strip().splitlines()[-1]
+
+
+def unnamed_refusals(log):
+    """Lines of requests that were refused by no rule: there are none."""
+    return [line for line in log.splitlines()
+            if re.search(r"\bstatus=40[13]\b", line) and not re.search(r"\brule=", line)]
 
 
 def eventually(check, timeout=15, every=0.05):
