@@ -37,6 +37,7 @@ enum field_kind {
 #define FIELD_NOCASE (1u << 6)      /* oneof matches without case; the table's spelling is kept */
 #define FIELD_BY_NAME (1u << 7)     /* a list whose items have a `name`: a patch of the list patches
                                        the items of its names and drops the others */
+#define FIELD_ADDED_TO (1u << 8)    /* with FIELD_BY_NAME: it keeps the others */
 #define FIELD_FLAG_PLANE 16         /* first bit for planes */
 
 struct field_texts {

@@ -290,6 +290,15 @@ static struct json_object *item_named(const struct json_object *list, const char
     return NULL;
 }
 
+static void add_others(struct json_object *items, const struct json_object *was,
+                       const struct json_object *now)
+{
+    for (size_t i = 0; i < json_count(was); i++) {
+        if (!item_named(now, json_text(json_item(was, i), "name")))
+            json_add(items, json_copy(json_item(was, i)));
+    }
+}
+
 /* A merge patch replaces lists (RFC 7396); what rows tell apart by name is patched item by item. */
 static void merge_items(const struct body_change *c, struct json_object *body)
 {
@@ -301,6 +310,8 @@ static void merge_items(const struct body_change *c, struct json_object *body)
         if (json_kind(now) != JSON_ARRAY)
             continue;
         items = json_new_array();
+        if (f->flags & FIELD_ADDED_TO)
+            add_others(items, was, now);
         for (size_t i = 0; i < json_count(now); i++) {
             struct json_object *patch = json_item(now, i);
             struct json_object *old = item_named(was, json_text(patch, "name"));
@@ -315,6 +326,17 @@ static void merge_items(const struct body_change *c, struct json_object *body)
     }
 }
 
+/* What is true or false may be written as a word: az sends the defaults of its own options so. */
+static void read_words(const struct field *table, struct json_object *body)
+{
+    for (const struct field *f = table; f->path; f++) {
+        const char *word = f->kind == FIELD_BOOL ? json_text(body, f->path) : NULL;
+
+        if (word && (text_eq_nocase(word, "true") || text_eq_nocase(word, "false")))
+            json_put_at(body, f->path, json_new_bool(text_eq_nocase(word, "true")));
+    }
+}
+
 /* The checks come before anything is picked from the body or laid into it, so that what must be
  * objects are. */
 static int merge(struct arena *a, const struct body_change *c, struct json_object **ret,
@@ -326,6 +348,7 @@ static int merge(struct arena *a, const struct body_change *c, struct json_objec
     json_merge_patch(body, c->request);
     if (c->is_patch && c->was)
         merge_items(c, body);
+    read_words(c->type->fields, body);
     fields_default(c->type->fields, body);
     if (check_table(a, c, body, err))
         return -1;

@@ -52,7 +52,7 @@ static const struct plain_type {
     { "Microsoft.Insights", "eventtypes", activity_log_versions },
 };
 
-static const char *provider_of(struct arena *a, const struct resource_type *t)
+const char *provider_of(struct arena *a, const struct resource_type *t)
 {
     return arena_strndup(a, t->name, strcspn(t->name, "/"));
 }
@@ -69,8 +69,7 @@ static const char *provider_of_any(struct arena *a, size_t i)
     return i - n < ARRAY_LEN(plain_types) ? plain_types[i - n].provider : NULL;
 }
 
-/* The n-th namespace, in the order of the types; NULL past the last. */
-static const char *provider_at(struct arena *a, size_t n)
+const char *provider_at(struct arena *a, size_t n)
 {
     const char *name;
 
@@ -97,8 +96,7 @@ static bool is_registration_free(const char *provider)
     return false;
 }
 
-/* Canonical spelling; fails for an unknown one. */
-static const char *find_provider(struct call *c, const char *name, struct error *err)
+const char *provider_find(struct call *c, const char *name, struct error *err)
 {
     const char *known;
 
@@ -214,7 +212,7 @@ static int run_list(struct call *c, struct error *err)
 
 static int reply_provider(struct call *c, const char *name, struct error *err)
 {
-    const char *provider = find_provider(c, name, err);
+    const char *provider = provider_find(c, name, err);
 
     if (!provider)
         return -1;
@@ -247,7 +245,7 @@ static int query_set(struct pg_conn *conn, struct arena *a, void *ctx, struct er
 
 static int set_registration(struct call *c, bool is_registered, struct error *err)
 {
-    const char *provider = find_provider(c, c->req->params[1], err);
+    const char *provider = provider_find(c, c->req->params[1], err);
     struct registration r = { .subscription_id = c->subscription.id,
                               .is_registered = is_registered };
 
@@ -278,75 +276,6 @@ static int run_register(struct call *c, struct error *err)
 static int run_unregister(struct call *c, struct error *err)
 {
     return set_registration(c, false, err);
-}
-
-static void add_operation(struct json_object *list, const char *provider, const char *resource,
-                          const char *name, const char *description, bool is_data)
-{
-    struct json_object *entry = json_new_object();
-    struct json_object *display = json_new_object();
-
-    json_set_text(entry, "name", name);
-    json_set_bool(entry, "isDataAction", is_data);
-    json_set_text(display, "provider", provider);
-    json_set_text(display, "resource", resource);
-    json_set_text(display, "operation", description);
-    json_set_text(display, "description", description);
-    json_set(entry, "display", display);
-    json_add(list, entry);
-}
-
-static const char *full_name(struct call *c, const struct resource_type *t, const char *rbac)
-{
-    const char *dot = strchr(rbac, '.');
-    const char *slash = strchr(rbac, '/');
-
-    if (dot && slash && dot < slash)
-        return rbac;
-    return arena_printf(c->arena, "%s/%s", type_rbac(t), rbac);
-}
-
-static void add_type_operations(struct call *c, struct json_object *list, const char *provider,
-                                const struct resource_type *t)
-{
-    static const struct {
-        const char *rbac, *text;
-    } verbs[] = { { "read", "Gets" }, { "write", "Creates or updates" }, { "delete", "Deletes" } };
-
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-        add_operation(list, provider, t->description, full_name(c, t, verbs[i].rbac),
-                      arena_printf(c->arena, "%s: %s.", t->description, verbs[i].text), false);
-    for (const struct action *x = t->actions; x && x->name; x++)
-        add_operation(list, provider, t->description, full_name(c, t, x->rbac), x->description,
-                      false);
-    for (const struct rbac_row *x = t->data_plane; x && x->name; x++)
-        add_operation(list, provider, t->description, full_name(c, t, x->name), x->description,
-                      x->is_data);
-}
-
-static int run_operations(struct call *c, struct error *err)
-{
-    const char *provider = find_provider(c, c->req->params[0], err);
-    struct json_object *body, *value;
-
-    if (!provider)
-        return -1;
-    for (const struct resource_type *const *t = all_types; *t; t++) {
-        if (text_eq(provider_of(c->arena, *t), provider)) {
-            if (call_api_version(c, (*t)->api_versions, err))
-                return -1;
-            break;
-        }
-    }
-    body = json_own(c->arena, json_new_object());
-    value = json_new_array();
-    for (const struct resource_type *const *t = all_types; *t; t++) {
-        if (text_eq(provider_of(c->arena, *t), provider))
-            add_type_operations(c, value, provider, *t);
-    }
-    json_set(body, "value", value);
-    reply_json(c, 200, body);
-    return 0;
 }
 
 #define MAY_READ                                                                                   \
@@ -386,8 +315,4 @@ const struct endpoint provider_unregister = {
     .right = "{provider}/unregister/action",
     .description = "Unregisters a provider namespace",
     .run = run_unregister,
-};
-const struct endpoint provider_operations = {
-    .description = "Operations that roles can allow",
-    .run = run_operations,
 };

@@ -33,7 +33,7 @@ struct work {
     struct text_rows touched; /* where assignments of it are */
     const char *name;         /* filter */
     int found;
-    bool is_new, is_used;
+    bool is_used;
 };
 
 static struct json_object *texts(const char *const *items, size_t count)
@@ -297,14 +297,10 @@ static int put(struct pg_conn *conn, struct arena *a, void *ctx, struct error *e
 {
     struct work *w = ctx;
     const char *tenant = w->call->caller.tenant_id;
-    int made;
 
-    if (extension_hold(conn, w->call, &w->at, err))
+    if (extension_hold(conn, w->call, &w->at, err) ||
+        role_row_put(conn, a, tenant, &w->row, err) < 0)
         return -1;
-    made = role_row_put(conn, a, tenant, &w->row, err);
-    if (made < 0)
-        return -1;
-    w->is_new = made == 1;
     if (role_row_scopes(conn, a, tenant, w->row.id, &w->touched, err) ||
         role_row_get(conn, a, tenant, w->row.id, &w->row, err) < 0)
         return -1;
@@ -328,7 +324,8 @@ static int run_put(struct call *c, struct error *err)
         if (publish_grants_changed(c->control, c->arena, w.touched.items[i], err))
             return -1;
     }
-    reply_json(c, w.is_new ? 201 : 200, json_own(c->arena, show_row(c, &w.at, &w.row, false)));
+    /* Also where there was one: the published libraries know no other answer. */
+    reply_json(c, 201, json_own(c->arena, show_row(c, &w.at, &w.row, false)));
     return 0;
 }
 

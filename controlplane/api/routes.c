@@ -10,6 +10,7 @@
 #include "controlplane/api/metadata.h"
 #include "controlplane/api/moves.h"
 #include "controlplane/api/pipeline.h"
+#include "controlplane/api/provider_operations.h"
 #include "controlplane/api/providers.h"
 #include "controlplane/api/role_assignments.h"
 #include "controlplane/api/subscriptions.h"
@@ -91,6 +92,10 @@ const struct http_route arm_routes[] = {
     ENDPOINT("GET", "/providers", tenant_providers_list),
     ENDPOINT("GET", "/providers/{provider}", tenant_provider_show),
     ENDPOINT("GET", "/providers/{provider}/operations", provider_operations),
+    ENDPOINT("GET", "/providers/Microsoft.Authorization/providerOperations",
+             provider_metadata_list),
+    ENDPOINT("GET", "/providers/Microsoft.Authorization/providerOperations/{provider}",
+             provider_metadata_show),
     ENDPOINT("GET", "/subscriptions", subscriptions_list),
     ENDPOINT("GET", SUB, subscription_show),
     ENDPOINT("GET", SUB "/locations", locations_list),

@@ -81,9 +81,10 @@ static const struct field fields[] = {
     { ROW(STEP ".contextPath", FIELD_TEXT), RW, .max = 2048 },
     { ROW(STEP ".contextAccessToken", FIELD_TEXT), RW_SECRET },
     WORK_ROWS(STEP "."),
-    { ROW(TRIGGER "timerTriggers", FIELD_LIST), .flags = FIELD_RW | FIELD_BY_NAME,
+    /* A trigger goes away by a PUT without it: a PATCH only adds and changes. */
+    { ROW(TRIGGER "timerTriggers", FIELD_LIST), .flags = FIELD_RW | FIELD_BY_NAME | FIELD_ADDED_TO,
       .of = timer_fields, .max = 50 },
-    { ROW(TRIGGER "sourceTriggers", FIELD_LIST), .flags = FIELD_RW | FIELD_BY_NAME,
+    { ROW(TRIGGER "sourceTriggers", FIELD_LIST), .flags = FIELD_RW | FIELD_BY_NAME | FIELD_ADDED_TO,
       .of = source_fields, .max = 50 },
     { ROW(TRIGGER "baseImageTrigger.baseImageTriggerType", FIELD_TEXT), RW_NOCASE,
       .oneof = base_image_types },

@@ -23,14 +23,14 @@
 static const struct error_code E_VAULT_TAKEN = { "VaultAlreadyExists", 409 };
 static const struct error_code E_VAULT_DELETED = { "ConflictError", 409 };
 
-const char *const vault_versions[] = { "2024-11-01",         "2023-07-01",         "2023-02-01",
-                                       "2022-11-01",         "2022-07-01",         "2021-10-01",
-                                       "2019-09-01",         "2018-02-14",         "2016-10-01",
-                                       "2015-06-01",         "2024-12-01-preview", "2024-04-01-preview",
-                                       "2023-08-01-preview", "2022-02-01-preview",
-                                       "2021-11-01-preview", "2021-06-01-preview",
-                                       "2021-04-01-preview", "2020-04-01-preview",
-                                       "2018-02-14-preview", NULL };
+const char *const vault_versions[] = {
+    "2026-02-01",         "2025-05-01",         "2024-11-01",         "2023-07-01",
+    "2023-02-01",         "2022-11-01",         "2022-07-01",         "2021-10-01",
+    "2019-09-01",         "2018-02-14",         "2016-10-01",         "2015-06-01",
+    "2024-12-01-preview", "2024-04-01-preview", "2023-08-01-preview", "2022-02-01-preview",
+    "2021-11-01-preview", "2021-06-01-preview", "2021-04-01-preview", "2020-04-01-preview",
+    "2018-02-14-preview", NULL,
+};
 
 static const char *const skus[] = { "standard", "premium", NULL };
 static const char *const families[] = { "A", NULL };

@@ -2,21 +2,18 @@
 
 import json
 import os
-import shutil
 import uuid
 
 import pytest
 
-from support.az import Az, newest
+from support.az import KINDS, Az, newest_only
 from support.deployments import GALLERY, SUB_SCHEMA, many, template, unique
 from support.instance import eventually
 
-pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not installed")
 
-
-@pytest.fixture(scope="module")
-def az(instance, tmp_path_factory):
-    return Az(instance, tmp_path_factory.mktemp("az")).register().sign_in()
+@pytest.fixture(scope="module", params=KINDS)
+def az(instance, tmp_path_factory, request):
+    return Az(instance, tmp_path_factory.mktemp("az"), request.param).register().sign_in()
 
 
 def test_group_deployments(az, instance, group, tmp_path):
@@ -145,20 +142,20 @@ def test_deployments_above_subscriptions(az, instance, tmp_path, scope):
     az("deployment", scope, "delete", *at, "-n", name)
 
 
+@newest_only
 def test_stacks(az, instance, group):
-    latest = az.other(os.path.join(newest(), "az"))
     name = unique("az")
     common = ["-g", group, "-n", "s", "--template-file", os.path.join(GALLERY, "registry.json"),
               "--parameters", f"acrName={name}", "--action-on-unmanage", "deleteAll",
               "--deny-settings-mode", "none"]
-    assert latest("stack", "group", "validate", *common)["properties"]["validatedResources"]
-    made = latest("stack", "group", "create", *common, "--yes")
+    assert az("stack", "group", "validate", *common)["properties"]["validatedResources"]
+    made = az("stack", "group", "create", *common, "--yes")
     assert made["provisioningState"] == "succeeded"
     assert [r["id"] for r in made["resources"]] == [instance.registry_id(group, name)]
-    assert [s["name"] for s in latest("stack", "group", "list", "-g", group)] == ["s"]
-    assert latest("stack", "group", "show", "-g", group, "-n", "s")["name"] == "s"
-    exported = latest("stack", "group", "export", "-g", group, "-n", "s")
+    assert [s["name"] for s in az("stack", "group", "list", "-g", group)] == ["s"]
+    assert az("stack", "group", "show", "-g", group, "-n", "s")["name"] == "s"
+    exported = az("stack", "group", "export", "-g", group, "-n", "s")
     assert "resources" in exported["template"]
-    latest("stack", "group", "delete", "-g", group, "-n", "s", "--action-on-unmanage", "deleteAll",
+    az("stack", "group", "delete", "-g", group, "-n", "s", "--action-on-unmanage", "deleteAll",
            "--yes")
     eventually(lambda: instance.arm("GET", instance.registry_id(group, name)).status_code == 404)

@@ -1,26 +1,23 @@
 """az, unmodified, on what is below a registry: scope maps and tokens up to signing in with them,
-webhooks, replications, connected registries, tasks, private link."""
+webhooks, replications, connected registries, private link."""
 
 import os
-import shutil
 import subprocess
 import uuid
 
 import pytest
 
-from support.az import Az, newest
+from support.az import KINDS, Az, newest_only
 from support.instance import eventually
 
-pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not installed")
+
+@pytest.fixture(scope="module", params=KINDS)
+def az(instance, tmp_path_factory, request):
+    return Az(instance, tmp_path_factory.mktemp("az"), request.param).register().sign_in()
 
 
 @pytest.fixture(scope="module")
-def az(instance, tmp_path_factory):
-    return Az(instance, tmp_path_factory.mktemp("az")).register().sign_in()
-
-
-@pytest.fixture(scope="module")
-def home(instance):
+def home(instance, az):  # one for each az
     group = instance.make_group()
     yield instance.make_registry(group, f"az{uuid.uuid4().hex[:10]}", sku="Premium",
                                  dataEndpointEnabled=True)
@@ -95,58 +92,60 @@ def test_replications(az, home):
     made = az("acr", "replication", "create", *at, "-l", "westeurope")
     assert made["name"] == "westeurope" and made["provisioningState"] == "Succeeded"
     assert {r["name"] for r in az("acr", "replication", "list", *at)} == {"eastus", "westeurope"}
-    assert az("acr", "replication", "update", *at, "-n", "westeurope",
-              "--region-endpoint-enabled", "false")["regionEndpointEnabled"] is False
+    assert az("acr", "replication", "show", *at, "-n", "westeurope")["location"] == "westeurope"
+    option = {"debian": "--region-endpoint-enabled", "newest": "--global-endpoint-routing"}[az.kind]
+    assert az("acr", "replication", "update", *at, "-n", "westeurope", option,
+              "false")["regionEndpointEnabled"] is False
     az("acr", "replication", "delete", *at, "-n", "westeurope")
     az("acr", "replication", "delete", *at, "-n", "eastus")
 
 
 def test_connected_registries(az, home):
-    at = ["-r", home.name]
-    made = az("acr", "connected-registry", "create", *at, "-n", "onpremises", "--repository",
-              "samples/app", "--mode", "ReadOnly")
-    assert made["mode"] == "ReadOnly" and made["provisioningState"] == "Succeeded"
-    assert [c["name"] for c in az("acr", "connected-registry", "list", *at)] == ["onpremises"]
-    changed = az("acr", "connected-registry", "update", *at, "-n", "onpremises", "--log-level",
-                 "debug")
+    at = ["-r", home.name, "-n", "onpremises"]
+    made = az("acr", "connected-registry", "create", *at, "--repository", "samples/app", "--mode",
+              "ReadWrite")
+    assert made["mode"] == "ReadWrite" and made["provisioningState"] == "Succeeded"
+    below = ["-r", home.name, "-n", "branchoffice"]
+    az("acr", "connected-registry", "create", *below, "--repository", "samples/app", "--mode",
+       "ReadOnly", "--parent", "onpremises")
+    listed = az("acr", "connected-registry", "list", "-r", home.name)
+    assert {c["name"] for c in listed} == {"onpremises", "branchoffice"}
+    assert az("acr", "connected-registry", "list-client-tokens", *at) == []
+    az("acr", "connected-registry", "permissions", "update", *at, "--add", "samples/other")
+    az("acr", "connected-registry", "repo", *at, "--add", "samples/third")
+    actions = az("acr", "connected-registry", "permissions", "show", *at)["actions"]
+    assert {f"repositories/samples/{x}/content/read" for x in ("app", "other", "third")} <= \
+        set(actions)
+    changed = az("acr", "connected-registry", "update", *at, "--log-level", "debug")
     assert changed["logging"]["logLevel"] == "Debug"
-    az("acr", "connected-registry", "deactivate", *at, "-n", "onpremises", "--yes")
-    az("acr", "connected-registry", "delete", *at, "-n", "onpremises", "--yes", "--cleanup")
-    assert az("acr", "connected-registry", "list", *at) == []
-
-
-def test_tasks_and_pools(az, home):
-    at = ["-r", home.name]
-    made = az("acr", "task", "create", *at, "-n", "nightly", "--cmd", "app", "--context",
-              "/dev/null", "--schedule", "0 1 * * *")
-    assert made["step"]["type"] == "EncodedTask"
-    assert az("acr", "task", "show", *at, "-n", "nightly")["status"] == "Enabled"
-    assert az("acr", "task", "update", *at, "-n", "nightly", "--status",
-              "Disabled")["status"] == "Disabled"
-    assert az("acr", "task", "list-runs", *at) == []
-    az("acr", "task", "delete", *at, "-n", "nightly", "--yes")
-    made = az("acr", "agentpool", "create", *at, "-n", "pool1", "--tier", "S1")
-    assert made["count"] == 1 and made["tier"] == "S1"
-    assert az("acr", "agentpool", "show", *at, "-n", "pool1", "--queue-count") == {"count": 0}
-    # Without --no-wait az asks for the pool once more and takes its absence for a failure.
-    az("acr", "agentpool", "delete", *at, "-n", "pool1", "--yes", "--no-wait")
-    assert az("acr", "agentpool", "list", *at) == []
+    assert az("acr", "connected-registry", "show", *at)["logging"]["logLevel"] == "Debug"
+    settings = ["--parent-protocol", "https"]
+    told = az("acr", "connected-registry", "get-settings", *at, *settings, "--yes",
+              "--generate-password", "1")
+    assert "onpremises" in told["ACR_REGISTRY_CONNECTION_STRING"]
+    az("acr", "connected-registry", "install", "info", *at, *settings)
+    az("acr", "connected-registry", "install", "renew-credentials", *at, *settings, "--yes")
+    az("acr", "connected-registry", "delete", *below, "--yes", "--cleanup")
+    az("acr", "connected-registry", "deactivate", *at, "--yes")
+    az("acr", "connected-registry", "delete", *at, "--yes", "--cleanup")
+    assert az("acr", "connected-registry", "list", "-r", home.name) == []
 
 
 def test_private_link(az, home):
     assert az("acr", "private-endpoint-connection", "list", "-r", home.name) == []
 
 
+@newest_only
 def test_a_host_name_with_a_hash(az, instance, group):
-    latest, name = az.other(os.path.join(newest(), "az")), f"az{uuid.uuid4().hex[:10]}"
+    name = f"az{uuid.uuid4().hex[:10]}"
     scope = ["--dnl-scope", "TenantReuse"]
-    free = latest("acr", "check-name", "-n", name, *scope)
-    made = latest("acr", "create", "-n", name, "-g", group, "--sku", "Basic", "--admin-enabled", *scope)
+    free = az("acr", "check-name", "-n", name, *scope)
+    made = az("acr", "create", "-n", name, "-g", group, "--sku", "Basic", "--admin-enabled", *scope)
     assert made["loginServer"] == free["availableLoginServerName"] != f"{name}.cr.{instance.domain}"
     assert made["autoGeneratedDomainNameLabelScope"] == "TenantReuse"
-    assert latest("acr", "check-name", "-n", name, *scope)["nameAvailable"] is False
+    assert az("acr", "check-name", "-n", name, *scope)["nameAvailable"] is False
     user = ["--username", name, "--password",
             az("acr", "credential", "show", "-n", name)["passwords"][0]["value"]]
     assert az("acr", "repository", "list", "-n", name, *user) == []
     # A PATCH of the whole registry brings the scope along.
-    assert latest("acr", "update", "-n", name, "--tags", "a=b")["loginServer"] == made["loginServer"]
+    assert az("acr", "update", "-n", name, "--tags", "a=b")["loginServer"] == made["loginServer"]

@@ -1,28 +1,29 @@
-"""az, unmodified: key vaults, their secrets and keys; and the SDKs for Python."""
+"""az, unmodified: key vaults, their rules, secrets and keys; tags and moves; the SDKs of vaults for
+Python."""
 
+import base64
 import hashlib
-import shutil
 import uuid
 
 import pytest
 
-from support.az import Az
+from support.az import KINDS, Az, newest_only
 from support.instance import GROUPS_API
 from support.vault import Vault
 
-pytestmark = pytest.mark.skipif(shutil.which("az") is None, reason="az is not installed")
 
-
-@pytest.fixture(scope="module")
-def az(instance, tmp_path_factory):
-    return Az(instance, tmp_path_factory.mktemp("az")).register_whole().sign_in()
+@pytest.fixture(scope="module", params=KINDS)
+def az(instance, tmp_path_factory, request):
+    return Az(instance, tmp_path_factory.mktemp("az"), request.param).register_whole().sign_in()
 
 
 def test_life_of_a_vault(az, instance, group):
     name = f"v{uuid.uuid4().hex[:10]}"
-    made = az("keyvault", "create", "-g", group, "-n", name, "--enabled-for-template-deployment")
+    made = az("keyvault", "create", "-g", group, "-n", name, "--enabled-for-template-deployment",
+              "--enable-rbac-authorization", "false")
     assert made["properties"]["vaultUri"] == f"https://{name}.vault.{instance.domain}:{instance.port}/"
     assert made["properties"]["accessPolicies"][0]["permissions"]["secrets"] == ["all"]
+    az("keyvault", "wait", "-g", group, "-n", name, "--exists", "--timeout", "9", "--interval", "1")
     assert az("keyvault", "show", "-n", name)["id"] == made["id"]
     assert name in [x["name"] for x in az("keyvault", "list", "-g", group)]
     az("keyvault", "set-policy", "-n", name, "--object-id", instance.tenant,
@@ -38,6 +39,89 @@ def test_life_of_a_vault(az, instance, group):
     az("keyvault", "delete", "-n", name)
     az("keyvault", "purge", "-n", name)
     assert name not in [x["name"] for x in az("keyvault", "list-deleted")]
+
+
+@pytest.fixture(scope="module")
+def vault(az, instance):
+    group, name = instance.make_group(), f"v{uuid.uuid4().hex[:10]}"
+    access = ["--enable-rbac-authorization", "false"]
+    az("keyvault", "create", "-g", group, "-n", name, *access)
+    oid = az("keyvault", "show", "-n", name)["properties"]["accessPolicies"][0]["objectId"]
+    az("keyvault", "set-policy", "-n", name, "--object-id", oid, "--secret-permissions", "all",
+       "purge", "--key-permissions", "all", "purge")
+    yield name
+    instance.arm("DELETE", instance.group_id(group), api=GROUPS_API)
+
+
+def test_rules_of_a_vault(az, vault):
+    at = ["-n", vault, "--ip-address", "192.0.2.0/24"]
+    az("keyvault", "network-rule", "add", *at)
+    rules = az("keyvault", "network-rule", "list", "-n", vault)["ipRules"]
+    assert [r["value"] for r in rules] == ["192.0.2.0/24"]
+    az("keyvault", "network-rule", "remove", *at)
+    assert az("keyvault", "network-rule", "list", "-n", vault)["ipRules"] == []
+
+
+@newest_only
+def test_secrets(az, vault, tmp_path):
+    within, at = ["--vault-name", vault], ["--vault-name", vault, "-n", "word"]
+    made = az("keyvault", "secret", "set", *at, "--value", "open sesame")
+    assert az("keyvault", "secret", "show", *at)["value"] == "open sesame"
+    assert [x["name"] for x in az("keyvault", "secret", "list", *within)] == ["word"]
+    assert [x["id"] for x in az("keyvault", "secret", "list-versions", *at)] == [made["id"]]
+    assert az("keyvault", "secret", "set-attributes", *at, "--content-type", "x")["contentType"] == "x"
+    az("keyvault", "secret", "download", *at, "-f", str(tmp_path / "word"))
+    assert (tmp_path / "word").read_text() == "open sesame"
+    az("keyvault", "secret", "delete", *at)
+    assert [x["name"] for x in az("keyvault", "secret", "list-deleted", *within)] == ["word"]
+    assert az("keyvault", "secret", "show-deleted", *at)["name"] == "word"
+    az("keyvault", "secret", "recover", *at)
+    az("keyvault", "secret", "delete", *at)
+    az("keyvault", "secret", "purge", *at)
+    assert az("keyvault", "secret", "list-deleted", *within) == []
+
+
+@newest_only
+def test_keys(az, vault, tmp_path):
+    within, at = ["--vault-name", vault], ["--vault-name", vault, "-n", "box"]
+    made = az("keyvault", "key", "create", *at, "--kty", "RSA")["key"]["kid"]
+    assert az("keyvault", "key", "show", *at)["key"]["kid"] == made
+    assert [x["name"] for x in az("keyvault", "key", "list", *within)] == ["box"]
+    assert [x["kid"] for x in az("keyvault", "key", "list-versions", *at)] == [made]
+    assert az("keyvault", "key", "set-attributes", *at, "--tags", "a=b")["tags"] == {"a": "b"}
+    way = ["-a", "RSA-OAEP-256"]
+    sealed = az("keyvault", "key", "encrypt", *at, *way, "--value", "aGVsbG8=")["result"]
+    assert az("keyvault", "key", "decrypt", *at, *way, "--value", sealed)["result"] == "aGVsbG8="
+    digest = ["-a", "RS256", "--digest", base64.b64encode(b"1234" * 8).decode()]
+    pen = az("keyvault", "key", "sign", *at, *digest)["signature"]
+    assert az("keyvault", "key", "verify", *at, *digest, "--signature", pen)["isValid"] is True
+    assert az("keyvault", "key", "rotate", *at)["key"]["kid"] != made
+    az("keyvault", "key", "download", *at, "-f", str(tmp_path / "box.pem"))
+    assert "PUBLIC KEY" in (tmp_path / "box.pem").read_text()
+    az("keyvault", "key", "delete", *at)
+    assert [x["name"] for x in az("keyvault", "key", "list-deleted", *within)] == ["box"]
+    assert az("keyvault", "key", "show-deleted", *at)["key"]["kid"]
+    az("keyvault", "key", "recover", *at)
+    az("keyvault", "key", "delete", *at)
+    az("keyvault", "key", "purge", *at)
+    assert az("keyvault", "key", "list-deleted", *within) == []
+
+
+@newest_only
+def test_a_registry_under_a_key(az, instance, vault, group):
+    who = az("identity", "create", "-g", group, "-n", "holder")
+    az("keyvault", "set-policy", "-n", vault, "--object-id", who["principalId"], "--key-permissions",
+       "get", "wrapKey", "unwrapKey")
+    keys = [az("keyvault", "key", "create", "--vault-name", vault, "-n", name)["key"]["kid"]
+            for name in (f"k{uuid.uuid4().hex[:6]}", f"k{uuid.uuid4().hex[:6]}")]
+    name = f"az{uuid.uuid4().hex[:10]}"
+    made = az("acr", "create", "-g", group, "-n", name, "--sku", "Premium", "--identity", who["id"],
+              "--key-encryption-key", keys[0])
+    assert made["encryption"]["status"] == "enabled"
+    az("acr", "encryption", "rotate-key", "-n", name, "--key-encryption-key", keys[1], "--identity",
+       who["id"])
+    shown = az("acr", "encryption", "show", "-n", name)
+    assert shown["keyVaultProperties"]["keyIdentifier"] == keys[1]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@ credential class that has something to sign in with here: applications, people, 
 of workloads on the machine in both shapes."""
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -168,8 +167,6 @@ def test_people(instance, program, tmp_path):
 
 
 def test_az_signs_them_in(instance, program, tmp_path_factory):
-    if shutil.which("az") is None:
-        pytest.skip("az is not installed")
     app = Directory(instance).application()
     az = Az(instance, tmp_path_factory.mktemp("az")).register_whole()
     az("login", "--service-principal", "-u", app.app_id, "-p", app.password, "--tenant",

@@ -696,6 +696,12 @@ def test_tasks(instance, basic):
     assert full.json()["id"] == tasks.id(it) and full.json()["location"] == "eastus"
     changed = tasks.patch(it, {"status": "Disabled", "timeout": 600})["properties"]
     assert changed["status"] == "Disabled" and changed["timeout"] == 600
+    # A patch adds triggers and changes them, and takes none away.
+    for patch in ({"name": "t2", "schedule": "0 2 * * *"}, {"name": "T1", "status": "disabled"}):
+        changed = tasks.patch(it, {"trigger": {"timerTriggers": [patch]}})["properties"]["trigger"]
+    assert sorted((t["schedule"], t["status"]) for t in changed["timerTriggers"]) == [
+        ("0 1 * * *", "Disabled"), ("0 2 * * *", "Enabled")]
+    assert [t["name"] for t in changed["sourceTriggers"]] == ["s1"]
     # Another kind of step leaves nothing of the former.
     other = tasks.patch(it, {"step": {"type": "EncodedTask", "encodedTaskContent": "eA=="}})
     assert "dockerFilePath" not in other["properties"]["step"]
