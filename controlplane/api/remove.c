@@ -24,7 +24,16 @@ static int check_unused(struct pg_conn *conn, struct call *c, const struct resou
                 r->name, user);
 }
 
-/* Of types without steps, nothing but rows goes. */
+/* Nothing but rows goes, and the client does not wait. */
+static bool is_only_rows(const struct resource_type *type)
+{
+    for (const struct step *step = type->steps; step && step->name; step++) {
+        if (step->undo || (type->lro & LRO_DELETE))
+            return false;
+    }
+    return true;
+}
+
 static int delete_at_once(struct pg_conn *conn, struct call *c, const struct resource *r,
                           struct error *err)
 {
@@ -63,7 +72,7 @@ static int delete_row(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     if (now->state != STATE_DELETING &&
         (check_unused(conn, c, now, err) || write_admit(conn, c, CHANGE_DELETE, now, err)))
         return -1;
-    if (!c->type->steps)
+    if (is_only_rows(c->type))
         return delete_at_once(conn, c, now, err);
     if (resource_start_delete(conn, a, now->uid, err) < 0 ||
         resource_start_delete_below(conn, a, now->uid, &below, err))
