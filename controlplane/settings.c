@@ -92,7 +92,7 @@ static const struct setting rows[] = {
     { .name = "tier-rates",
       .kind = SETTING_BOOL,
       .offset = offsetof(struct control_settings, tier_rates),
-      .def = "false",
+      .def = "true",
       .help = "Registries answer 429 past the request rates of their tier." },
     NUMBER("reads-per-minute", reads_per_minute, "3000000", 0, 1000000000,
            "Reads that one identity may make in one subscription; 0: no limit."),

@@ -36,8 +36,11 @@ class Instance:
 
     # --- life ------------------------------------------------------------------------------------
 
-    def up(self, *options):
-        self.dev("up", "--port", "0", *options)
+    def up(self, *options, has_rates=False):
+        """has_rates: registries keep the request rates of their tier, as they do unless told otherwise.
+        Tests and benchmarks ask for more than those."""
+        unlimited = () if has_rates else ("--set", "tier-rates=false")
+        self.dev("up", "--port", "0", *unlimited, *options)
         text = self.dev("env").stdout
         for line in text.splitlines():
             name, _, value = line.removeprefix("export ").partition("=")
