@@ -1,5 +1,6 @@
 """The commands in README.md do what it says: every ```sh block of "A first hour" runs, in order, in
-one shell, against an instance that is already up."""
+one shell, against an instance that is already up. So do those of docs/resources.md, before that hour's
+groups are deleted."""
 
 import os
 import re
@@ -11,13 +12,20 @@ import pytest
 ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
 
 
+def commands_in(text):
+    return re.findall(r"```sh\n(.*?)```", text, re.S)
+
+
 @pytest.mark.skipif(shutil.which("az") is None, reason="az is not installed")
 def test_first_hour(instance, tmp_path):
     text = open(os.path.join(ROOT, "README.md")).read()
     hour = text.split("## A first hour")[1].split("\n## ")[0]
-    blocks = re.findall(r"```sh\n(.*?)```", hour, re.S)
+    blocks = commands_in(hour)
     assert len(blocks) >= 4
-    script = "set -euo pipefail\n" + "\n".join(blocks)
+    before, end, after = "\n".join(blocks).partition("az group delete")
+    more = commands_in(open(os.path.join(ROOT, "docs", "resources.md")).read())
+    assert end and more
+    script = "\n".join(["set -euo pipefail", before, *more, end + after])
     env = {**os.environ, "PORTOLAN_STATE": instance.state, "AZURE_CONFIG_DIR": str(tmp_path / "az"),
            "REGISTRY_AUTH_FILE": str(tmp_path / "auth.json"), "TMPDIR": str(tmp_path)}
     for name in list(env):
