@@ -141,38 +141,78 @@ int haproxy_map_sync(struct arena *a, const char *socket_path, const char *map_p
     return 0;
 }
 
-/* Of one session of `show sess all`: "0x…: …" and, on a line of its own, the address it came to. */
+/* What follows `name` in text[0..len), up to a character of `ends`; "" when it is not there. */
+static const char *value_in(struct arena *a, const char *text, size_t len, const char *name,
+                            const char *ends)
+{
+    const char *at = memmem(text, len, name, strlen(name));
+    size_t n = 0;
+
+    if (!at)
+        return "";
+    at += strlen(name);
+    while (at + n < text + len && !strchr(ends, at[n]))
+        n++;
+    return arena_strndup(a, at, n);
+}
+
+/* Adds the sources of the connections of the identities, from the table "identity|source". */
+static int find_sources(struct arena *a, const char *socket_path, const char *identities,
+                        struct str *ret, struct error *err)
+{
+    char *shown;
+    int rc = haproxy_tell(a, socket_path, "show table " HAPROXY_CONNECTIONS, &shown, err);
+
+    for (const char *p = rc == 1 ? shown : ""; *p; p += strcspn(p, "\n"), p += *p == '\n') {
+        size_t len = strcspn(p, "\n");
+        const char *key = value_in(a, p, len, " key=", " ");
+        size_t identity = strcspn(key, "|");
+
+        if (key[identity] && text_has_line(identities, key, identity) &&
+            !text_eq(value_in(a, p, len, " use=", " "), "0"))
+            str_printf(ret, "%s\n", key + identity + 1);
+    }
+    return rc < 0 ? -1 : str_check(ret, err);
+}
+
+/* Of one session of `show sess all`: the address it came to, on the line of its frontend. */
 static const char *session_address(struct arena *a, const char *text)
 {
-    const char *frontend = strstr(text, "\n  frontend="), *at, *end;
+    const char *frontend = strstr(text, "\n  frontend="), *address;
+    char *colon;
 
-    at = frontend ? strstr(frontend + 1, " addr=") : NULL;
-    end = at ? at + strcspn(at, "\n") : NULL;
-    if (!at || end > frontend + 1 + strcspn(frontend + 1, "\n"))
+    if (!frontend)
         return "";
-    at += strlen(" addr=");
-    while (end > at && *end != ':')
-        end--;
-    return arena_strndup(a, at, (size_t)(end - at));
+    frontend++;
+    address = value_in(a, frontend, strcspn(frontend, "\n"), " addr=", "\n");
+    colon = strrchr(address, ':');
+    return colon ? arena_strndup(a, address, (size_t)(colon - address)) : "";
 }
 
 /* A session that ended meanwhile is none any more; that one of the same name began is as good as
  * impossible, and only makes its client connect again. */
-int haproxy_cut(struct arena *a, const char *socket_path, const char *addresses, struct error *err)
+int haproxy_cut(struct arena *a, const char *socket_path, const char *names, struct error *err)
 {
+    _cleanup_(str_done) struct str sources;
     char *shown, *reply;
-    int rc = haproxy_tell(a, socket_path, "show sess all", &shown, err);
+    int rc;
 
+    str_init(&sources, REPLY_MAX_BYTES);
+    if (find_sources(a, socket_path, names, &sources, err))
+        return -1;
+    rc = haproxy_tell(a, socket_path, "show sess all", &shown, err);
     if (rc <= 0)
         return rc;
     for (char *p = text_starts(shown, "0x") ? shown : NULL, *next; p; p = next) {
-        const char *address;
+        const char *address, *source;
 
         next = strstr(p, "\n0x");
         if (next)
             *next++ = '\0';
         address = session_address(a, p);
-        if (!address[0] || !text_has_line(addresses, address, strlen(address)))
+        source = value_in(a, p, strcspn(p, "\n"), " source=", " \n");
+        if (!text_has_line(names, address, strlen(address)) &&
+            !text_has_line(sources.data, source, strlen(source)))
             continue;
         if (haproxy_tell(a, socket_path,
                          arena_printf(a, "shutdown session %.*s", (int)strcspn(p, ":"), p), &reply,

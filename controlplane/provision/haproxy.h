@@ -18,8 +18,13 @@ MUST_CHECK int haproxy_do(struct arena *a, const char *socket_path, const char *
 MUST_CHECK int haproxy_map_sync(struct arena *a, const char *socket_path, const char *map_path,
                                 const char *text, struct error *err);
 
-/* Ends the connections that came to one of the addresses (a line each). */
-MUST_CHECK int haproxy_cut(struct arena *a, const char *socket_path, const char *addresses,
+/* Where an ingress that many identities share keeps a row "identity|address:port" for each of its
+ * connections, by where it came from (./dev attach). */
+#define HAPROXY_CONNECTIONS "connections"
+
+/* Ends the connections that came to one of the addresses, or with one of the identities (a line
+ * each). */
+MUST_CHECK int haproxy_cut(struct arena *a, const char *socket_path, const char *names,
                            struct error *err);
 
 #endif

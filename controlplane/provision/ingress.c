@@ -2,8 +2,8 @@
  * which network or whose, written by ./dev attach, as are the programs' definitions below scan/),
  * links.map (private address → link), subnets.map (prefix → subnet), names.map (host → link, for an
  * ingress that shares one address), `addresses` (held on the namespace's lo), `admitted` (those of
- * approved links, and the ingress), `ended` (those that were, a moment ago), and below dns/ the
- * zones and their list.
+ * approved links, or these links where all share one address, and the ingress), `ended` (what was
+ * admitted a moment ago), and below dns/ the zones and their list.
  *
  * Every effect outside is announced by a mark file first and done before the mark goes, so that
  * dying in between loses nothing. */
@@ -264,7 +264,7 @@ static int cut_ended(struct place *p, const char *ended, struct error *err)
 
 /* Connections to the address of a link that is not approved any more are cut, whatever they do, and to
  * the ingress when no network is attached any more. An address that many links share tells none of
- * them apart: there, requests are refused. */
+ * them apart: there the links' identities do. */
 static int end_links(struct place *p, struct error *err)
 {
     _cleanup_(str_done) struct str admitted, ended;
@@ -277,7 +277,8 @@ static int end_links(struct place *p, struct error *err)
         str_printf(&admitted, "%s\n", p->ingress);
     for (size_t i = 0; i < p->net.link_count; i++)
         if (p->net.links[i].is_approved)
-            str_printf(&admitted, "%s\n", p->net.links[i].address);
+            str_printf(&admitted, "%s\n",
+                       p->has_namespace ? p->net.links[i].address : p->net.links[i].link);
     if (read_text(p, "admitted", &were_admitted, err) || read_text(p, "ended", &were_ended, err))
         return -1;
     (void)add_ended(&ended, were_ended, admitted.data);
@@ -294,7 +295,7 @@ static int end_links(struct place *p, struct error *err)
 static int tell_addresses(struct place *p, struct error *err)
 {
     if (sync_map(p, p->has_namespace ? "links.map" : "names.map", err) ||
-        sync_map(p, "subnets.map", err) || (p->has_namespace && end_links(p, err)))
+        sync_map(p, "subnets.map", err) || end_links(p, err))
         return -1;
     return tell_program(p, "addresses", "-r", "addresses-changed", 0, err);
 }

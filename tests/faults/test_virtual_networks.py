@@ -540,10 +540,12 @@ except ConnectionError:
 
 
 def idle(world, client, registry, at):
+    """client None: this machine."""
     it = world.it
+    where = ["ip", "netns", "exec", world.spaces[client]] if client else []
     return subprocess.Popen(
-        ["ip", "netns", "exec", world.spaces[client], "/usr/bin/python3", "-c", IDLE, at, it.port,
-         registry.host.split(":")[0], it.ca], stdout=subprocess.PIPE, text=True)
+        [*where, "/usr/bin/python3", "-c", IDLE, at, it.port, registry.host.split(":")[0], it.ca],
+        stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -658,6 +660,22 @@ def test_an_address_stands_for_a_network_without_a_namespace(world):
             return done.stdout
         eventually(lambda: verdict(world.linked) == "401")
         assert verdict(world.plain) == "000"  # no link of this network, no subnet of it
+
+        # A link that ends takes its own connections along, not those of another one.
+        change(world.plain, rules(action="Allow"))  # rules for subnets exclude links
+        world.make_endpoint("fourth", "c", world.plain)
+        eventually(lambda: verdict(world.plain) == "401")
+        ends, stays = (idle(world, None, r, "127.0.0.9") for r in (world.plain, world.linked))
+        try:
+            assert " 401" in ends.stdout.readline() and " 401" in stays.stdout.readline()
+            it.delete(world.network_id("privateEndpoints", "fourth"), api=NETWORK_API)
+            assert ends.wait(timeout=30) == 0 and ends.stdout.read() == "closed\n"
+            assert stays.poll() is None
+        finally:
+            for one in (ends, stays):
+                one.kill()
+                one.wait()
+                one.stdout.close()
     finally:
         it.dev("detach", "--network", path)
 
