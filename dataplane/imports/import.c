@@ -7,6 +7,7 @@
 #include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/failpoint.h"
 #include "common/base/text.h"
 #include "common/client/client.h"
 #include "common/json/json.h"
@@ -158,6 +159,8 @@ static int download(struct import *im, struct arena *a, const char *repository,
     }
     if (compare(writer, digest, size, err) != 0)
         return -1;
+    if (FAILPOINT("import.before_publish"))
+        return fail_errno(err, "publish an imported blob");
     int status = blob_publish(&im->plane->store, a, repository, writer, digest,
                               im->snapshot->storage_limit, err);
     content_cache_forget_one(im->plane->cache, repository, text);
@@ -183,6 +186,8 @@ static int copy_blob(struct import *im, const struct digest *digest, int64_t siz
             status = download(im, a, repository, digest, size, err) == 0 ? 1 : -1;
         if (status < 0)
             return -1;
+        if (FAILPOINT("import.after_blob"))
+            return fail_errno(err, "import a blob");
         holder = repository;
     }
     return 0;
@@ -233,10 +238,14 @@ static int store_manifest(struct import *im, struct arena *a, const struct manif
         }
         manifest_write_fill(m, bytes->bytes, bytes->len, &w);
         read_platform(im, a, m, &w);
+        if (FAILPOINT("import.before_manifest"))
+            return fail_errno(err, "import a manifest");
         int status = manifest_store(&im->plane->store, a, &w, err);
         forget(im, &w);
         if (status != 0)
             return -1;
+        if (FAILPOINT("import.after_manifest"))
+            return fail_errno(err, "import a manifest");
     }
     return 0;
 }
@@ -285,6 +294,8 @@ static int copy_manifest(struct import *im, const char *reference, int depth, st
                     MANIFESTS_MAX);
     if (upstream_manifest(&im->source, a, reference, &got, err) != 0)
         return -1;
+    if (FAILPOINT("import.after_fetch"))
+        return fail_errno(err, "import a manifest");
     digest_of(is_named ? named.algorithm : DIGEST_SHA256, got.bytes, got.len, &actual);
     if (is_named && !digest_equal(&named, &actual))
         return fail(err, &E_SOURCE_INVALID,

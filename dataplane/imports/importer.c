@@ -7,6 +7,7 @@
 #include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/failpoint.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/client/client.h"
@@ -122,10 +123,12 @@ static int conclude(struct importer *i, struct arena *a, const struct import_run
     say(row, status != 0 ? failure : NULL);
     if (status != 0 && is_passing(failure) && row->attempts < ATTEMPTS_MAX)
         return imports_put_off(s, a, row->id, i->owner, WAIT_S * row->attempts, err) < 0 ? -1 : 0;
-    return imports_end(s, a, row->id, i->owner, status != 0 ? failure->code->name : NULL,
-                       status != 0 ? failure->message : NULL, err) < 0
-               ? -1
-               : 0;
+    if (FAILPOINT("import.before_end"))
+        return fail_errno(err, "end an import");
+    if (imports_end(s, a, row->id, i->owner, status != 0 ? failure->code->name : NULL,
+                    status != 0 ? failure->message : NULL, err) < 0)
+        return -1;
+    return FAILPOINT("import.after_end") ? fail_errno(err, "end an import") : 0;
 }
 
 /* 1 when there was one, 0 when there is none now. */
@@ -137,6 +140,8 @@ static int take_one(struct importer *i, struct arena *a, struct error *err)
 
     if (found != 1)
         return found;
+    if (FAILPOINT("import.after_claim"))
+        return fail_errno(err, "claim an import");
     struct import_run run = {
         .plane = i->plane, .row = &row, .owner = i->owner, .goes_on = goes_on, .ctx = i
     };

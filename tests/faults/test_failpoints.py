@@ -11,7 +11,8 @@ import time
 import pytest
 import requests
 
-from support.dataplane import (BUILD, CONFIG, LAYER, MANIFEST, DataPlane, descriptor, sha256)
+from support.dataplane import (BUILD, CONFIG, INDEX, LAYER, MANIFEST, DataPlane, descriptor, sha256)
+from support.imports import ALLOW, ask, end, same, signed_in
 
 PROGRAM = os.path.join(BUILD, "dataplane", "portolan-dataplane")
 
@@ -28,7 +29,11 @@ def every_point():
     return sorted(set(shown.stdout.split())) if shown.returncode == 0 else []
 
 
-POINTS = every_point()
+EVERY = every_point()
+# Those of imports have a workload of their own; an import also passes those of the store.
+POINTS = [p for p in EVERY if not p.startswith("import.")]
+IMPORTING = [p for p in EVERY if p.startswith(("import.", "blob.", "publish.", "mount.", "manifest."))
+             and p not in ("blob.after_shard", "blob.before_remove", "blob.after_remove")]
 pytestmark = pytest.mark.skipif(not POINTS, reason="the data plane is built without failpoints")
 
 
@@ -192,7 +197,7 @@ def start(plane, armed=None):
     plane.environment = {"PORTOLAN_FAILPOINTS": armed} if armed else {}
     soon = armed and armed.startswith(COLLECTING)
     plane.options = ["--walk-delay", "0", "--collect-delay", "2" if soon else "3600",
-                     "--aside-keep", "0" if armed and armed.startswith("walk.") else "3600"]
+                     "--aside-keep", "0" if armed and armed.startswith("walk.") else "3600", *ALLOW]
     plane.start()
 
 
@@ -312,5 +317,96 @@ def test_two_pushers_at_one_digest(plane):
             assert plane.call("GET", f"/v2/two/n{i}/blobs/{sha256(data)}").content == data
         assert plane.pg.sql("select count(*) from blobs where digest = '\\x01" +
                             sha256(data)[7:] + "'") == "1"
+    finally:
+        plane.stop()
+
+
+# --- imports --------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def source():
+    it = DataPlane()
+    try:
+        yield it.start()
+    finally:
+        it.close()
+
+
+def ask_for(plane, source, number, kind):
+    """An index of two images into two repositories. Returns the import, and what it is to make."""
+    repository = f"src/{kind}{number}"
+    children = [source.push_image(repository, f"p{n}", f"{kind}{number}-{n}".encode() * 9000)
+                for n in range(2)]
+    reply, _ = source.push_manifest(repository, "all", {
+        "schemaVersion": 2, "mediaType": INDEX, "manifests": [
+            descriptor(c, MANIFEST, platform={"architecture": a, "os": "linux"})
+            for c, a in zip(children, ("amd64", "arm64"))]}, INDEX)
+    assert reply.status_code == 201, reply.text
+    targets = [f"in/{kind}{number}", f"also/{kind}{number}"]
+    try:
+        made = ask(plane, source.url, f"{repository}:all", [f"{t}:v1" for t in targets],
+                   secret=signed_in(source), force=True)
+    except requests.RequestException:  # it was asked for before the process died
+        made = plane.pg.sql("select id from imports order by created_at desc limit 1")
+    return made, repository, targets
+
+
+def only_whole_images(plane, targets):
+    """A tag that is there leads to an image with all its parts."""
+    for target in targets:
+        got = plane.call("GET", f"/v2/{target}/manifests/v1")
+        for child in got.json()["manifests"] if got.status_code == 200 else []:
+            there = plane.call("GET", f"/v2/{target}/manifests/{child['digest']}")
+            assert there.status_code == 200 and sha256(there.content) == child["digest"]
+            for part in [there.json()["config"], *there.json()["layers"]]:
+                blob = plane.call("GET", f"/v2/{target}/blobs/{part['digest']}")
+                assert sha256(blob.content) == part["digest"]
+
+
+@pytest.mark.parametrize("point", IMPORTING)
+def test_killed_at_while_importing(plane, source, point):
+    """The next process takes the import up where the lease ends, and carries it out as a whole."""
+    number = IMPORTING.index(point)
+    start(plane, f"{point}=crash")
+    made, repository, targets = ask_for(plane, source, number, "kill")
+    assert plane.process.wait(30) == -9, f"{point} was never reached"
+    start(plane)
+    try:
+        only_whole_images(plane, targets)
+        plane.pg.sql("update imports set lease_until = now() where ended_at is null; "
+                     "update registries set generation = generation + 1")
+        plane.call("GET", "/v2/")
+        assert end(plane, made) is None
+        for target in targets:
+            assert same(plane, source, repository, "all", target, "v1")
+        eventually(lambda: not os.listdir(os.path.join(plane.blobs, "tmp")))
+        eventually(lambda: stored_is_named(plane))
+    finally:
+        plane.stop()
+
+
+@pytest.mark.parametrize("point", IMPORTING)
+def test_failing_at_while_importing(plane, source, point):
+    """A step fails once: the import tells so, or is done all the same by another try."""
+    number = IMPORTING.index(point)
+    start(plane, f"{point}=error:times=1:errno=28")
+    try:
+        made, repository, targets = ask_for(plane, source, number, "fail")
+        if point == "import.after_claim" or point == "import.before_end":  # the lease runs out
+            eventually(lambda: plane.pg.sql(f"select attempts from imports where id = '{made}' and "
+                                            "lease_owner is not null and ended_at is null") == "1")
+            time.sleep(0.5)
+            plane.pg.sql("update imports set lease_until = now() where ended_at is null")
+        failure = end(plane, made)
+        assert failure is None or failure["code"] == "InsufficientStorage", failure
+        only_whole_images(plane, targets)
+        if failure:
+            made = ask(plane, source.url, f"{repository}:all", [f"{t}:v1" for t in targets],
+                       secret=signed_in(source), force=True)
+            assert end(plane, made) is None
+        for target in targets:
+            assert same(plane, source, repository, "all", target, "v1")
+        eventually(lambda: not os.listdir(os.path.join(plane.blobs, "tmp")))
+        eventually(lambda: stored_is_named(plane))
     finally:
         plane.stop()
