@@ -59,9 +59,7 @@ const struct pg_stmt blob_statements[] = {
     [IS_LOCKED] = { "blob_is_locked",
                     "select exists (select from manifest_blobs mb join manifests m "
                     "on m.id = mb.manifest_id and m.repository_id = $3 "
-                    "where mb.blob_id in " BY_DIGEST("$2") " and (not (m.can_write and "
-                    "m.can_delete) or exists (select from tags t where t.manifest_id = m.id "
-                    "and not (t.can_write and t.can_delete))))",
+                    "where mb.blob_id in " BY_DIGEST("$2") " and " SQL_IS_LOCKED("m") ")",
                     "uuid bytea int8" },
     [UNLINK] = { "blob_unlink",
                  "delete from repository_blobs l using repositories r where r.registry_id = $1 "

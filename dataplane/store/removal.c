@@ -23,8 +23,8 @@ enum {
 
 const struct pg_stmt removal_statements[] = {
     [LOCK] = { "manifest_lock",
-               "select m.id, r.id, r.can_write and m.can_write and m.can_delete "
-               "from repositories r join lateral (select id from manifests "
+               "select m.id, r.id, r.can_write and not " SQL_IS_LOCKED("m")
+               " from repositories r join lateral (select id from manifests "
                "where repository_id = r.id and digest = $3 union all "
                "select manifest_id from manifest_aliases where repository_id = r.id "
                "and digest = $3) f on true join manifests m on m.id = f.id "

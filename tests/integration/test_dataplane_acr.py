@@ -665,6 +665,28 @@ def test_locks_on_every_path(plane, policies, where, lock, refused, is_soft):
     assert found == refused
 
 
+@pytest.mark.parametrize("is_soft", [False, True], ids=["for good", "into the bin"])
+@pytest.mark.parametrize("where,lock", [("tag", "deleteEnabled"), ("manifest", "writeEnabled")])
+def test_a_locked_index_keeps_what_it_lists(plane, repo, policies, where, lock, is_soft):
+    policies(**({"softDeletePolicy": {"status": "enabled", "retentionDays": 7}} if is_soft else {}))
+    child, loose = (plane.push_image(repo, tag, tag.encode() + repo.encode()) for tag in ("in", "out"))
+    reply, index = plane.push_manifest(repo, "all", {
+        "schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor(child, MANIFEST)]}, INDEX)
+    assert reply.status_code == 201, reply.text
+    layer = json.loads(child)["layers"][0]["digest"]
+    at = {"tag": "/_tags/all", "manifest": f"/_manifests/{sha256(index)}"}[where]
+    part = [f"/v2/{repo}/manifests/{sha256(child)}", f"/v2/{repo}/blobs/{layer}"]
+    patch(plane, repo, at, **{lock: False})
+    for path in part:
+        assert is_refused(plane.call("DELETE", path)), path
+        assert plane.call("GET", path).status_code == 200
+    # Its own tag goes, and what the index does not list.
+    assert plane.call("DELETE", f"/acr/v1/{repo}/_tags/in").status_code == 202
+    assert plane.call("DELETE", f"/v2/{repo}/manifests/{sha256(loose)}").status_code == 202
+    patch(plane, repo, at, **{lock: True})
+    assert plane.call("DELETE", part[0]).status_code == 202
+
+
 def test_mount_from_a_locked_repository_tells_nothing(plane, repo):
     """readEnabled=false closes a repository as a source, too: the answer is an upload session."""
     plane.push_image(repo, "v1", b"closed " + repo.encode())
