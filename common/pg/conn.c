@@ -193,14 +193,14 @@ void conn_closep(struct pg_conn **conn)
     conn_close(*conn);
 }
 
-static int fail_broken(struct pg_conn *conn, const char *what, const char *why, struct error *err)
+int conn_fail_broken(struct pg_conn *conn, const char *what, const char *why, struct error *err)
 {
     conn->is_broken = true;
     return fail_cause(err, &E_UNAVAILABLE, "%s: %s", what, why);
 }
 
-static int fail_result(struct pg_conn *conn, const PGresult *res, const char *what,
-                       struct error *err)
+int conn_fail_result(struct pg_conn *conn, const PGresult *res, const char *what,
+                     struct error *err)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
     const char *constraint = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
@@ -239,18 +239,23 @@ static int wait_socket(struct pg_conn *conn, short events, int64_t deadline_ms, 
         int rc;
 
         if (fd.fd < 0)
-            return fail_broken(conn, what, "the connection is closed", err);
+            return conn_fail_broken(conn, what, "the connection is closed", err);
         if (deadline_ms && left <= 0)
-            return fail_broken(conn, what, "no answer from the server", err);
+            return conn_fail_broken(conn, what, "no answer from the server", err);
         rc = poll(&fd, 1, (int)left);
         if (rc > 0)
             return 0;
         if (rc < 0 && errno != EINTR)
-            return fail_broken(conn, what, strerror(errno), err);
+            return conn_fail_broken(conn, what, strerror(errno), err);
     }
 }
 
-static int flush(struct pg_conn *conn, int64_t deadline_ms, const char *what, struct error *err)
+int64_t conn_deadline(const struct pg_conn *conn)
+{
+    return conn->answer_max_ms ? clock_mono_ms() + conn->answer_max_ms : 0;
+}
+
+int conn_flush(struct pg_conn *conn, int64_t deadline_ms, const char *what, struct error *err)
 {
     int rc;
 
@@ -259,14 +264,14 @@ static int flush(struct pg_conn *conn, int64_t deadline_ms, const char *what, st
             return -1;
         /* A server that is itself blocked in sending must be drained. */
         if (!PQconsumeInput(conn->pq))
-            return fail_broken(conn, what, PQerrorMessage(conn->pq), err);
+            return conn_fail_broken(conn, what, PQerrorMessage(conn->pq), err);
     }
     /* A failed flush leaves the server's last words to be read. */
     return 0;
 }
 
-static int next_result(struct pg_conn *conn, int64_t deadline_ms, const char *what, PGresult **ret,
-                       struct error *err)
+int conn_next_result(struct pg_conn *conn, int64_t deadline_ms, const char *what, PGresult **ret,
+                     struct error *err)
 {
     while (PQisBusy(conn->pq)) {
         if (wait_socket(conn, POLLIN, deadline_ms, what, err))
@@ -294,17 +299,17 @@ static bool is_copy(const PGresult *res)
 
 PGresult *conn_await(struct pg_conn *conn, int is_sent, const char *what, struct error *err)
 {
-    int64_t deadline = conn->answer_max_ms ? clock_mono_ms() + conn->answer_max_ms : 0;
+    int64_t deadline = conn_deadline(conn);
     PGresult *kept = NULL, *res = NULL;
 
     if (!is_sent) {
-        (void)fail_broken(conn, what, PQerrorMessage(conn->pq), err);
+        (void)conn_fail_broken(conn, what, PQerrorMessage(conn->pq), err);
         return NULL;
     }
-    if (flush(conn, deadline, what, err))
+    if (conn_flush(conn, deadline, what, err))
         return NULL;
     for (;;) {
-        if (next_result(conn, deadline, what, &res, err)) {
+        if (conn_next_result(conn, deadline, what, &res, err)) {
             PQclear(kept);
             return NULL;
         }
@@ -313,7 +318,7 @@ PGresult *conn_await(struct pg_conn *conn, int is_sent, const char *what, struct
         if (is_copy(res)) {
             PQclear(res);
             PQclear(kept);
-            (void)fail_broken(conn, what, "COPY is not supported", err);
+            (void)conn_fail_broken(conn, what, "COPY is not supported", err);
             return NULL;
         }
         if (kept && is_failed(kept)) {
@@ -324,11 +329,11 @@ PGresult *conn_await(struct pg_conn *conn, int is_sent, const char *what, struct
         }
     }
     if (!kept) {
-        (void)fail_broken(conn, what, PQerrorMessage(conn->pq), err);
+        (void)conn_fail_broken(conn, what, PQerrorMessage(conn->pq), err);
         return NULL;
     }
     if (is_failed(kept)) {
-        (void)fail_result(conn, kept, what, err);
+        (void)conn_fail_result(conn, kept, what, err);
         PQclear(kept);
         return NULL;
     }
@@ -396,4 +401,16 @@ void conn_add_prepared(struct pg_conn *conn, const char *name)
             must_have(realloc(conn->prepared, conn->prepared_cap * sizeof(*conn->prepared)));
     }
     conn->prepared[conn->nprepared++] = name_hash(name);
+}
+
+void conn_drop_prepared(struct pg_conn *conn, const char *name)
+{
+    uint64_t hash = name_hash(name);
+
+    for (size_t i = 0; i < conn->nprepared; i++) {
+        if (conn->prepared[i] == hash) {
+            conn->prepared[i] = conn->prepared[--conn->nprepared];
+            return;
+        }
+    }
 }

@@ -12,11 +12,24 @@
 
 #include "common/base/cleanup.h"
 
+struct arena;
 struct error;
 struct pg_pool;
+struct pg_result;
 struct pg_stmt;
+struct stmt_params; /* of one call, as libpq wants them (run.c) */
 
-#define SQLSTATE_LEN 5
+#define SQLSTATE_LEN    5
+#define FLIGHT_LEGS_MAX 48
+
+/* A statement on its way: see flight_add(). */
+struct flight_leg {
+    const struct pg_stmt *stmt;
+    struct arena *arena;
+    struct pg_result **ret; /* NULL: nobody reads it */
+    bool *ret_is_committed; /* of a COMMIT */
+    bool is_preparing;
+};
 
 struct pg_conn {
     PGconn *pq;
@@ -26,7 +39,11 @@ struct pg_conn {
     int64_t idle_since_ms;
     int64_t answer_max_ms; /* how long one answer may take; 0: for ever */
     bool is_broken;
-    bool has_executed; /* a caller's statement may have reached the server since acquire */
+    bool has_executed; /* a caller's statement may have taken effect since acquire */
+    bool is_begin_due; /* the next statement takes a BEGIN along */
+    bool has_begin_leg;
+    size_t leg_count;
+    struct flight_leg legs[FLIGHT_LEGS_MAX]; /* queued, not sent yet */
     char sqlstate[SQLSTATE_LEN + 1]; /* of the first failure since acquire or BEGIN */
     uint64_t *prepared;              /* hashes of the names of prepared statements */
     size_t nprepared;
@@ -63,12 +80,34 @@ PGresult *conn_exec(struct pg_conn *conn, const char *text, struct error *err);
  * NULL with err when it failed. `is_sent` is what PQsend… returned. */
 PGresult *conn_await(struct pg_conn *conn, int is_sent, const char *what, struct error *err);
 
+/* The pieces of it. A failed result or a broken connection fills err; the pieces return -1 then. */
+int64_t conn_deadline(const struct pg_conn *conn); /* of an answer; 0: none */
+MUST_CHECK int conn_flush(struct pg_conn *conn, int64_t deadline_ms, const char *what,
+                          struct error *err);
+MUST_CHECK int conn_next_result(struct pg_conn *conn, int64_t deadline_ms, const char *what,
+                                PGresult **ret, struct error *err);
+int conn_fail_broken(struct pg_conn *conn, const char *what, const char *why, struct error *err);
+int conn_fail_result(struct pg_conn *conn, const PGresult *res, const char *what,
+                     struct error *err);
+
+/* Queues a statement, and before it the BEGIN that is due and its own preparation; a full flight lands
+ * first. params may be NULL. */
+MUST_CHECK int flight_add(struct pg_conn *conn, const struct flight_leg *leg,
+                          const struct stmt_params *params, struct error *err);
+/* Sends what is queued and reads all answers. */
+MUST_CHECK int flight_land(struct pg_conn *conn, struct error *err);
+
 void conn_count(struct pg_conn *conn); /* one more statement for the pool's counter */
 
 bool conn_has_prepared(const struct pg_conn *conn, const char *name);
 void conn_add_prepared(struct pg_conn *conn, const char *name);
+void conn_drop_prepared(struct pg_conn *conn, const char *name);
 /* PQprepare unless done before on this connection (run.c). */
 MUST_CHECK int conn_prepare(struct pg_conn *conn, const struct pg_stmt *stmt, struct error *err);
+
+/* What PQsend… returned; -1 for a statement that is declared wrongly (run.c). */
+int stmt_send_prepare(struct pg_conn *conn, const struct pg_stmt *stmt, struct error *err);
+int stmt_send(struct pg_conn *conn, const struct pg_stmt *stmt, const struct stmt_params *params);
 
 /* SQLSTATEs that a repeated transaction may escape: serialization failure, deadlock. */
 bool sqlstate_is_contention(const char *sqlstate);

@@ -94,6 +94,16 @@ MUST_CHECK int pg_run(struct pg_conn *conn, struct arena *a, const struct pg_stm
 #define PG_RUN(conn, a, stmt, ret, err, ...)                                                       \
     pg_run((conn), (a), (stmt), (const struct pg_arg[]){ __VA_ARGS__ },                            \
            sizeof((const struct pg_arg[]){ __VA_ARGS__ }) / sizeof(struct pg_arg), (ret), (err))
+/* Leaves the statement to the next pg_run or pg_commit, or to the end of pg_with, which takes it along without
+ * a round trip of its own, in the order of the calls. Until then *ret is not set, and its failure is
+ * that call's. What is queued outside a transaction stands or falls together. */
+MUST_CHECK int pg_queue(struct pg_conn *conn, struct arena *a, const struct pg_stmt *stmt,
+                        const struct pg_arg *args, size_t nargs, struct pg_result **ret,
+                        struct error *err);
+#define PG_QUEUE(conn, a, stmt, ret, err, ...)                                                     \
+    pg_queue((conn), (a), (stmt), (const struct pg_arg[]){ __VA_ARGS__ },                          \
+             sizeof((const struct pg_arg[]){ __VA_ARGS__ }) / sizeof(struct pg_arg), (ret), (err))
+#define PG_QUEUE0(conn, a, stmt, ret, err) pg_queue((conn), (a), (stmt), NULL, 0, (ret), (err))
 /* Prepares the statement and checks that the server finds the declared number of parameters, that
  * each is used, and that every result column is of a type the readers read (tests call this for
  * every statement of every table). */
@@ -115,7 +125,7 @@ const void *pg_get_bytes(const struct pg_result *r, size_t row, size_t col, size
 int64_t pg_get_time_us(const struct pg_result *r, size_t row, size_t col); /* since 1970 */
 size_t pg_get_texts(const struct pg_result *r, size_t row, size_t col, const char ***ret);
 
-/* A transaction. Use: `_cleanup_(pg_tx_end) struct pg_tx tx = {0}; if (pg_begin(conn, &tx, err) …
+/* A transaction; its BEGIN travels with the first statement. Use: `_cleanup_(pg_tx_end) struct pg_tx tx = {0}; if (pg_begin(conn, &tx, err) …
  * pg_commit(&tx, err)`. pg_tx_end rolls back what was not committed. */
 struct pg_tx { struct pg_conn *conn; };
 MUST_CHECK int pg_begin(struct pg_conn *conn, struct pg_tx *tx, struct error *err);

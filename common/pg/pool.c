@@ -188,7 +188,8 @@ void pg_release(struct pg_conn *conn)
     if (!conn)
         return;
     pool = conn->pool;
-    if (conn->is_broken || PQstatus(conn->pq) != CONNECTION_OK ||
+    conn->is_begin_due = false;
+    if (conn->is_broken || conn->leg_count > 0 || PQstatus(conn->pq) != CONNECTION_OK ||
         PQtransactionStatus(conn->pq) != PQTRANS_IDLE) {
         conn_close(conn);
         free_places(pool, 1);

@@ -29,7 +29,8 @@ static const struct {
 };
 
 /* Storage of one call's parameters in the shape libpq wants. */
-struct params {
+struct stmt_params {
+    size_t count;
     const char *values[ARGS_MAX];
     int lengths[ARGS_MAX];
     int formats[ARGS_MAX];
@@ -76,21 +77,38 @@ size_t stmt_param_count(const struct pg_stmt *stmt)
     return count;
 }
 
-int conn_prepare(struct pg_conn *conn, const struct pg_stmt *stmt, struct error *err)
+int stmt_send_prepare(struct pg_conn *conn, const struct pg_stmt *stmt, struct error *err)
 {
     Oid oids[ARGS_MAX];
-    PGresult *res;
     int count;
 
-    if (conn_has_prepared(conn, stmt->name))
-        return 0;
     if (strlen(stmt->name) > NAME_MAX_LEN)
         return fail_cause(err, &E_INTERNAL, "statement name '%s' is too long", stmt->name);
     count = stmt_types(stmt, oids, err);
     if (count < 0)
         return -1;
-    res = conn_await(conn, PQsendPrepare(conn->pq, stmt->name, stmt->text, count, oids), stmt->name,
-                     err);
+    return PQsendPrepare(conn->pq, stmt->name, stmt->text, count, oids);
+}
+
+int stmt_send(struct pg_conn *conn, const struct pg_stmt *stmt, const struct stmt_params *params)
+{
+    if (!params)
+        return PQsendQueryPrepared(conn->pq, stmt->name, 0, NULL, NULL, NULL, 1);
+    return PQsendQueryPrepared(conn->pq, stmt->name, (int)params->count, params->values,
+                               params->lengths, params->formats, 1);
+}
+
+int conn_prepare(struct pg_conn *conn, const struct pg_stmt *stmt, struct error *err)
+{
+    PGresult *res;
+    int is_sent;
+
+    if (conn_has_prepared(conn, stmt->name))
+        return 0;
+    is_sent = stmt_send_prepare(conn, stmt, err);
+    if (is_sent < 0)
+        return -1;
+    res = conn_await(conn, is_sent, stmt->name, err);
     if (!res)
         return -1;
     PQclear(res);
@@ -129,7 +147,7 @@ static char *array_text(struct arena *a, const char *const *items, size_t count)
     return out;
 }
 
-static int set_param(struct arena *a, struct params *params, size_t i, const struct pg_arg *arg,
+static int set_param(struct arena *a, struct stmt_params *params, size_t i, const struct pg_arg *arg,
                      struct error *err)
 {
     switch (arg->kind) {
@@ -161,31 +179,50 @@ static int set_param(struct arena *a, struct params *params, size_t i, const str
     return fail_cause(err, &E_INTERNAL, "parameter %zu has no kind", i + 1);
 }
 
-int pg_run(struct pg_conn *conn, struct arena *a, const struct pg_stmt *stmt,
-           const struct pg_arg *args, size_t nargs, struct pg_result **ret, struct error *err)
+static int set_params(struct arena *a, const struct pg_stmt *stmt, const struct pg_arg *args,
+                      size_t nargs, struct stmt_params *params, struct error *err)
 {
-    struct params params;
-    PGresult *res;
-
     if (nargs != stmt_param_count(stmt) || nargs > ARGS_MAX)
         return fail_cause(err, &E_INTERNAL, "%s: %zu arguments for types '%s'", stmt->name, nargs,
                           stmt->types);
-    if (conn->is_broken)
-        return fail_cause(err, &E_UNAVAILABLE, "%s: the connection broke before", stmt->name);
-    memset(params.values, 0, sizeof(params.values[0]) * nargs);
-    memset(params.formats, 0, sizeof(params.formats[0]) * nargs);
+    params->count = nargs;
+    memset(params->values, 0, sizeof(params->values[0]) * nargs);
+    memset(params->formats, 0, sizeof(params->formats[0]) * nargs);
     for (size_t i = 0; i < nargs; i++) {
-        if (set_param(a, &params, i, &args[i], err))
+        if (set_param(a, params, i, &args[i], err))
             return -1;
     }
-    if (conn_prepare(conn, stmt, err))
+    return 0;
+}
+
+int pg_queue(struct pg_conn *conn, struct arena *a, const struct pg_stmt *stmt,
+             const struct pg_arg *args, size_t nargs, struct pg_result **ret, struct error *err)
+{
+    const struct flight_leg leg = { .stmt = stmt, .arena = a, .ret = ret };
+    struct stmt_params params;
+
+    if (conn->is_broken)
+        return fail_cause(err, &E_UNAVAILABLE, "%s: the connection broke before", stmt->name);
+    if (set_params(a, stmt, args, nargs, &params, err))
+        return -1;
+    return flight_add(conn, &leg, &params, err);
+}
+
+int pg_run(struct pg_conn *conn, struct arena *a, const struct pg_stmt *stmt,
+           const struct pg_arg *args, size_t nargs, struct pg_result **ret, struct error *err)
+{
+    struct stmt_params params;
+    PGresult *res;
+
+    if (conn->is_begin_due || conn->leg_count > 0)
+        return pg_queue(conn, a, stmt, args, nargs, ret, err) || flight_land(conn, err) ? -1 : 0;
+    if (conn->is_broken)
+        return fail_cause(err, &E_UNAVAILABLE, "%s: the connection broke before", stmt->name);
+    if (set_params(a, stmt, args, nargs, &params, err) || conn_prepare(conn, stmt, err))
         return -1;
     conn->has_executed = true;
     conn_count(conn);
-    res = conn_await(conn,
-                     PQsendQueryPrepared(conn->pq, stmt->name, (int)nargs, params.values,
-                                         params.lengths, params.formats, 1),
-                     stmt->name, err);
+    res = conn_await(conn, stmt_send(conn, stmt, &params), stmt->name, err);
     if (!res)
         return -1;
     return result_new(a, res, stmt->name, ret, err);

@@ -14,20 +14,17 @@
 /* What a failed attempt allows. */
 enum verdict { FINAL, REPEAT_CONTENTION, REPEAT_FRESH };
 
+static const struct pg_stmt commit = { "tx_commit", "COMMIT", "" };
+
 typedef int attempt_fn(struct pg_pool *pool, struct arena *a, pg_work *fn, void *ctx,
                        enum verdict *ret_verdict, struct error *err);
 
 int pg_begin(struct pg_conn *conn, struct pg_tx *tx, struct error *err)
 {
-    PGresult *res;
-
     if (conn->is_broken)
         return fail_cause(err, &E_UNAVAILABLE, "BEGIN: the connection broke before");
     conn->sqlstate[0] = '\0';
-    res = conn_exec(conn, "BEGIN", err);
-    if (!res)
-        return -1;
-    PQclear(res);
+    conn->is_begin_due = true;
     tx->conn = conn;
     return 0;
 }
@@ -35,21 +32,21 @@ int pg_begin(struct pg_conn *conn, struct pg_tx *tx, struct error *err)
 int pg_commit(struct pg_tx *tx, struct error *err)
 {
     struct pg_conn *conn = tx->conn;
-    bool is_committed, is_contention;
-    PGresult *res;
+    bool is_committed = false;
+    const struct flight_leg leg = { .stmt = &commit, .ret_is_committed = &is_committed };
 
-    tx->conn = NULL;
-    if (conn->is_broken)
+    if (conn->is_broken) {
+        tx->conn = NULL;
         return fail_cause(err, &E_UNAVAILABLE, "COMMIT: the connection broke before");
-    res = conn_exec(conn, "COMMIT", err);
-    if (!res)
+    }
+    /* A failure of what was queued leaves a transaction to be rolled back. */
+    if (flight_add(conn, &leg, NULL, err) || flight_land(conn, err))
         return -1;
+    tx->conn = NULL;
     /* A transaction in which a statement failed answers COMMIT with success and "ROLLBACK". */
-    is_committed = strcmp(PQcmdStatus(res), "COMMIT") == 0;
-    is_contention = sqlstate_is_contention(conn->sqlstate);
-    PQclear(res);
     if (!is_committed)
-        return fail_cause(err, is_contention ? &E_UNAVAILABLE : &E_INTERNAL,
+        return fail_cause(err,
+                          sqlstate_is_contention(conn->sqlstate) ? &E_UNAVAILABLE : &E_INTERNAL,
                           "COMMIT: the transaction had failed with %s", conn->sqlstate);
     return 0;
 }
@@ -62,6 +59,12 @@ void pg_tx_end(struct pg_tx *tx)
 
     tx->conn = NULL;
     if (!conn || conn->is_broken)
+        return;
+    if (conn->is_begin_due) {
+        conn->is_begin_due = false;
+        return;
+    }
+    if (flight_land(conn, &ignored) && conn->is_broken)
         return;
     res = conn_exec(conn, "ROLLBACK", &ignored);
     if (!res)
@@ -106,7 +109,7 @@ static int attempt_single(struct pg_pool *pool, struct arena *a, pg_work *fn, vo
     *ret_verdict = FINAL;
     if (pg_acquire(pool, &conn, err))
         return -1;
-    if (fn(conn, a, ctx, err) == 0)
+    if (fn(conn, a, ctx, err) == 0 && flight_land(conn, err) == 0)
         return 0;
     if (conn->is_broken && !conn->has_executed)
         *ret_verdict = REPEAT_FRESH;
