@@ -109,6 +109,7 @@ struct http_app {
      * plane renders it in its own error form. Must reply with http_reply_json or _bytes. */
     void (*fault)(struct http_request *req, const struct error *err);
     void (*done)(struct http_request *req);    /* may be NULL; access log; event thread */
+    bool has_slow_writes; /* what is not GET or HEAD waits for disks, and is not brief */
     bool takes_encoded_slashes; /* "%2F" in a path is a slash; else it is refused */
     void *ctx;
 };

@@ -164,6 +164,11 @@ void http_work_refuse(struct http_job *job, enum http_refusal why)
     MHD_resume_connection(ex->connection);
 }
 
+static bool is_read(const struct http_request *req)
+{
+    return strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
+}
+
 /* The deadline covers all work of the request and starts with the first job. */
 static void set_times(struct http_exchange *ex, bool is_first)
 {
@@ -172,7 +177,8 @@ static void set_times(struct http_exchange *ex, bool is_first)
     if (ex->deadline_ms == 0)
         ex->deadline_ms = limit < 0 ? INT64_MAX : now + (limit ? limit : DEADLINE_MS);
     ex->job.is_counted = is_first;
-    ex->job.is_brief = ex->server->config.is_brief || ex->req.route->is_brief;
+    ex->job.is_brief = (ex->server->config.is_brief || ex->req.route->is_brief) &&
+                       (!ex->server->app.has_slow_writes || is_read(&ex->req));
     ex->job.expires_ms = 0;
     if (is_first)
         ex->job.expires_ms =

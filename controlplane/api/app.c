@@ -74,6 +74,7 @@ void arm_app(struct control *control, struct http_app *ret)
         .missing = missing,
         .fault = fault,
         .done = done,
+        .has_slow_writes = true,
         .ctx = arm,
     };
 }
