@@ -103,6 +103,8 @@ MUST_CHECK int pg_queue(struct pg_conn *conn, struct arena *a, const struct pg_s
 #define PG_QUEUE(conn, a, stmt, ret, err, ...)                                                     \
     pg_queue((conn), (a), (stmt), (const struct pg_arg[]){ __VA_ARGS__ },                          \
              sizeof((const struct pg_arg[]){ __VA_ARGS__ }) / sizeof(struct pg_arg), (ret), (err))
+/* Sends what is queued and waits for the answers. */
+MUST_CHECK int pg_land(struct pg_conn *conn, struct error *err);
 #define PG_QUEUE0(conn, a, stmt, ret, err) pg_queue((conn), (a), (stmt), NULL, 0, (ret), (err))
 /* Prepares the statement and checks that the server finds the declared number of parameters, that
  * each is used, and that every result column is of a type the readers read (tests call this for

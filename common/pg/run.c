@@ -208,6 +208,11 @@ int pg_queue(struct pg_conn *conn, struct arena *a, const struct pg_stmt *stmt,
     return flight_add(conn, &leg, &params, err);
 }
 
+int pg_land(struct pg_conn *conn, struct error *err)
+{
+    return flight_land(conn, err);
+}
+
 int pg_run(struct pg_conn *conn, struct arena *a, const struct pg_stmt *stmt,
            const struct pg_arg *args, size_t nargs, struct pg_result **ret, struct error *err)
 {

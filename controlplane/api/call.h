@@ -17,6 +17,7 @@
 #include "controlplane/store/subscriptions.h"
 #include "controlplane/types/type.h"
 
+struct pg_result;
 struct shown_cache;
 struct subscription_cache;
 struct rate_limiter;
@@ -55,6 +56,11 @@ struct call {
     const char *resource_id; /* canonical, casing as written; NULL for collections */
     const char *key;
 
+    struct {
+        bool is_wanted, is_there;
+        struct pg_result *rows;
+    } ahead;                 /* what load_ahead() asked for */
+    bool counts_alone;       /* near a quota */
     struct resource *was;    /* as loaded; NULL: not there */
     struct resource *parent; /* of children */
     enum sku parent_sku;     /* that children are gated by */

@@ -13,6 +13,7 @@
 #include "controlplane/api/call.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/extension.h"
+#include "controlplane/api/pipeline.h"
 #include "controlplane/store/authorization.h"
 #include "controlplane/store/stacks.h"
 
@@ -44,6 +45,8 @@ static int read_blocking(struct pg_conn *conn, struct arena *a, void *ctx, struc
     bool has_denials = false;
     int denied = 0;
 
+    if (load_ahead(conn, w->call, err))
+        return -1;
     w->found = lock_row_blocking(conn, a, w->call->caller.tenant_id, w->at.key, w->is_delete,
                                  &w->scope, &has_denials, err);
     if (w->found == 0 && has_denials)

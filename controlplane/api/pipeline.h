@@ -30,6 +30,8 @@ const char *call_rbac(const struct call *c);
 void pipeline_run(struct http_request *req);
 
 /* Stage functions, one file each for read, write, remove, list and action. */
+/* Queues load_item()'s questions, for who asks the database before; nothing where it has none. */
+MUST_CHECK int load_ahead(struct pg_conn *conn, struct call *c, struct error *err);
 enum stage_result load_item(struct call *c, struct error *err);  /* absent is fine: was is NULL */
 enum stage_result load_known(struct call *c, struct error *err); /* absent is 404 */
 enum stage_result load_shown(struct call *c, struct error *err); /* the same, JSON not yet parsed */

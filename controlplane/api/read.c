@@ -105,21 +105,57 @@ static int load_parent(struct call *c, size_t depth, struct error *err)
     return found ? 0 : fail_parent_missing(c, err);
 }
 
+/* The row, and for a write its parent, whose SKU it needs; a read of what is there does not. */
+static bool wants_parent(const struct call *c)
+{
+    return c->type->parent && c->verb->decode;
+}
+
+static int ask(struct pg_conn *conn, struct call *c, struct error *err)
+{
+    const char *keys[2] = { c->key };
+    size_t count = 1;
+
+    if (wants_parent(c))
+        keys[count++] = arm_id_key(c->arena, &c->id, c->id.depth - 1);
+    return resource_ask(conn, c->arena, keys, count, &c->ahead.rows, err);
+}
+
+int load_ahead(struct pg_conn *conn, struct call *c, struct error *err)
+{
+    if (!c->ahead.is_wanted || c->type->derive)
+        return 0;
+    c->ahead.is_there = true;
+    return ask(conn, c, err);
+}
+
+static int ask_now(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    (void)a;
+    return ask(conn, ctx, err);
+}
+
 enum stage_result load_item(struct call *c, struct error *err)
 {
     int found;
 
     if (c->type->derive)
         return load_parent(c, c->id.depth - 1, err) ? STAGE_FAILED : STAGE_NEXT;
-    found = find(c, c->key, &c->was, err);
+    if (!c->ahead.is_there && pg_with(c->control->db, c->arena, ask_now, c, err))
+        return STAGE_FAILED;
+    c->ahead.is_there = false;
+    found = resource_told(c->ahead.rows, c->arena, c->key, &c->was, err);
     if (found < 0)
         return STAGE_FAILED;
     if (found == 0)
         c->was = NULL;
-    /* Writes need the parent's SKU; a read of what is there does not. */
-    if (c->type->parent && c->verb->decode && load_parent(c, c->id.depth - 1, err))
+    if (!wants_parent(c))
+        return STAGE_NEXT;
+    found = resource_told(c->ahead.rows, c->arena, arm_id_key(c->arena, &c->id, c->id.depth - 1),
+                          &c->parent, err);
+    if (found == 0 && load_parent(c, c->id.depth - 1, err))
         return STAGE_FAILED;
-    return STAGE_NEXT;
+    return found < 0 ? STAGE_FAILED : STAGE_NEXT;
 }
 
 enum stage_result load_known(struct call *c, struct error *err)

@@ -68,7 +68,7 @@ static int delete_row(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     if (found <= 0)
         return found;
     if (now->is_system)
-        return write_fail_system(now, err);
+        return write_fail_system(now->name, err);
     if (now->state != STATE_DELETING &&
         (check_unused(conn, c, now, err) || write_admit(conn, c, CHANGE_DELETE, now, err)))
         return -1;

@@ -20,11 +20,13 @@
 #include "controlplane/api/lro.h"
 #include "controlplane/api/write.h"
 #include "controlplane/provision/region.h"
+#include "controlplane/store/leases.h"
 #include "controlplane/store/operations.h"
 #include "controlplane/store/related.h"
 #include "controlplane/types/all.h"
 
 #define WARNING_MAX_BYTES 4096
+#define NEAR_LIMIT 1000 /* so small that most creates would be near it */
 
 /* "2026-11-20T22:52:13.1234567+00:00", as systemData writes times. */
 char *write_time(struct arena *a)
@@ -167,6 +169,7 @@ static struct resource *make_row(struct call *c, const char *location)
         .tags = json_own(c->arena, json_new_object()),
         .status = json_own(c->arena, json_new_object()),
         .generation = 1,
+        .due_in_ms = c->type->steps ? 0 : NEVER_DUE,
     };
     if (c->type->global_name)
         row->global_name = c->type->global_name(c->arena, c->control, row, c->decoded);
@@ -242,58 +245,94 @@ static bool is_lro(const struct call *c)
     return (c->type->lro & flag) != 0;
 }
 
-/* The group and the parent stay, and stay undeleted, until this transaction is over. */
-static int hold_above(struct pg_conn *conn, struct write *w, struct error *err)
+/* Whether group and parent are still there and as they were when the write was decided. */
+static int check_held(struct write *w, const struct resource_hold *hold, struct error *err)
 {
     struct call *c = w->call;
-    struct resource *above = NULL;
-    int found;
 
-    if (c->type->scope == SCOPE_SUBSCRIPTION)
-        return 0;
-    found = resource_share(conn, c->arena, text_lower(c->arena, arm_id_group(c->arena, &c->id)),
-                           &above, err);
-    if (found < 0)
-        return -1;
-    if (found == 0)
+    if (hold->group_key && !hold->group.is_there)
         return fail_group_missing(c, err);
-    if (above->state == STATE_DELETING)
+    if (hold->group.state == STATE_DELETING)
         return fail(err, &E_GROUP_BEING_DELETED,
                     "The resource group '%s' is in deprovisioning state and cannot perform this "
                     "operation.",
-                    above->name);
-    if (!c->type->parent)
+                    hold->group.name);
+    if (!hold->parent_key)
         return 0;
-    found = c->type->moves_parent
-                ? resource_by_key(conn, c->arena, c->parent->key, true, &above, err)
-                : resource_share(conn, c->arena, c->parent->key, &above, err);
-    if (found < 0)
-        return -1;
-    if (found == 0 || !text_eq(above->uid, c->parent->uid))
+    if (!hold->parent.is_there || !text_eq(hold->parent.uid, c->parent->uid))
         return fail_parent_missing(c, err);
-    if (above->state == STATE_DELETING)
-        return fail(err, &E_BEING_DELETED, "The resource '%s' is being deleted.", above->name);
+    if (hold->parent.state == STATE_DELETING)
+        return fail(err, &E_BEING_DELETED, "The resource '%s' is being deleted.",
+                    hold->parent.name);
     /* What was decided by the parent's SKU would be decided again. */
-    w->is_raced = above->generation != c->parent->generation;
+    w->is_raced = hold->parent.generation != c->parent->generation;
     return 0;
 }
 
-/* Exact: the insert holds the counter's lock until this transaction is over. */
-static int check_quota(struct pg_conn *conn, struct call *c, struct error *err)
+/* Whether the row is still what decode worked from. */
+static bool is_as_loaded(const struct call *c, const struct resource_held *now)
 {
-    int64_t limit = tier_limit(c->type->quota, c->parent_sku);
-    int64_t used = 0;
+    if (!now->is_there || !c->was)
+        return !now->is_there && !c->was;
+    return text_eq(now->uid, c->was->uid) && now->generation == c->was->generation;
+}
 
-    if (limit == TIER_UNLIMITED)
-        return 0;
-    if (resource_usage(conn, c->arena, c->parent->uid, c->row->type_key, &used, err))
-        return -1;
-    if (used <= limit)
+static int check_self(struct call *c, const struct resource_held *now, struct error *err)
+{
+    if (now->is_there && now->state == STATE_DELETING)
+        return fail(err, c->id.is_group ? &E_GROUP_BEING_DELETED : &E_BEING_DELETED,
+                    "The resource '%s' is being deleted; try again once it is gone.", now->name);
+    if (now->is_there && now->is_system)
+        return write_fail_system(now->name, err);
+    return 0;
+}
+
+/* usage is NULL where nothing is added, or no limit is. */
+static int check_quota(struct write *w, const struct pg_result *usage, struct error *err)
+{
+    struct call *c = w->call;
+    enum room room = ROOM_ENOUGH;
+
+    if (usage)
+        room = resource_room_told(usage, tier_limit(c->type->quota, c->parent_sku),
+                                  c->counts_alone);
+    if (room == ROOM_UNSURE)
+        w->is_raced = c->counts_alone = true;
+    if (room != ROOM_NONE)
         return 0;
     return fail(err, &E_QUOTA,
                 "Quota exceeded for resource type %s for the registry SKU %s. Learn more about SKU "
                 "features and limits at https://aka.ms/acr/tiers",
                 strrchr(c->type->name, '/') + 1, sku_text(c->parent_sku));
+}
+
+/* Holds what the write stands on and checks it: *ret is the row as it is now. */
+static int hold(struct pg_conn *conn, struct write *w, struct resource_held *ret,
+                struct error *err)
+{
+    struct call *c = w->call;
+    int64_t limit = tier_limit(c->type->quota, c->parent_sku);
+    struct pg_result *usage = NULL;
+    struct resource_hold hold = {
+        .parent_key = c->type->parent ? c->parent->key : NULL,
+        .key = c->key,
+        .is_parent_alone = c->type->moves_parent,
+    };
+
+    if (c->type->scope != SCOPE_SUBSCRIPTION)
+        hold.group_key = text_lower(c->arena, arm_id_group(c->arena, &c->id));
+    c->counts_alone = c->counts_alone || limit <= NEAR_LIMIT;
+    if (!c->was && limit != TIER_UNLIMITED &&
+        resource_room_ask(conn, c->arena, c->parent->uid, c->row->type_key, c->counts_alone,
+                          &usage, err))
+        return -1;
+    if (resource_hold(conn, c->arena, &hold, err) || check_held(w, &hold, err))
+        return -1;
+    *ret = hold.self;
+    w->is_raced = w->is_raced || !is_as_loaded(c, &hold.self);
+    if (w->is_raced)
+        return 0;
+    return check_self(c, &hold.self, err) || check_quota(w, usage, err) ? -1 : 0;
 }
 
 int write_admit(struct pg_conn *conn, struct call *c, enum change change,
@@ -327,8 +366,7 @@ static int put_row(struct pg_conn *conn, struct write *w, struct error *err)
     struct call *c = w->call;
 
     if (!c->was) {
-        if (resource_insert(conn, c->arena, c->row, w->has_work, err) ||
-            check_quota(conn, c, err))
+        if (resource_insert(conn, c->arena, c->row, w->has_work, err))
             return -1;
         return write_admit(conn, c, CHANGE_CREATE, c->row, err);
     }
@@ -339,12 +377,12 @@ static int put_row(struct pg_conn *conn, struct write *w, struct error *err)
     return write_admit(conn, c, CHANGE_UPDATE, c->row, err);
 }
 
-int write_fail_system(const struct resource *r, struct error *err)
+int write_fail_system(const char *name, struct error *err)
 {
     return fail(err, &E_BAD_REQUEST,
                 "The resource '%s' is defined by the system: it can neither be changed nor "
                 "deleted.",
-                r->name);
+                name);
 }
 
 int write_event(struct pg_conn *conn, struct call *c, const struct resource *r,
@@ -361,21 +399,6 @@ int write_event(struct pg_conn *conn, struct call *c, const struct resource *r,
     return event_add(conn, c->arena, &c->caller, r, &event, err);
 }
 
-/* Whether the row is still what decode worked from; takes its lock. */
-static int is_as_loaded(struct pg_conn *conn, struct call *c, struct resource **ret_now,
-                        struct error *err)
-{
-    struct resource *now = NULL;
-    int found = resource_by_key(conn, c->arena, c->key, true, &now, err);
-
-    if (found < 0)
-        return -1;
-    *ret_now = found ? now : NULL;
-    if (!found || !c->was)
-        return !found && !c->was;
-    return text_eq(now->uid, c->was->uid) && now->generation == c->was->generation;
-}
-
 /* Nothing is left to do: whoever polls finds the operation over. */
 int write_close(struct pg_conn *conn, struct call *c, const char *uid, struct error *err)
 {
@@ -384,52 +407,50 @@ int write_close(struct pg_conn *conn, struct call *c, const char *uid, struct er
     return operation_close(conn, c->arena, uid, INT64_MAX, "Succeeded", NULL, NULL, err);
 }
 
+/* Tells of it: the operation, the activity log, the reconcile loops. */
+static int tell(struct pg_conn *conn, struct write *w, struct error *err)
+{
+    struct call *c = w->call;
+
+    const char *status = state_name(w->has_work ? c->row->state : STATE_SUCCEEDED);
+
+    if (w->is_lro && !w->has_work && c->was &&
+        operation_close(conn, c->arena, c->row->uid, INT64_MAX, status, NULL, NULL, err))
+        return -1;
+    if (w->is_lro && operation_open(conn, c->arena, &c->caller, c->row, c->verb->method, status,
+                                    c->correlation_id, &c->operation_id, err))
+        return -1;
+    if (write_event(conn, c, c->row, "write", w->has_work, err))
+        return -1;
+    return c->type->steps && c->row->due_in_ms == 0 ? work_notify(conn, c->arena, err) : 0;
+}
+
 static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct write *w = ctx;
     struct call *c = w->call;
-    struct resource *now = NULL;
-    int same;
+    struct resource_held now;
 
+    (void)a;
     w->is_raced = false;
     c->operation_id = NULL;
-    if (hold_above(conn, w, err))
+    if (hold(conn, w, &now, err))
         return -1;
     if (w->is_raced)
         return 0;
-    same = is_as_loaded(conn, c, &now, err);
-    if (same < 0)
-        return -1;
-    if (!same) {
-        w->is_raced = true;
-        return 0;
-    }
-    if (now && now->state == STATE_DELETING)
-        return fail(err, c->id.is_group ? &E_GROUP_BEING_DELETED : &E_BEING_DELETED,
-                    "The resource '%s' is being deleted; try again once it is gone.", now->name);
-    if (now && now->is_system)
-        return write_fail_system(now, err);
-    if (now && c->is_unchanged && now->state == STATE_SUCCEEDED) {
-        c->row->state = now->state;
+    if (now.is_there && c->is_unchanged && now.state == STATE_SUCCEEDED) {
+        c->row->state = now.state;
         return 0;
     }
     /* The same wish again for what failed is worth another try. */
-    if (c->is_unchanged && (now->state == STATE_FAILED || now->state == STATE_CANCELED))
+    if (c->is_unchanged && (now.state == STATE_FAILED || now.state == STATE_CANCELED))
         c->is_unchanged = false;
     if (put_row(conn, w, err) || read_back(conn, c, err))
         return -1;
     c->row->state = !w->has_work ? STATE_SUCCEEDED : c->was ? STATE_UPDATING : STATE_CREATING;
     if (c->is_unchanged)
-        c->row->state = now->state;
-    if (w->is_lro && operation_open(conn, a, &c->caller, c->row, c->verb->method,
-                                    state_name(c->row->state), c->correlation_id,
-                                    &c->operation_id, err))
-        return -1;
-    if (!w->has_work && write_close(conn, c, c->row->uid, err))
-        return -1;
-    if (write_event(conn, c, c->row, "write", w->has_work, err))
-        return -1;
-    return c->type->steps ? work_notify(conn, a, err) : 0;
+        c->row->state = now.state;
+    return tell(conn, w, err);
 }
 
 /* Nobody claims what is only hastened: a newer generation wins wherever both arrive. */
@@ -446,6 +467,7 @@ void write_hasten(struct call *c, int (*work)(struct step_run *run, struct error
     struct step_run run = { .arena = c->arena,
                             .control = c->control,
                             .resource = &row,
+                            .parent = c->parent,
                             .decoded = c->decoded,
                             .still_ours = is_still_ours };
     struct error err;
@@ -460,6 +482,10 @@ enum stage_result commit_write(struct call *c, struct error *err)
     struct write w = { .call = c, .is_lro = is_lro(c) };
 
     w.has_work = w.is_lro && c->type->steps;
+    if (!c->was && c->type->is_made && c->type->is_made(c->row)) {
+        w.has_work = false;
+        c->row->due_in_ms = c->type->drift_ms > 0 ? c->type->drift_ms : DRIFT_MS;
+    }
 
     if (pg_transact(c->control->db, c->arena, write_row, &w, err) == 0) {
         if (w.is_raced)

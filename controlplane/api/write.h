@@ -19,7 +19,7 @@ struct resource;
 MUST_CHECK int write_admit(struct pg_conn *conn, struct call *c, enum change change,
                            const struct resource *resource, struct error *err);
 /* Of what the service made for itself: refuses. */
-int write_fail_system(const struct resource *r, struct error *err);
+int write_fail_system(const char *name, struct error *err);
 /* An entry of the activity log: "<type>/<what>". is_open: what was accepted goes on. */
 MUST_CHECK int write_event(struct pg_conn *conn, struct call *c, const struct resource *r,
                            const char *what, bool is_open, struct error *err);

@@ -29,7 +29,7 @@ struct publishing {
     const struct region *region;
     struct published_password passwords[TOKEN_PASSWORDS];
     size_t count;
-    struct resource *map; /* NULL: none */
+    const struct resource *map; /* NULL: none */
     int is_done;
 };
 
@@ -145,6 +145,7 @@ static int read_wanted(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     struct resource *token = NULL;
     const struct json_object *list;
     const char *map_id;
+    struct resource *map = NULL;
     int found = resource_by_uid(conn, a, p->token->uid, false, &token, err);
 
     p->count = 0;
@@ -153,8 +154,9 @@ static int read_wanted(struct pg_conn *conn, struct arena *a, void *ctx, struct 
         text_eq(json_text(token->body, "properties.status"), "disabled"))
         return found < 0 ? -1 : 0;
     map_id = json_text(token->body, "properties.scopeMapId");
-    if (map_id && resource_by_key(conn, a, text_lower(a, map_id), false, &p->map, err) < 0)
+    if (map_id && resource_by_key(conn, a, text_lower(a, map_id), false, &map, err) < 0)
         return -1;
+    p->map = map;
     list = json_at(token->body, "properties.credentials.passwords");
     for (size_t i = 0; i < json_count(list) && p->count < TOKEN_PASSWORDS; i++) {
         if (read_password(conn, a, p, json_item(list, i), err))
@@ -244,6 +246,15 @@ static int sync_token(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     return published_accounts_bump(conn, a, p->token->parent_uid, err);
 }
 
+/* Whether a region has the map at all: most changes are of maps that no password of a token uses. */
+static int look_for_map(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct publishing *p = ctx;
+    struct published_map *now;
+
+    return published_maps(conn, a, p->map->parent_uid, p->map->uid, &now, &p->count, err);
+}
+
 static int sync_map(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct publishing *p = ctx;
@@ -306,9 +317,8 @@ int publish_scope_maps(struct pg_conn *conn, struct arena *a, struct control *co
 static int find_region(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct publishing *p = ctx;
-    const struct resource *child = p->token ? p->token : p->map;
     struct resource *registry = NULL;
-    int found = resource_by_uid(conn, a, child->parent_uid, false, &registry, err);
+    int found = resource_by_uid(conn, a, p->token->parent_uid, false, &registry, err);
 
     if (found > 0)
         p->region = region_find(p->control->regions, registry->location);
@@ -318,7 +328,7 @@ static int find_region(struct pg_conn *conn, struct arena *a, void *ctx, struct 
 static int run(struct publishing *p, struct arena *a, pg_work *sync, const char *uid,
                struct error *err)
 {
-    if (pg_with(p->control->db, a, find_region, p, err))
+    if (!p->region && pg_with(p->control->db, a, find_region, p, err))
         return wrap(err, "region of %s", uid);
     if (!p->region)
         return 0;
@@ -336,10 +346,12 @@ int publish_token(struct control *control, struct arena *a, const struct resourc
 }
 
 int publish_scope_map(struct control *control, struct arena *a, const struct resource *map,
-                      struct error *err)
+                      const struct resource *registry, struct error *err)
 {
-    struct resource row = *map;
-    struct publishing p = { .control = control, .map = &row };
+    struct publishing p = { .control = control, .map = map };
 
-    return run(&p, a, sync_map, map->uid, err);
+    p.region = region_find(control->regions, registry->location);
+    if (p.region && pg_with(p.region->db, a, look_for_map, &p, err))
+        return wrap(err, "look for scope map %s", map->uid);
+    return p.count > 0 ? run(&p, a, sync_map, map->uid, err) : 0;
 }

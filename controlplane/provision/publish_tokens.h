@@ -20,7 +20,8 @@ MUST_CHECK int publish_token(struct control *control, struct arena *a,
 
 /* The same for a scope map, if any published token uses it. */
 MUST_CHECK int publish_scope_map(struct control *control, struct arena *a,
-                                 const struct resource *map, struct error *err);
+                                 const struct resource *map, const struct resource *registry,
+                                 struct error *err);
 /* Brings the registry's published scope maps up to date and removes those that are gone; part of
  * publishing a registry, so that what was missed is made up for. conn is the region's. */
 MUST_CHECK int publish_scope_maps(struct pg_conn *conn, struct arena *a, struct control *control,

@@ -255,8 +255,8 @@ int lease_wake(struct pg_conn *conn, struct arena *a, const char *type_key, cons
 int lease_wake_later(struct pg_conn *conn, struct arena *a, const char *uid, int64_t delay_ms,
                      struct error *err)
 {
-    return PG_RUN(conn, a, &lease_statements[S_WAKE_LATER], NULL, err, pg_text(uid),
-                  pg_int(delay_ms));
+    return PG_QUEUE(conn, a, &lease_statements[S_WAKE_LATER], NULL, err, pg_text(uid),
+                    pg_int(delay_ms));
 }
 
 int lease_wake_due(struct pg_conn *conn, struct arena *a, struct error *err)

@@ -31,6 +31,7 @@ int resource_make(struct pg_pool *db, struct arena *a, const struct made *made, 
     row->group_key = made->parent->group_key;
     row->parent_uid = made->parent->uid;
     row->location = made->parent->location;
+    row->due_in_ms = NEVER_DUE;
     return pg_transact(db, a, make, &m, err);
 }
 

@@ -15,7 +15,7 @@ struct made {
     struct resource *row;          /* with uid, id, type_key, name, body, status; the rest follows */
 };
 
-/* Inserts the row, settled. E_NOT_FOUND when the parent is gone or going, E_CONFLICT when the key is
+/* Inserts the row, of a type without steps. E_NOT_FOUND when the parent is gone or going, E_CONFLICT when the key is
  * taken. */
 MUST_CHECK int resource_make(struct pg_pool *db, struct arena *a, const struct made *made,
                              struct error *err);

@@ -10,13 +10,13 @@
 #include "common/pg/pg.h"
 
 #include "controlplane/store/resources.h"
+#include "controlplane/store/rows.h"
 #include "controlplane/store/statements.h"
 
 #define PATTERN_MAX_BYTES 8192
 
 enum { MOVE, REWRITE, REWRITE_SHOWN, FORGET_ROLES, FORGET_DIAGNOSTICS, COMPANIONS };
 
-#define DUE "not_before = now(), attempts = 0, step = null, updated_at = now()"
 /* '0' follows '/' in the order of bytes. */
 #define AT_OR_BELOW                                                                                \
     "scope_key = $1 or (scope_key ~>=~ ($1 || '/') and scope_key ~<~ ($1 || '0'))"
@@ -30,13 +30,13 @@ const struct pg_stmt move_statements[] = {
                "id = $4 || substr(r.id, length($2) + 1), group_key = $5, "
                "generation = generation + 1, observed_generation = "
                "case when r.type_key = any ($6) then observed_generation else generation + 1 end, "
-               DUE " where r.uid in (select uid from tree)",
+               RESOURCE_DUE " where r.uid in (select uid from tree)",
                "uuid text text text text text[]" },
     [REWRITE] = { "resource_move_rewrite",
                   "update resources r set body = regexp_replace(body::text, $2, $3, 'gi')::jsonb, "
                   "generation = generation + 1, observed_generation = "
                   "case when r.type_key = any ($4) then observed_generation else generation + 1 "
-                  "end, " DUE " where r.subscription_id = $1 and r.state <> 'Deleting' "
+                  "end, " RESOURCE_DUE " where r.subscription_id = $1 and r.state <> 'Deleting' "
                   "and body::text ~* $2",
                   "uuid text text text[]" },
     [REWRITE_SHOWN] = { "resource_move_rewrite_shown",

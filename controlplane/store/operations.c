@@ -22,13 +22,15 @@ enum { OPEN, GET, CLOSE, OPEN_ACTIONS, END, ADD_END, PRUNE, PRUNE_EVENTS, ADD_EV
     "location, verb, generation, status, result, error, started_at, ended_at"
 
 const struct pg_stmt operations_statements[] = {
-    /* The generation is the row's own at this moment: the caller holds its lock. */
+    /* The generation is the row's own at this moment: the caller holds its lock. A row that is not there
+     * has no id, which the table does not take. */
     [OPEN] = { "operation_open",
                "insert into operations (id, tenant_id, subscription_id, resource_uid, resource_id, "
                "resource_key, type_key, location, verb, generation, status, caller_id, "
-               "correlation_id) "
+               "correlation_id, ended_at) "
                "select $1, $2, r.subscription_id, r.uid, r.id, r.key, r.type_key, r.location, $4, "
-               "r.generation, $5, $6, $7 from resources r where r.uid = $3",
+               "r.generation, $5, $6, $7, case when $5 = 'Succeeded' then now() end "
+               "from (select $3 as uid) wanted left join resources r on r.uid = wanted.uid",
                "uuid uuid uuid text text uuid uuid" },
     [GET] = { "operation_get",
               "select " COLUMNS " from operations where id = $1",
@@ -78,15 +80,12 @@ int operation_open(struct pg_conn *conn, struct arena *a, const struct caller *c
                    const char *correlation_id, const char **ret_id, struct error *err)
 {
     char id[UUID_TEXT_LEN + 1];
-    struct pg_result *result = NULL;
 
     uuid_new(id);
-    if (PG_RUN(conn, a, &operations_statements[OPEN], &result, err, pg_text(id),
-               pg_text(caller->tenant_id), pg_text(r->uid), pg_text(verb), pg_text(status),
-               pg_text(caller->object_id), pg_text(correlation_id)))
+    if (PG_QUEUE(conn, a, &operations_statements[OPEN], NULL, err, pg_text(id),
+                 pg_text(caller->tenant_id), pg_text(r->uid), pg_text(verb), pg_text(status),
+                 pg_text(caller->object_id), pg_text(correlation_id)))
         return wrap(err, "open operation");
-    if (pg_affected(result) != 1)
-        return fail_cause(err, &E_INTERNAL, "operation on a resource that is not there");
     *ret_id = arena_strdup(a, id);
     return 0;
 }
@@ -179,10 +178,10 @@ int operation_close(struct pg_conn *conn, struct arena *a, const char *resource_
                     int64_t generation, const char *status, struct json_object *result,
                     struct json_object *error, struct error *err)
 {
-    if (PG_RUN(conn, a, &operations_statements[CLOSE], NULL, err, pg_text(resource_uid),
-               pg_int(generation), pg_text(status),
-               pg_text(result ? json_print(a, result) : NULL),
-               pg_text(error ? json_print(a, error) : NULL)))
+    if (PG_QUEUE(conn, a, &operations_statements[CLOSE], NULL, err, pg_text(resource_uid),
+                 pg_int(generation), pg_text(status),
+                 pg_text(result ? json_print(a, result) : NULL),
+                 pg_text(error ? json_print(a, error) : NULL)))
         return wrap(err, "close operations");
     return 0;
 }
@@ -198,12 +197,13 @@ int operation_prune(struct pg_conn *conn, struct arena *a, struct error *err)
 int event_add(struct pg_conn *conn, struct arena *a, const struct caller *caller,
               const struct resource *r, const struct event *event, struct error *err)
 {
-    if (PG_RUN(conn, a, &operations_statements[ADD_EVENT], NULL, err, pg_text(caller->tenant_id),
-               pg_text(r->subscription_id), pg_text(r->group_key), pg_text(r->id), pg_text(r->key),
-               pg_text(event->operation_name), pg_text(event->status), pg_text(caller->object_id),
-               pg_text(caller->name), pg_text(event->client_address),
-               pg_text(event->correlation_id), pg_text(event->operation_id),
-               pg_text(event->details ? json_print(a, event->details) : "{}")))
+    if (PG_QUEUE(conn, a, &operations_statements[ADD_EVENT], NULL, err, pg_text(caller->tenant_id),
+                 pg_text(r->subscription_id), pg_text(r->group_key), pg_text(r->id),
+                 pg_text(r->key), pg_text(event->operation_name), pg_text(event->status),
+                 pg_text(caller->object_id), pg_text(caller->name),
+                 pg_text(event->client_address), pg_text(event->correlation_id),
+                 pg_text(event->operation_id),
+                 pg_text(event->details ? json_print(a, event->details) : "{}")))
         return wrap(err, "add event");
     return 0;
 }

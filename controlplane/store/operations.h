@@ -34,7 +34,8 @@ struct operation {
     int64_t ended_us;            /* 0 while open */
 };
 
-/* status is Creating, Updating, Deleting or Running. Fills op->id. */
+/* The three that write are queued: see pg_queue(). status is Creating, Updating, Deleting or Running, or
+ * Succeeded for one that is over at once. */
 MUST_CHECK int operation_open(struct pg_conn *conn, struct arena *a, const struct caller *caller,
                               const struct resource *r, const char *verb, const char *status,
                               const char *correlation_id, const char **ret_id, struct error *err);

@@ -14,7 +14,9 @@
 
 enum {
     USAGE,
-    USAGE_LOCK,
+    USAGE_ALONE,
+    USAGE_SHARED,
+    USAGE_ROOM,
     COUNT_LIKE,
     UNLINK,
     LINK,
@@ -29,10 +31,17 @@ enum {
 
 const struct pg_stmt related_statements[] = {
     [USAGE] = { "resource_usage",
-                "select used from usage_counters where owner_uid = $1 and kind = $2",
+                "select coalesce(sum(used), 0)::int8 from usage_counters where owner_uid = $1 and kind = $2",
                 "uuid text" },
-    [USAGE_LOCK] = { "resource_usage_lock",
-                     "select 1 from usage_counters where owner_uid = $1 and kind = $2 for update",
+    [USAGE_ALONE] = { "resource_usage_alone",
+                      "select pg_advisory_xact_lock(hashtextextended('usage/' || $1 || '/' || $2, 0))",
+                      "text text" },
+    [USAGE_SHARED] = { "resource_usage_shared",
+                       "select pg_advisory_xact_lock_shared(hashtextextended('usage/' || $1 || '/' || $2, 0))",
+                       "text text" },
+    [USAGE_ROOM] = { "resource_usage_room",
+                     "select coalesce(sum(used), 0)::int8, current_setting('max_connections')::int8 "
+                     "from usage_counters where owner_uid = $1 and kind = $2",
                      "uuid text" },
     [COUNT_LIKE] = { "resource_count_like",
                      "select count(*) from resources where parent_uid = $1 and type_key = $2 "
@@ -72,7 +81,7 @@ const struct pg_stmt related_statements[] = {
     [KEY_TAKEN] = { "resource_key_taken", "select 1 from resources where key = $1", "text" },
     [EDIT] = { "resource_edit",
                "update resources set body = $2, status = $3, generation = generation + 1, "
-               "not_before = now(), attempts = 0, step = null, updated_at = now() where uid = $1",
+               RESOURCE_DUE " where uid = $1",
                "uuid jsonb jsonb" },
     { 0 },
 };
@@ -85,17 +94,39 @@ int resource_usage(struct pg_conn *conn, struct arena *a, const char *parent_uid
     if (PG_RUN(conn, a, &related_statements[USAGE], &r, err, pg_text(parent_uid),
                pg_text(type_key)))
         return wrap(err, "read usage");
-    *ret = pg_rows(r) ? pg_get_int(r, 0, 0) : 0;
+    *ret = pg_get_int(r, 0, 0);
     return 0;
 }
 
-int resource_usage_lock(struct pg_conn *conn, struct arena *a, const char *parent_uid,
-                        const char *type_key, struct error *err)
+int resource_usage_alone(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                         const char *type_key, int64_t *ret, struct error *err)
 {
-    if (PG_RUN(conn, a, &related_statements[USAGE_LOCK], NULL, err, pg_text(parent_uid),
-               pg_text(type_key)))
-        return wrap(err, "lock usage");
+    if (PG_QUEUE(conn, a, &related_statements[USAGE_ALONE], NULL, err, pg_text(parent_uid),
+                 pg_text(type_key)))
+        return wrap(err, "hold usage");
+    return resource_usage(conn, a, parent_uid, type_key, ret, err);
+}
+
+int resource_room_ask(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                      const char *type_key, bool is_alone, struct pg_result **ret,
+                      struct error *err)
+{
+    const struct pg_stmt *hold = &related_statements[is_alone ? USAGE_ALONE : USAGE_SHARED];
+
+    if (PG_QUEUE(conn, a, hold, NULL, err, pg_text(parent_uid), pg_text(type_key)) ||
+        PG_QUEUE(conn, a, &related_statements[USAGE_ROOM], ret, err, pg_text(parent_uid),
+                 pg_text(type_key)))
+        return wrap(err, "read usage");
     return 0;
+}
+
+enum room resource_room_told(const struct pg_result *r, int64_t limit, bool is_alone)
+{
+    int64_t used = pg_get_int(r, 0, 0), others = pg_get_int(r, 0, 1);
+
+    if (used >= limit)
+        return ROOM_NONE;
+    return is_alone || used + others < limit ? ROOM_ENOUGH : ROOM_UNSURE;
 }
 
 struct like {
@@ -131,10 +162,10 @@ int resource_count_like(struct pg_pool *db, struct arena *a, const char *parent_
 int resource_links_replace(struct pg_conn *conn, struct arena *a, const char *uid,
                            const char *const *to_uids, size_t count, struct error *err)
 {
-    if (PG_RUN(conn, a, &related_statements[UNLINK], NULL, err, pg_text(uid),
-               pg_texts(to_uids, count)) ||
-        (count > 0 && PG_RUN(conn, a, &related_statements[LINK], NULL, err, pg_text(uid),
-                             pg_texts(to_uids, count))))
+    if (PG_QUEUE(conn, a, &related_statements[UNLINK], NULL, err, pg_text(uid),
+                 pg_texts(to_uids, count)) ||
+        (count > 0 && PG_QUEUE(conn, a, &related_statements[LINK], NULL, err, pg_text(uid),
+                               pg_texts(to_uids, count))))
         return wrap(err, "link resources");
     return 0;
 }

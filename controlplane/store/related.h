@@ -14,17 +14,27 @@ struct error;
 struct json_object;
 struct pg_conn;
 struct pg_pool;
+struct pg_result;
 struct resource;
 struct resource_secret;
 
-/* How many children of a type a parent has. After an insert in the same transaction the number
- * stands until its end. */
+/* How many children of a type a parent has (decision 0018). What others add and have not committed yet is
+ * not in it, unless the caller holds the parent's row alone, or the key of the counter. */
 MUST_CHECK int resource_usage(struct pg_conn *conn, struct arena *a, const char *parent_uid,
                               const char *type_key, int64_t *ret, struct error *err);
-
-/* Makes others that count or lock the same wait until this transaction ends. */
-MUST_CHECK int resource_usage_lock(struct pg_conn *conn, struct arena *a, const char *parent_uid,
-                                   const char *type_key, struct error *err);
+/* The same, once others that hold the key have ended; until this transaction ends, nobody else gets it. For
+ * those who do not hold it shared. */
+MUST_CHECK int resource_usage_alone(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                                    const char *type_key, int64_t *ret, struct error *err);
+/* Whether there is room for one more below a limit, whoever else adds meanwhile: asked before it is inserted
+ * (queued, see pg_queue), told before the transaction commits. Far from the limit all who add hold the key
+ * of the counter shared: they are at most one a connection of the server. When that leaves it unsure, ask
+ * again alone, in another transaction: two who would exchange a shared key wait for each other. */
+enum room { ROOM_NONE, ROOM_ENOUGH, ROOM_UNSURE };
+MUST_CHECK int resource_room_ask(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                                 const char *type_key, bool is_alone, struct pg_result **ret,
+                                 struct error *err);
+enum room resource_room_told(const struct pg_result *r, int64_t limit, bool is_alone);
 /* How many children of a type have these members in their status. */
 MUST_CHECK int resource_count_like(struct pg_pool *db, struct arena *a, const char *parent_uid,
                                    const char *type_key, const struct json_object *like,

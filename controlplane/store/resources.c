@@ -14,12 +14,23 @@
 
 #define JSON_COLUMN_MAX_BYTES (8u << 20)
 
+/* The rows a write stands on, locked in this order. A key that is null has no row. */
+#define HELD "uid, name, state, generation, is_system from resources where key = "
+#define HOLD_ROWS(parent)                                                                          \
+    "with g as (select 0 as who, " HELD "$1 for share), "                                          \
+    "p as (select 1 as who, " HELD "$2 for " parent "), "                                          \
+    "s as (select 2 as who, " HELD "$3 for update) "                                               \
+    "select * from g union all select * from p union all select * from s"
+
 enum {
     BY_KEY,
+    BY_KEYS,
     BY_KEY_LOCKED,
     BY_UID,
     BY_UID_LOCKED,
     SHARE,
+    HOLD,
+    HOLD_ALONE,
     CHILDREN,
     COUNT_BELOW,
     COUNT_IN_GROUP,
@@ -30,6 +41,8 @@ enum {
 const struct pg_stmt resources_statements[] = {
     [BY_KEY] = { "resource_by_key", "select " RESOURCE_COLUMNS " from resources r where r.key = $1",
                  "text" },
+    [BY_KEYS] = { "resource_by_keys",
+                  "select " RESOURCE_COLUMNS " from resources r where r.key = any ($1)", "text[]" },
     [BY_KEY_LOCKED] = { "resource_by_key_locked",
                         "select " RESOURCE_COLUMNS " from resources r where r.key = $1 for update",
                         "text" },
@@ -40,6 +53,8 @@ const struct pg_stmt resources_statements[] = {
                         "uuid" },
     [SHARE] = { "resource_share",
                 "select " RESOURCE_COLUMNS " from resources r where r.key = $1 for share", "text" },
+    [HOLD] = { "resource_hold", HOLD_ROWS("share"), "text text text" },
+    [HOLD_ALONE] = { "resource_hold_alone", HOLD_ROWS("update"), "text text text" },
     [CHILDREN] = { "resource_children",
                    "select " RESOURCE_COLUMNS " from resources r where r.parent_uid = $1 "
                    "and ($2::text is null or r.type_key = $2) order by r.key limit $3",
@@ -51,8 +66,8 @@ const struct pg_stmt resources_statements[] = {
                          "and group_key = $2 and type_key <> 'microsoft.resources/resourcegroups'",
                          "uuid text" },
     [TALLY_BELOW] = { "resource_tally_below",
-                      "select kind, used from usage_counters where owner_uid = $1 and used > 0 "
-                      "order by kind",
+                      "select kind, sum(used)::int8 from usage_counters where owner_uid = $1 "
+                      "group by kind having sum(used) > 0 order by kind",
                       "uuid" },
     [NAME_TAKEN] = { "resource_name_taken",
                      "select 1 from resources where type_key = $1 and global_name = $2",
@@ -167,6 +182,56 @@ int resource_share(struct pg_conn *conn, struct arena *a, const char *key, struc
                    struct error *err)
 {
     return look_up(conn, a, &resources_statements[SHARE], key, ret, err);
+}
+
+int resource_ask(struct pg_conn *conn, struct arena *a, const char *const *keys, size_t count,
+                 struct pg_result **ret, struct error *err)
+{
+    if (PG_QUEUE(conn, a, &resources_statements[BY_KEYS], ret, err, pg_texts(keys, count)))
+        return wrap(err, "look up resources");
+    return 0;
+}
+
+int resource_told(const struct pg_result *r, struct arena *a, const char *key,
+                  struct resource **ret, struct error *err)
+{
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        struct resource row;
+
+        if (peek_row(r, i, &row, err))
+            return -1;
+        if (!text_eq(row.key, key))
+            continue;
+        *ret = ARENA_NEW(a, struct resource);
+        **ret = row;
+        return resource_parse(a, *ret, err) ? -1 : 1;
+    }
+    return 0;
+}
+
+int resource_hold(struct pg_conn *conn, struct arena *a, struct resource_hold *hold,
+                  struct error *err)
+{
+    struct resource_held *const held[] = { &hold->group, &hold->parent, &hold->self };
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &resources_statements[hold->is_parent_alone ? HOLD_ALONE : HOLD], &r, err,
+               pg_text(hold->group_key), pg_text(hold->parent_key), pg_text(hold->key)))
+        return wrap(err, "hold a resource");
+    for (size_t i = 0; i < ARRAY_LEN(held); i++)
+        *held[i] = (struct resource_held){ .is_there = false };
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        struct resource_held *one = held[pg_get_int(r, i, 0)];
+
+        *one = (struct resource_held){ .is_there = true,
+                                       .uid = pg_get_text(r, i, 1),
+                                       .name = pg_get_text(r, i, 2),
+                                       .generation = pg_get_int(r, i, 4),
+                                       .is_system = pg_get_bool(r, i, 5) };
+        if (!state_parse(pg_get_text(r, i, 3), &one->state))
+            return fail_cause(err, &E_INTERNAL, "resource %s has an unknown state", one->uid);
+    }
+    return 0;
 }
 
 int resource_children(struct pg_conn *conn, struct arena *a, const char *parent_uid,

@@ -14,6 +14,7 @@ struct error;
 struct json_object;
 struct pg_conn;
 struct pg_pool;
+struct pg_result;
 
 enum resource_state {
     STATE_CREATING,
@@ -55,6 +56,8 @@ MUST_CHECK int state_move(struct pg_conn *conn, struct arena *a, const char *uid
                           enum state_event event, struct error *err);
 MUST_CHECK bool state_parse(const char *name, enum resource_state *ret);
 
+#define NEVER_DUE (-1)
+
 struct resource {
     const char *uid;
     const char *key; /* id in lower case */
@@ -80,6 +83,7 @@ struct resource {
     const char *updated_at;
     const char *revision; /* another one whenever the row is written, leases included */
     bool is_system; /* made by the service: not the callers' to change */
+    int64_t due_in_ms; /* of one to be inserted: when the reconcile loop looks at it; NEVER_DUE where no steps are */
     const char *unparsed[6]; /* between resource_peek and resource_parse: the JSON columns */
 };
 
@@ -93,6 +97,29 @@ MUST_CHECK int resource_by_uid(struct pg_conn *conn, struct arena *a, const char
 MUST_CHECK int resource_peek(struct pg_conn *conn, struct arena *a, const char *key,
                              struct resource **ret, struct error *err);
 MUST_CHECK int resource_parse(struct arena *a, struct resource *r, struct error *err);
+/* resource_by_key in two halves, for what is asked along with something else: the question is queued
+ * (pg_queue), and each answer read once it is there. */
+MUST_CHECK int resource_ask(struct pg_conn *conn, struct arena *a, const char *const *keys,
+                            size_t count, struct pg_result **ret, struct error *err);
+MUST_CHECK int resource_told(const struct pg_result *r, struct arena *a, const char *key,
+                             struct resource **ret, struct error *err);
+
+/* What a write stands on: its group and parent, which stay as they are until the transaction ends, and the row
+ * itself, which nobody else writes meanwhile. */
+struct resource_held {
+    bool is_there;
+    const char *uid, *name;
+    enum resource_state state;
+    int64_t generation;
+    bool is_system;
+};
+struct resource_hold {
+    const char *group_key, *parent_key, *key; /* in: NULL for what it does not have */
+    bool is_parent_alone;                     /* in: nobody else stands on the parent meanwhile */
+    struct resource_held group, parent, self;
+};
+MUST_CHECK int resource_hold(struct pg_conn *conn, struct arena *a, struct resource_hold *hold,
+                             struct error *err);
 /* Takes the row FOR SHARE: a parent or group that must not vanish while a child is written. */
 MUST_CHECK int resource_share(struct pg_conn *conn, struct arena *a, const char *key,
                               struct resource **ret, struct error *err);
@@ -131,8 +158,8 @@ MUST_CHECK int resource_count_in_group(struct pg_conn *conn, struct arena *a,
                                        const char *subscription_id, const char *group_key,
                                        int64_t *ret, struct error *err);
 
-/* Inserts with state Creating (has_steps) or Succeeded. E_CONFLICT with target "resources_key_key"
- * or "resources_global_name" when taken. */
+/* Inserts with state Creating (has_steps) or Succeeded; queued (see pg_queue). E_CONFLICT with target
+ * "resources_key_key" or "resources_global_name" when taken. */
 MUST_CHECK int resource_insert(struct pg_conn *conn, struct arena *a, const struct resource *r,
                                bool has_steps, struct error *err);
 /* Writes tags, body, system_data; generation + 1; EVENT_PUT. The row is locked by the caller. */
@@ -155,7 +182,7 @@ MUST_CHECK int resource_touch(struct pg_conn *conn, struct arena *a, const char 
 /* Removes the row at once, with what is below it (types without steps). */
 MUST_CHECK int resource_remove(struct pg_conn *conn, struct arena *a, const char *uid,
                                struct error *err);
-/* Wakes the reconcile loops of every control plane at commit (NOTIFY portolan_work). */
+/* Wakes the reconcile loops of every control plane at commit (NOTIFY portolan_work). Queued. */
 MUST_CHECK int work_notify(struct pg_conn *conn, struct arena *a, struct error *err);
 
 /* Secrets of a resource, wrapped. 1/0/-1; create keeps an existing one (two copies agree). */

@@ -7,37 +7,36 @@
 #include "common/json/json.h"
 #include "common/pg/pg.h"
 
+#include "controlplane/store/rows.h"
 #include "controlplane/store/statements.h"
 
 enum { INSERT, UPDATE, DELETE_ONE, DELETE_GROUP, DROP_PLAIN, DELETE_BELOW, REMOVE_LEAVES, REMOVE, TOUCH, NOTIFY };
 
-/* A settled row is observed again soon, an unsettled one at once: not_before is the only clock. A
- * new generation starts with a clean slate of attempts. */
-#define DUE "not_before = now(), attempts = 0, step = null, updated_at = now()"
 
 const struct pg_stmt resources_write_statements[] = {
     [INSERT] = { "resource_insert",
                  "insert into resources (uid, key, id, type_key, name, subscription_id, group_key, "
                  "parent_uid, location, global_name, tags, body, status, system_data, state, "
-                 "observed_generation, is_system) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
-                 "$11, $12, $13, $14, $15, $16, $17)",
+                 "observed_generation, is_system, not_before) values ($1, $2, $3, $4, $5, $6, $7, "
+                 "$8, $9, $10, $11, $12, $13, $14, $15, $16, $17, "
+                 "coalesce(now() + $18 * interval '1 ms', 'infinity'))",
                  "uuid text text text text uuid text uuid text text jsonb jsonb jsonb jsonb text "
-                 "int8 bool" },
+                 "int8 bool int8" },
     [UPDATE] = { "resource_update",
                  "update resources r set tags = $2, body = $3, system_data = $4, state = t.new, "
                  "generation = generation + 1, "
                  "observed_generation = case when $7 then observed_generation "
-                 "                           else generation + 1 end, " DUE " "
+                 "                           else generation + 1 end, " RESOURCE_DUE " "
                  "from unnest($5::text[], $6::text[]) as t (old, new) "
                  "where r.uid = $1 and r.state = t.old",
                  "uuid jsonb jsonb jsonb text[] text[] bool" },
     [DELETE_ONE] = { "resource_start_delete",
-                     "update resources r set state = t.new, generation = generation + 1, " DUE " "
+                     "update resources r set state = t.new, generation = generation + 1, " RESOURCE_DUE " "
                      "from unnest($2::text[], $3::text[]) as t (old, new) "
                      "where r.uid = $1 and r.state = t.old",
                      "uuid text[] text[]" },
     [DELETE_GROUP] = { "resource_start_delete_group",
-                       "update resources r set state = t.new, generation = generation + 1, " DUE
+                       "update resources r set state = t.new, generation = generation + 1, " RESOURCE_DUE
                        " from unnest($3::text[], $4::text[]) as t (old, new) "
                        "where r.subscription_id = $1 and r.group_key = $2 and r.state = t.old "
                        "and r.type_key <> 'microsoft.resources/resourcegroups'",
@@ -51,7 +50,7 @@ const struct pg_stmt resources_write_statements[] = {
                        "with recursive tree (uid) as (select r.uid from resources r "
                        "where r.parent_uid = $1 union all select r.uid "
                        "from resources r join tree t on r.parent_uid = t.uid) "
-                       "update resources r set state = t.new, generation = generation + 1, " DUE
+                       "update resources r set state = t.new, generation = generation + 1, " RESOURCE_DUE
                        " from unnest($2::text[], $3::text[]) as t (old, new) "
                        "where r.uid in (select uid from tree) and r.state = t.old",
                        "uuid text[] text[]" },
@@ -64,7 +63,7 @@ const struct pg_stmt resources_write_statements[] = {
                         "uuid" },
     [REMOVE] = { "resource_remove", "delete from resources where uid = $1", "uuid" },
     [TOUCH] = { "resource_touch",
-                "update resources set generation = generation + 1, " DUE
+                "update resources set generation = generation + 1, " RESOURCE_DUE
                 " where uid = $1 and state <> 'Deleting'",
                 "uuid" },
     [NOTIFY] = { "work_notify", "select pg_notify('portolan_work', '')", "" },
@@ -106,12 +105,13 @@ int resource_insert(struct pg_conn *conn, struct arena *a, const struct resource
 
     if (!has_steps && !state_next(STATE_CREATING, EVENT_SETTLED, &state))
         return fail_cause(err, &E_INTERNAL, "no way from Creating to settled");
-    if (PG_RUN(conn, a, &resources_write_statements[INSERT], NULL, err, pg_text(r->uid),
-               pg_text(r->key), pg_text(r->id), pg_text(r->type_key), pg_text(r->name),
-               pg_text(r->subscription_id), pg_text(r->group_key), pg_text(r->parent_uid),
-               pg_text(r->location), pg_text(r->global_name), json_arg(a, r->tags),
-               json_arg(a, r->body), json_arg(a, r->status), json_arg(a, r->system_data),
-               pg_text(state_name(state)), pg_int(has_steps ? 0 : 1), pg_bool(r->is_system)))
+    if (PG_QUEUE(conn, a, &resources_write_statements[INSERT], NULL, err, pg_text(r->uid),
+                 pg_text(r->key), pg_text(r->id), pg_text(r->type_key), pg_text(r->name),
+                 pg_text(r->subscription_id), pg_text(r->group_key), pg_text(r->parent_uid),
+                 pg_text(r->location), pg_text(r->global_name), json_arg(a, r->tags),
+                 json_arg(a, r->body), json_arg(a, r->status), json_arg(a, r->system_data),
+                 pg_text(state_name(state)), pg_int(has_steps ? 0 : 1), pg_bool(r->is_system),
+                 r->due_in_ms == NEVER_DUE ? pg_null() : pg_int(r->due_in_ms)))
         return wrap(err, "insert resource");
     return 0;
 }
@@ -201,7 +201,7 @@ int resource_touch(struct pg_conn *conn, struct arena *a, const char *uid, struc
 
 int work_notify(struct pg_conn *conn, struct arena *a, struct error *err)
 {
-    return PG_RUN0(conn, a, &resources_write_statements[NOTIFY], NULL, err)
+    return PG_QUEUE0(conn, a, &resources_write_statements[NOTIFY], NULL, err)
                ? wrap(err, "notify")
                : 0;
 }

@@ -52,7 +52,7 @@ static int64_t processors_of(const char *tier, int64_t count)
     return 0;
 }
 
-/* Writes of a registry's pools take turns at their counter, so that no two find the same room. */
+/* Writes of a registry's pools take turns, so that no two find the same room. */
 static int agent_pool_admit(const struct admission *ad, struct error *err)
 {
     const struct agent_pool *now = ad->decoded;
@@ -62,7 +62,7 @@ static int agent_pool_admit(const struct admission *ad, struct error *err)
 
     if (ad->change == CHANGE_DELETE)
         return 0;
-    if (resource_usage_lock(ad->conn, ad->arena, ad->parent->uid, ad->resource->type_key, err) ||
+    if (children_alone(ad, ad->parent->uid, &agent_pool_type, &sum, err) ||
         resource_children(ad->conn, ad->arena, ad->parent->uid, ad->resource->type_key, POOLS_MAX,
                           &pools, &count, err))
         return -1;

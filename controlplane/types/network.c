@@ -154,6 +154,7 @@ static int put_child(const struct admission *ad, const struct network_inline *li
         .parent_uid = parent->uid,
         .system_data = parent->system_data,
         .body = body_of(ad->arena, item),
+        .due_in_ms = NEVER_DUE,
     };
 
     struct admission child = *ad;

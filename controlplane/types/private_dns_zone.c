@@ -47,6 +47,7 @@ static int add_authority(const struct admission *ad, struct error *err)
         .parent_uid = zone->uid,
         .system_data = zone->system_data,
         .body = json_own(ad->arena, json_new_object()),
+        .due_in_ms = NEVER_DUE,
     };
 
     uuid_new(uid);

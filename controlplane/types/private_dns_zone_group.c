@@ -51,7 +51,7 @@ static int check_alone(const struct admission *ad, struct error *err)
 
     if (ad->change != CHANGE_CREATE)
         return 0;
-    if (children_of(ad, ad->parent->uid, &private_dns_zone_group_type, &count, err))
+    if (children_alone(ad, ad->parent->uid, &private_dns_zone_group_type, &count, err))
         return -1;
     if (count <= 1)
         return 0;

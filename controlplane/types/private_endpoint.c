@@ -125,6 +125,7 @@ static int insert_row(const struct admission *ad, struct resource *row, struct e
 {
     row->key = text_lower(ad->arena, row->id);
     row->system_data = ad->resource->system_data;
+    row->due_in_ms = NEVER_DUE;
     return resource_insert(ad->conn, ad->arena, row, false, err);
 }
 
@@ -188,7 +189,7 @@ static int check_quota(const struct admission *ad, const struct resource *regist
 {
     int64_t limit = tier_limit(TIER_PRIVATE_ENDPOINTS, SKU_PREMIUM), used = 0;
 
-    if (children_of(ad, registry->uid, &private_endpoint_connection_type, &used, err))
+    if (children_alone(ad, registry->uid, &private_endpoint_connection_type, &used, err))
         return -1;
     if (used <= limit)
         return 0;

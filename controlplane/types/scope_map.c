@@ -97,7 +97,7 @@ static int scope_map_admit(const struct admission *admission, struct error *err)
 
 static int scope_map_hasten(struct step_run *run, struct error *err)
 {
-    return publish_scope_map(run->control, run->arena, run->resource, err) < 0 ? -1 : 0;
+    return publish_scope_map(run->control, run->arena, run->resource, run->parent, err) < 0 ? -1 : 0;
 }
 
 static struct json_object *system_body(struct arena *a, size_t i)
@@ -130,6 +130,7 @@ int scope_maps_seed(const struct admission *registry, struct error *err)
             .body = system_body(a, i),
             .system_data = parent->system_data,
             .is_system = true,
+            .due_in_ms = NEVER_DUE,
         };
 
         uuid_new(uid);

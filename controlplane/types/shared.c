@@ -118,3 +118,10 @@ int children_of(const struct admission *admission, const char *parent_uid,
     return resource_usage(admission->conn, admission->arena, parent_uid,
                           type_key(admission->arena, type), ret, err);
 }
+
+int children_alone(const struct admission *admission, const char *parent_uid,
+                   const struct resource_type *type, int64_t *ret, struct error *err)
+{
+    return resource_usage_alone(admission->conn, admission->arena, parent_uid,
+                                type_key(admission->arena, type), ret, err);
+}

@@ -27,5 +27,9 @@ void answer_details(struct action_run *run, const struct resource_type *type);
 /* The number of the parent's children of a type, inside the admission's transaction. */
 MUST_CHECK int children_of(const struct admission *admission, const char *parent_uid,
                            const struct resource_type *type, int64_t *ret, struct error *err);
+/* The same with what others have added in transactions that are over by then; until the end of this one
+ * nobody else gets an answer. */
+MUST_CHECK int children_alone(const struct admission *admission, const char *parent_uid,
+                              const struct resource_type *type, int64_t *ret, struct error *err);
 
 #endif

@@ -179,6 +179,12 @@ static enum verdict withdraw(struct step_run *run, struct error *err)
                                                                            : VERDICT_DONE;
 }
 
+/* What has no passwords is not published. */
+static bool token_is_made(const struct resource *token)
+{
+    return json_count(json_at(token->body, PASSWORDS)) == 0;
+}
+
 static int token_hasten(struct step_run *run, struct error *err)
 {
     return publish_token(run->control, run->arena, run->resource, err) < 0 ? -1 : 0;
@@ -207,6 +213,7 @@ const struct resource_type token_type = {
     .drift_ms = TOKEN_DRIFT_MS,
     .stamp = token_stamp,
     .admit = token_admit,
+    .is_made = token_is_made,
     .hasten = token_hasten,
     .revoke = token_hasten,
     .show = show_created,

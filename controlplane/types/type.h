@@ -56,6 +56,7 @@ struct step_run {
     struct arena *arena;
     struct control *control;
     const struct resource *resource; /* as claimed; body complete with defaults */
+    const struct resource *parent;   /* of what is hastened, for a child; else NULL */
     const void *decoded;             /* the type's struct, from body */
     struct json_object *status;      /* owned by the arena; steps change it, the runner stores it */
     int64_t retry_ms;                /* set with VERDICT_WAIT; default 1,000 */
@@ -168,7 +169,8 @@ struct resource_type {
     size_t size;         /* of the decoded struct */
     const struct field *fields; /* of sku, identity, properties …; not id, name, type, location,
                                    tags, systemData */
-    const struct step *steps;     /* NULL: Succeeded in the transaction of the request */
+    const struct step *steps;     /* NULL: Succeeded in the transaction of the request. Rows of before a
+                                     type had any are never due: a migration makes them so */
     int64_t drift_ms; /* how often a settled one is observed again; 0: as leases.h says */
     const struct action *actions; /* may be NULL */
     const struct filter_member *filters; /* may be NULL: a $filter is ignored */
@@ -198,6 +200,9 @@ struct resource_type {
      * properties for each to `list`, or a whole one with an id of its own. run->resource and run->decoded are the parent. The type is only
      * read. */
     int (*derive)(struct action_run *run, struct json_object *list, struct error *err);
+    /* Whether a new one has all it needs already: it is settled in the transaction of the request, and
+     * observed later as others are. May be NULL. */
+    bool (*is_made)(const struct resource *resource);
     /* What an update changes at once, after its commit and before its answer, so that it holds even if
      * this control plane dies right then. At best: the steps do it again. May be NULL. */
     int (*hasten)(struct step_run *run, struct error *err);

@@ -170,8 +170,8 @@ def fill_control(instance, registry, count, prefix):
             insert into resource_links select made.uid, m.uid from made, resources m
             where m.parent_uid = '{uid}' and m.name = 'fleet';
             commit""")
-    instance.sql("control", f"""update usage_counters set used = used + {count} where owner_uid = '{uid}'
-        and kind = 'microsoft.containerregistry/registries/tokens'""")
+    instance.sql("control", f"""insert into usage_counters (owner_uid, kind, slot, used)
+        values ('{uid}', 'microsoft.containerregistry/registries/tokens', 0, {count})""")
     instance.sql("control", "analyze resources")
 
 

@@ -348,8 +348,9 @@ class World:
         return True
 
     def check_counters(self):
-        rows = dict(self.instance.sql("control", f"""select u.kind, u.used from usage_counters u
-            join resources r on r.uid = u.owner_uid where r.key = lower('{self.registry.id}')"""))
+        rows = dict(self.instance.sql("control", f"""select u.kind, sum(u.used)
+            from usage_counters u join resources r on r.uid = u.owner_uid
+            where r.key = lower('{self.registry.id}') group by u.kind"""))
         for kind, name in (("map", "scopemaps"), ("token", "tokens"), ("hook", "webhooks")):
             used = rows.get(f"microsoft.containerregistry/registries/{name}", 0)
             assert int(used) == len(self.all(kind)), (kind, rows)

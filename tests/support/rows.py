@@ -27,10 +27,10 @@ def multiply(sql, model, count, prefix, groups=None):
                  else '{{"common": "yes"}}'::jsonb end,
             body, status, system_data, 'Succeeded', 1, 1, now() + interval '1 day', false, projected
         from named;
-        insert into usage_counters (owner_uid, kind, used)
-        select parent_uid, type_key, {count} from resources
+        insert into usage_counters (owner_uid, kind, slot, used)
+        select parent_uid, type_key, 0, {count} from resources
         where key = lower('{model}') and parent_uid is not null
-        on conflict (owner_uid, kind) do update set used = usage_counters.used + excluded.used;
+        on conflict (owner_uid, kind, slot) do update set used = usage_counters.used + excluded.used;
         commit; analyze resources""")
 
 
@@ -39,7 +39,7 @@ def remove(sql, prefix):
     sql("control", f"""begin; set local session_replication_role = replica;
         with gone as (delete from resources where starts_with(key, lower('{prefix}'))
                       returning parent_uid, type_key)
-        update usage_counters u set used = u.used - g.count
-        from (select parent_uid, type_key, count(*) as count from gone group by 1, 2) g
-        where u.owner_uid = g.parent_uid and u.kind = g.type_key;
+        insert into usage_counters as u (owner_uid, kind, slot, used)
+        select parent_uid, type_key, 0, -count(*) from gone group by 1, 2
+        on conflict (owner_uid, kind, slot) do update set used = u.used + excluded.used;
         commit""")

@@ -349,116 +349,6 @@ static void test_transaction(void **state)
     pg_release(conn);
 }
 
-static const struct pg_stmt queue_after = { "queue_after", "SELECT 2", "" };
-static const struct pg_stmt queue_misspelt = { "queue_misspelt", "SELECT nothing FROM nowhere", "" };
-
-static void test_queue(void **state)
-{
-    struct fixture *f = *state;
-    struct pg_conn *conn = acquire(f);
-    struct pg_result *first = NULL, *second = NULL;
-    struct pg_tx tx = { 0 };
-
-    ok(f, PG_RUN0(conn, f->a, &tx_make, NULL, &f->err));
-    ok(f, PG_RUN0(conn, f->a, &tx_wipe, NULL, &f->err));
-    /* Answers come with the statement that is run; each to its own. */
-    ok(f, pg_begin(conn, &tx, &f->err));
-    ok(f, PG_QUEUE(conn, f->a, &tx_add, NULL, &f->err, pg_int(1), pg_int(10)));
-    ok(f, PG_QUEUE0(conn, f->a, &tx_sum, &first, &f->err));
-    ok(f, PG_QUEUE(conn, f->a, &tx_add, NULL, &f->err, pg_int(2), pg_int(5)));
-    assert_null(first);
-    ok(f, PG_RUN0(conn, f->a, &tx_sum, &second, &f->err));
-    assert_int_equal(pg_get_int(first, 0, 0), 10);
-    assert_int_equal(pg_get_int(second, 0, 0), 15);
-    /* The commit takes along what is left. */
-    ok(f, PG_QUEUE(conn, f->a, &tx_add, NULL, &f->err, pg_int(3), pg_int(1)));
-    ok(f, pg_commit(&tx, &f->err));
-    assert_int_equal(sum_of(f, conn), 16);
-    /* What was queued before a roll-back goes with it. */
-    ok(f, pg_begin(conn, &tx, &f->err));
-    ok(f, PG_QUEUE(conn, f->a, &tx_add, NULL, &f->err, pg_int(4), pg_int(1)));
-    pg_tx_end(&tx);
-    assert_int_equal(sum_of(f, conn), 16);
-    /* A transaction in which nothing was said. */
-    ok(f, pg_begin(conn, &tx, &f->err));
-    pg_tx_end(&tx);
-    ok(f, pg_begin(conn, &tx, &f->err));
-    ok(f, pg_commit(&tx, &f->err));
-    /* More than a flight has legs for. */
-    ok(f, pg_begin(conn, &tx, &f->err));
-    for (int i = 100; i < 200; i++)
-        ok(f, PG_QUEUE(conn, f->a, &tx_add, NULL, &f->err, pg_int(i), pg_int(1)));
-    ok(f, pg_commit(&tx, &f->err));
-    assert_int_equal(sum_of(f, conn), 116);
-    pg_release(conn);
-}
-
-static void test_queue_failures(void **state)
-{
-    struct fixture *f = *state;
-    struct pg_conn *conn = acquire(f);
-    struct pg_result *after = NULL;
-    struct pg_tx tx = { 0 };
-
-    ok(f, PG_RUN0(conn, f->a, &tx_make, NULL, &f->err));
-    ok(f, PG_RUN0(conn, f->a, &tx_wipe, NULL, &f->err));
-    ok(f, PG_RUN(conn, f->a, &tx_add, NULL, &f->err, pg_int(1), pg_int(10)));
-    /* The first failure is told, under its own name; what comes after it is not done. */
-    ok(f, pg_begin(conn, &tx, &f->err));
-    ok(f, PG_QUEUE(conn, f->a, &tx_add, NULL, &f->err, pg_int(2), pg_int(10)));
-    ok(f, PG_QUEUE(conn, f->a, &tx_add, NULL, &f->err, pg_int(1), pg_int(10)));
-    ok(f, PG_QUEUE(conn, f->a, &tx_break, NULL, &f->err, pg_int(0)));
-    assert_int_equal(PG_RUN0(conn, f->a, &tx_sum, &after, &f->err), -1);
-    assert_ptr_equal(f->err.code, &E_CONFLICT);
-    assert_non_null(strstr(f->err.cause, tx_add.name));
-    assert_null(after);
-    assert_int_equal(pg_commit(&tx, &f->err), -1);
-    assert_int_equal(sum_of(f, conn), 10);
-    /* A failure that comes with the commit. */
-    ok(f, pg_begin(conn, &tx, &f->err));
-    ok(f, PG_QUEUE(conn, f->a, &tx_add, NULL, &f->err, pg_int(2), pg_int(10)));
-    ok(f, PG_QUEUE(conn, f->a, &tx_add, NULL, &f->err, pg_int(1), pg_int(10)));
-    assert_int_equal(pg_commit(&tx, &f->err), -1);
-    assert_ptr_equal(f->err.code, &E_CONFLICT);
-    pg_tx_end(&tx);
-    assert_int_equal(sum_of(f, conn), 10);
-    /* What could not be prepared is prepared again, and what was skipped as well. */
-    for (int i = 0; i < 2; i++) {
-        ok(f, PG_QUEUE0(conn, f->a, &queue_misspelt, NULL, &f->err));
-        assert_int_equal(PG_RUN0(conn, f->a, &queue_after, NULL, &f->err), -1);
-        assert_ptr_equal(f->err.code, &E_INTERNAL);
-        assert_non_null(strstr(f->err.cause, queue_misspelt.name));
-    }
-    ok(f, PG_RUN0(conn, f->a, &queue_after, NULL, &f->err));
-    pg_release(conn);
-    /* Nobody else gets a connection on which something still waits. */
-    conn = acquire(f);
-    ok(f, PG_QUEUE(conn, f->a, &tx_add, NULL, &f->err, pg_int(2), pg_int(10)));
-    pg_release(conn);
-    conn = acquire(f);
-    assert_int_equal(sum_of(f, conn), 10);
-    pg_release(conn);
-}
-
-static int queue_one(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
-{
-    return PG_QUEUE(conn, a, &tx_add, NULL, err, pg_int(*(int *)ctx), pg_int(1));
-}
-
-static void test_queue_lands(void **state)
-{
-    struct fixture *f = *state;
-    int key = 500;
-
-    ok(f, pg_transact(f->pool, f->a, queue_one, &key, &f->err));
-    assert_int_equal(pg_transact(f->pool, f->a, queue_one, &key, &f->err), -1);
-    assert_ptr_equal(f->err.code, &E_CONFLICT);
-    key = 501;
-    ok(f, pg_with(f->pool, f->a, queue_one, &key, &f->err));
-    assert_int_equal(pg_with(f->pool, f->a, queue_one, &key, &f->err), -1);
-    assert_ptr_equal(f->err.code, &E_CONFLICT);
-}
-
 struct deadlock {
     struct fixture *f;
     pthread_barrier_t *both_hold_one;
@@ -863,9 +753,6 @@ int main(void)
         T(test_codes),
         T(test_misdeclared),
         T(test_transaction),
-        T(test_queue),
-        T(test_queue_failures),
-        T(test_queue_lands),
         T(test_deadlock_is_repeated),
         T(test_refusal_is_final),
         T(test_recovers),

@@ -1,6 +1,7 @@
 /* The control store against a real, migrated PostgreSQL: rows, pages, filters, states, secrets,
  * operations, and what two writers at once may do. */
 /* links: portolan_control portolan_test_support */
+#include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
 
 #include <pthread.h>
@@ -145,13 +146,18 @@ static struct resource *make(struct fixture *f, const char *type, const char *gr
     return r;
 }
 
+static int put_in(struct fixture *f, const struct resource *r, bool has_steps, struct error *err)
+{
+    return resource_insert(f->conn, f->a, r, has_steps, err) || pg_land(f->conn, err) ? -1 : 0;
+}
+
 static struct resource *insert(struct fixture *f, const char *type, const char *group,
                                const char *name, const char *tags, bool has_steps)
 {
     struct resource *r = make(f, type, group, name, tags);
     struct error err;
 
-    must(resource_insert(f->conn, f->a, r, has_steps, &err), &err);
+    must(put_in(f, r, has_steps, &err), &err);
     return r;
 }
 
@@ -198,10 +204,10 @@ static void test_taken(void **state)
     struct resource *elsewhere = make(f, TYPE, "other", "TAKEN", "{}");
     struct error err;
 
-    assert_int_equal(resource_insert(f->conn, f->a, same, true, &err), -1);
+    assert_int_equal(put_in(f, same, true, &err), -1);
     assert_ptr_equal(err.code, &E_CONFLICT);
     assert_string_equal(err.target, "resources_key_key");
-    assert_int_equal(resource_insert(f->conn, f->a, elsewhere, true, &err), -1);
+    assert_int_equal(put_in(f, elsewhere, true, &err), -1);
     assert_ptr_equal(err.code, &E_CONFLICT);
     assert_string_equal(err.target, "resources_global_name");
     assert_int_equal(resource_name_taken(pool, f->a, TYPE, "taken", &err), 1);
@@ -315,6 +321,104 @@ static void test_group(void **state)
     assert_int_equal(left, 0);
 }
 
+/* A parent with `count` children of a type. */
+static struct resource *insert_family(struct fixture *f, const char *name, int count)
+{
+    struct resource *parent = insert(f, TYPE, "g", name, "{}", true);
+    struct error err;
+
+    for (int i = 0; i < count; i++) {
+        struct resource *child = make(f, "test/things/parts", "g",
+                                      arena_printf(f->a, "%s%d", name, i), "{}");
+
+        child->parent_uid = parent->uid;
+        must(put_in(f, child, true, &err), &err);
+    }
+    return parent;
+}
+
+/* As one transaction is told, which then is over. */
+static enum room room_of(struct fixture *f, const char *uid, int64_t limit, bool is_alone)
+{
+    _cleanup_(pg_tx_end) struct pg_tx tx = { 0 };
+    struct pg_result *r = NULL;
+    struct error err;
+
+    must(pg_begin(f->conn, &tx, &err), &err);
+    must(resource_room_ask(f->conn, f->a, uid, "test/things/parts", is_alone, &r, &err), &err);
+    must(pg_land(f->conn, &err), &err);
+    return resource_room_told(r, limit, is_alone);
+}
+
+static void test_room(void **state)
+{
+    struct fixture *f = *state;
+    struct resource *parent = insert_family(f, "roomy", 3);
+    int64_t n = 0;
+    struct error err;
+
+    /* Alone the count is exact, shared it is good for what is far from the limit only. */
+    assert_int_equal(room_of(f, parent->uid, 4, true), ROOM_ENOUGH);
+    assert_int_equal(room_of(f, parent->uid, 3, true), ROOM_NONE);
+    assert_int_equal(room_of(f, parent->uid, 3, false), ROOM_NONE);
+    assert_int_equal(room_of(f, parent->uid, 4, false), ROOM_UNSURE);
+    assert_int_equal(room_of(f, parent->uid, 100000, false), ROOM_ENOUGH);
+    must(resource_usage(f->conn, f->a, parent->uid, "test/things/parts", &n, &err), &err);
+    assert_int_equal(n, 3);
+}
+
+struct counting {
+    struct fixture *f;
+    const char *parent_uid;
+    int index;
+};
+
+/* Adds and takes away, in a transaction of its own, with a slot that others hold meanwhile. */
+static int add_one(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct counting *c = ctx;
+    struct fixture f = { .a = a, .conn = conn };
+    struct resource *child = make(&f, "test/things/parts", "g",
+                                  arena_printf(a, "slot%d", c->index), "{}");
+
+    child->parent_uid = c->parent_uid;
+    return resource_insert(conn, a, child, true, err) || pg_land(conn, err) ? -1 : 0;
+}
+
+static int add_two_at_once(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct counting *c = ctx, other = { c->f, c->parent_uid, c->index + 100 };
+
+    if (add_one(conn, a, c, err))
+        return -1;
+    /* The slot is held here: another transaction counts beside it and does not wait. */
+    return pg_transact(pool, a, add_one, &other, err);
+}
+
+static void test_slots(void **state)
+{
+    struct fixture *f = *state;
+    struct counting c = { f, insert_family(f, "slotted", 0)->uid, 0 };
+    struct resource *found = NULL;
+    struct error err;
+    int64_t n = 0;
+
+    for (; c.index < 3; c.index++)
+        must(pg_transact(pool, f->a, add_two_at_once, &c, &err), &err);
+    must(resource_usage(f->conn, f->a, c.parent_uid, "test/things/parts", &n, &err), &err);
+    assert_int_equal(n, 6);
+    for (int i = 0; i < 3; i++) {
+        struct resource *gone = make(f, "test/things/parts", "g",
+                                     arena_printf(f->a, "slot%d", i), "{}");
+
+        assert_int_equal(resource_by_key(f->conn, f->a, gone->key, false, &found, &err), 1);
+        must(resource_remove(f->conn, f->a, found->uid, &err), &err);
+    }
+    must(resource_usage(f->conn, f->a, c.parent_uid, "test/things/parts", &n, &err), &err);
+    assert_int_equal(n, 3);
+    must(resource_remove(f->conn, f->a, c.parent_uid, &err), &err);
+}
+
 static void test_children(void **state)
 {
     struct fixture *f = *state;
@@ -329,7 +433,7 @@ static void test_children(void **state)
                                       arena_printf(f->a, "c%d", i), "{}");
 
         child->parent_uid = parent->uid;
-        must(resource_insert(f->conn, f->a, child, true, &err), &err);
+        must(put_in(f, child, true, &err), &err);
     }
     must(resource_tally_below(pool, f->a, parent->uid, &tally, &kinds, &err), &err);
     assert_int_equal(kinds, 2);
@@ -401,8 +505,8 @@ static void test_operations(void **state)
     must(operation_prune(f->conn, f->a, &err), &err);
     assert_int_equal(operation_get(f->conn, f->a, first, &op, &err), 1);
     assert_int_equal(operation_get(f->conn, f->a, TENANT, &op, &err), 0);
-    assert_int_equal(operation_open(f->conn, f->a, &caller, r, "PUT", "Creating", NULL, &first,
-                                    &err), -1);
+    must(operation_open(f->conn, f->a, &caller, r, "PUT", "Creating", NULL, &first, &err), &err);
+    assert_int_equal(pg_land(f->conn, &err), -1);
 }
 
 static void test_subscriptions(void **state)
@@ -501,7 +605,8 @@ int main(void)
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(test_round_trip), CASE(test_taken),      CASE(test_states),        CASE(test_list),
-        CASE(test_group),      CASE(test_children),   CASE(test_secrets),       CASE(test_operations),
+        CASE(test_group),      CASE(test_room),       CASE(test_slots),
+        CASE(test_children),   CASE(test_secrets),       CASE(test_operations),
         CASE(test_subscriptions), CASE(test_writers),
     };
 
