@@ -1,5 +1,7 @@
 """Fixtures shared by all Python tests: one instance for the whole run, a group for each test."""
 
+import uuid
+
 import pytest
 
 from support.instance import GROUPS_API, Instance, unnamed_refusals
@@ -58,3 +60,9 @@ def group(instance):
 @pytest.fixture
 def registry(instance, group):
     return instance.make_registry(group)
+
+
+@pytest.fixture
+def repo():
+    """The name of a repository that nothing else uses."""
+    return "r" + uuid.uuid4().hex[:12]

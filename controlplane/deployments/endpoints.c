@@ -13,6 +13,7 @@
 #include "controlplane/api/call.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/routes.h"
+#include "controlplane/deployments/answers.h"
 #include "controlplane/deployments/failure.h"
 #include "controlplane/deployments/payload.h"
 #include "controlplane/deployments/place.h"
@@ -21,7 +22,6 @@
 #include "controlplane/deployments/whatif.h"
 #include "controlplane/store/deployments.h"
 
-#define RETRY_AFTER "1"
 
 int request_body(struct call *c, struct json_object **ret, struct error *err)
 {

@@ -14,6 +14,7 @@
 #include "controlplane/api/call.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/extension.h"
+#include "controlplane/deployments/answers.h"
 #include "controlplane/deployments/failure.h"
 #include "controlplane/deployments/journal.h"
 #include "controlplane/deployments/place.h"
@@ -23,8 +24,6 @@
 #include "controlplane/store/deployments.h"
 #include "controlplane/store/stacks.h"
 
-#define RETRY_AFTER "1"
-#define PAGE_MAX 100
 #define RIGHT(what) "Microsoft.Resources/deployments/" what
 
 const char *const deployment_versions[] = {
@@ -250,35 +249,18 @@ static int run_export(struct call *c, struct error *err)
 
 /* Polls ---------------------------------------------------------------------------------------- */
 
-static const char *last_segment(const struct call *c)
-{
-    return strrchr(c->req->path, '/') + 1;
-}
-
 static int run_status(struct call *c, struct error *err)
 {
-    struct json_object *out;
     struct place place;
     struct query q = { 0 };
 
     if (find_known(c, &place, &q, err))
         return -1;
-    if (!text_eq_nocase(q.row->operation_id, last_segment(c)))
-        return fail(err, &E_OPERATION_NOT_FOUND, "The operation '%.64s' could not be found.",
-                    last_segment(c));
-    out = json_own(c->arena, json_new_object());
-    json_set_text(out, "id", c->req->path);
-    json_set_text(out, "name", q.row->operation_id);
-    json_set_text(out, "status", q.row->state);
-    json_set_text(out, "startTime", clock_arm(c->arena, q.row->accepted_us));
-    if (q.row->ended_us)
-        json_set_text(out, "endTime", clock_arm(c->arena, q.row->ended_us));
-    else
-        http_reply_header(c->req, "Retry-After", RETRY_AFTER);
-    if (q.row->error)
-        json_set(out, "error", json_get(q.row->error));
-    reply_json(c, 200, out);
-    return 0;
+    return reply_progress(c, &(struct progress){ .operation_id = q.row->operation_id,
+                                                 .state = q.row->state,
+                                                 .began_us = q.row->accepted_us,
+                                                 .ended_us = q.row->ended_us,
+                                                 .error = q.row->error }, err);
 }
 
 struct answer {
@@ -357,29 +339,20 @@ static int read_filter(struct call *c, struct page *p, struct error *err)
 static int read_paging(struct call *c, struct page *p, struct error *err)
 {
     const char *top = http_query_nocase(c->req, "$top");
-    const char *token = http_query_nocase(c->req, "$skiptoken");
     uint64_t size = PAGE_MAX;
-    size_t len = 0;
 
     if (top && (!text_parse_u64(top, &size) || size == 0))
         return fail(err, &E_INVALID_TOP, "Invalid $top '%.40s' specified in the query string.",
                     top);
     p->limit = size > PAGE_MAX ? PAGE_MAX : (int64_t)size;
-    if (!token || !token[0])
-        return 0;
-    p->after = (const char *)text_unbase64(c->arena, token, strlen(token), &len);
-    if (!p->after || strlen(p->after) != len || !text_is_utf8(p->after, len))
-        return fail(err, &E_INVALID_SKIP_TOKEN, "The $skiptoken is not one of this service's.");
-    return 0;
+    return page_after(c, &p->after, err);
 }
 
 static void add_next(struct call *c, const struct page *p, struct json_object *out)
 {
     const char *filter = http_query_nocase(c->req, "$filter");
-    const char *last = p->rows[p->limit - 1].key;
-    char *url = arena_printf(c->arena, "%s&$top=%lld&$skiptoken=%s", call_url(c, c->req->path),
-                             (long long)p->limit,
-                             text_base64url(c->arena, last, strlen(last)));
+    char *url = arena_printf(c->arena, "%s&$top=%lld&%s", call_url(c, c->req->path),
+                             (long long)p->limit, page_token(c, p->rows[p->limit - 1].key));
 
     if (filter && filter[0])
         url = arena_printf(c->arena, "%s&$filter=%s", url, text_percent_encode(c->arena, filter));
@@ -447,10 +420,8 @@ static int run_operation(struct call *c, struct error *err)
                 last_segment(c));
 }
 
-#define DEPLOYMENT_ENDPOINT(n, fn, what, text)                                                     \
-    const struct endpoint n = {                                                                    \
-        .versions = deployment_versions, .right = RIGHT(what), .description = text, .run = fn      \
-    }
+#define DEPLOYMENT_ENDPOINT(name, handler, what, text)                                             \
+    SCOPED_ENDPOINT(name, deployment_versions, RIGHT(what), text, handler)
 
 DEPLOYMENT_ENDPOINT(deployment_show, run_show, "read", "A deployment");
 DEPLOYMENT_ENDPOINT(deployment_head, run_head, "read", "Whether there is such a deployment");

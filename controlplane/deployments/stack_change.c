@@ -17,6 +17,7 @@
 #include "controlplane/api/errors.h"
 #include "controlplane/api/extension.h"
 #include "controlplane/api/routes.h"
+#include "controlplane/deployments/answers.h"
 #include "controlplane/deployments/endpoints.h"
 #include "controlplane/deployments/journal.h"
 #include "controlplane/deployments/place.h"
@@ -25,7 +26,6 @@
 #include "controlplane/store/deployments.h"
 #include "controlplane/store/stacks.h"
 
-#define RETRY_AFTER "1"
 #define NAME_MAX_LEN 90
 #define PRINCIPALS_MAX 5
 #define ACTIONS_MAX 200

@@ -12,15 +12,13 @@
 
 #include "controlplane/api/call.h"
 #include "controlplane/api/errors.h"
+#include "controlplane/deployments/answers.h"
 #include "controlplane/deployments/endpoints.h"
 #include "controlplane/deployments/place.h"
 #include "controlplane/deployments/scope.h"
 #include "controlplane/deployments/seal.h"
 #include "controlplane/deployments/show.h"
 #include "controlplane/store/stacks.h"
-
-#define RETRY_AFTER "1"
-#define PAGE_MAX 100
 
 const struct error_code E_STACK_NOT_FOUND = { "DeploymentStackNotFound", 404 };
 const struct error_code E_STACK_ACTIVE = { "DeploymentStackInNonTerminalState", 409 };
@@ -169,11 +167,6 @@ static int run_export(struct call *c, struct error *err)
 
 /* Polls ---------------------------------------------------------------------------------------- */
 
-static const char *last_segment(const struct call *c)
-{
-    return strrchr(c->req->path, '/') + 1;
-}
-
 static const char *status_of(const struct stack *s)
 {
     if (!s->ended_us)
@@ -185,28 +178,16 @@ static const char *status_of(const struct stack *s)
 
 static int run_status(struct call *c, struct error *err)
 {
-    struct json_object *out;
     struct place place;
     struct query q = { 0 };
 
     if (find_known(c, &place, &q, err))
         return -1;
-    if (!text_eq_nocase(q.row->operation_id, last_segment(c)))
-        return fail(err, &E_OPERATION_NOT_FOUND, "The operation '%.64s' could not be found.",
-                    last_segment(c));
-    out = json_own(c->arena, json_new_object());
-    json_set_text(out, "id", c->req->path);
-    json_set_text(out, "name", q.row->operation_id);
-    json_set_text(out, "status", status_of(q.row));
-    json_set_text(out, "startTime", clock_arm(c->arena, q.row->started_us));
-    if (q.row->ended_us)
-        json_set_text(out, "endTime", clock_arm(c->arena, q.row->ended_us));
-    else
-        http_reply_header(c->req, "Retry-After", RETRY_AFTER);
-    if (q.row->error)
-        json_set(out, "error", json_get(q.row->error));
-    reply_json(c, 200, out);
-    return 0;
+    return reply_progress(c, &(struct progress){ .operation_id = q.row->operation_id,
+                                                 .state = status_of(q.row),
+                                                 .began_us = q.row->started_us,
+                                                 .ended_us = q.row->ended_us,
+                                                 .error = q.row->error }, err);
 }
 
 /* Of a delete: 202 until it is over, then 204, or the error that stopped it. */
@@ -250,19 +231,6 @@ static int read_page(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     return stack_list(conn, a, p->scope_key, p->after, PAGE_MAX + 1, &p->rows, &p->count, err);
 }
 
-static int read_token(struct call *c, struct page *p, struct error *err)
-{
-    const char *token = http_query_nocase(c->req, "$skiptoken");
-    size_t len = 0;
-
-    if (!token || !token[0])
-        return 0;
-    p->after = (const char *)text_unbase64(c->arena, token, strlen(token), &len);
-    if (!p->after || strlen(p->after) != len || !text_is_utf8(p->after, len))
-        return fail(err, &E_INVALID_SKIP_TOKEN, "The $skiptoken is not one of this service's.");
-    return 0;
-}
-
 static int run_list(struct call *c, struct error *err)
 {
     struct json_object *out = json_own(c->arena, json_new_object());
@@ -273,28 +241,23 @@ static int run_list(struct call *c, struct error *err)
     json_set(out, "value", value);
     if (stack_place(c, &place, err) ||
         access_check(c->control, c->arena, &c->caller, endpoint_right(c), place.scope_id, err) ||
-        read_token(c, &p, err))
+        page_after(c, &p.after, err))
         return -1;
     p.scope_key = text_lower(c->arena, place.scope_id);
     if (pg_with(c->control->db, c->arena, read_page, &p, err))
         return -1;
     for (size_t i = 0; i < p.count && i < PAGE_MAX; i++)
         json_add(value, json_get(show_stack(c->arena, &p.rows[i])));
-    if (p.count > PAGE_MAX) {
-        const char *last = p.rows[PAGE_MAX - 1].key;
-
+    if (p.count > PAGE_MAX)
         json_set_text(out, "nextLink",
-                      arena_printf(c->arena, "%s&$skiptoken=%s", call_url(c, c->req->path),
-                                   text_base64url(c->arena, last, strlen(last))));
-    }
+                      arena_printf(c->arena, "%s&%s", call_url(c, c->req->path),
+                                   page_token(c, p.rows[PAGE_MAX - 1].key)));
     reply_json(c, 200, out);
     return 0;
 }
 
-#define STACK_ENDPOINT(n, fn, what, text)                                                          \
-    const struct endpoint n = {                                                                    \
-        .versions = stack_versions, .right = STACK_RIGHT(what), .description = text, .run = fn     \
-    }
+#define STACK_ENDPOINT(name, handler, what, text)                                                  \
+    SCOPED_ENDPOINT(name, stack_versions, STACK_RIGHT(what), text, handler)
 
 STACK_ENDPOINT(stack_show_one, run_show, "read", "A deployment stack");
 STACK_ENDPOINT(stack_export, run_export, "exportTemplate/action", "The template of a deployment stack");

@@ -66,7 +66,9 @@ int cmd_registry_delete(struct cli *cli)
     return portolan_delete(cli->client, id, &why) ? cli_complain(&why) : CLI_OK;
 }
 
-int cmd_registry_credentials(struct cli *cli)
+/* Asks something about the registry that the command names, and prints what is answered. */
+static int about(struct cli *cli, int (*ask)(struct cli *cli, const char *id, char **json,
+                                             struct portolan_error *why))
 {
     _cleanup_(freep) char *id = named(cli);
     _cleanup_(freep) char *json = NULL;
@@ -75,57 +77,61 @@ int cmd_registry_credentials(struct cli *cli)
 
     if (!id)
         return no_registry();
-    rc = portolan_registry_credentials(cli->client, id, &json, &why);
+    rc = ask(cli, id, &json, &why);
     return finish(cli, rc, json, &why);
+}
+
+static int ask_credentials(struct cli *cli, const char *id, char **json, struct portolan_error *why)
+{
+    return portolan_registry_credentials(cli->client, id, json, why);
+}
+
+int cmd_registry_credentials(struct cli *cli)
+{
+    return about(cli, ask_credentials);
+}
+
+static int ask_why(struct cli *cli, const char *id, char **json, struct portolan_error *why)
+{
+    const struct portolan_question question = { .repository = cli->o.repository,
+                                                .action = cli->o.action,
+                                                .principal_id = cli->o.principal,
+                                                .user_name = cli->o.user };
+
+    return portolan_why(cli->client, id, &question, json, why);
 }
 
 int cmd_registry_why(struct cli *cli)
 {
-    struct portolan_question question = { .repository = cli->o.repository,
-                                          .action = cli->o.action,
-                                          .principal_id = cli->o.principal,
-                                          .user_name = cli->o.user };
-    _cleanup_(freep) char *id = named(cli);
-    _cleanup_(freep) char *json = NULL;
-    struct portolan_error why;
-    int rc;
+    return about(cli, ask_why);
+}
 
-    if (!id)
-        return no_registry();
-    rc = portolan_why(cli->client, id, &question, &json, &why);
-    return finish(cli, rc, json, &why);
+static int ask_reach(struct cli *cli, const char *id, char **json, struct portolan_error *why)
+{
+    const struct portolan_origin origin = { .address = cli->o.address,
+                                            .link = cli->o.link,
+                                            .service = cli->o.service };
+
+    return portolan_network_check(cli->client, id, &origin, json, why);
 }
 
 int cmd_registry_reach(struct cli *cli)
 {
-    struct portolan_origin origin = { .address = cli->o.address,
-                                      .link = cli->o.link,
-                                      .service = cli->o.service };
-    _cleanup_(freep) char *id = named(cli);
-    _cleanup_(freep) char *json = NULL;
-    struct portolan_error why;
-    int rc;
+    return about(cli, ask_reach);
+}
 
-    if (!id)
-        return no_registry();
-    rc = portolan_network_check(cli->client, id, &origin, &json, &why);
-    return finish(cli, rc, json, &why);
+static int ask_token(struct cli *cli, const char *id, char **json, struct portolan_error *why)
+{
+    const struct portolan_token_password want = { .token = cli->operands[1],
+                                                  .name = cli->o.name,
+                                                  .expiry = cli->o.expiry };
+
+    return portolan_token_credentials(cli->client, id, &want, json, why);
 }
 
 int cmd_token_credentials(struct cli *cli)
 {
-    struct portolan_token_password want = { .token = cli->operands[1],
-                                            .name = cli->o.name,
-                                            .expiry = cli->o.expiry };
-    _cleanup_(freep) char *id = named(cli);
-    _cleanup_(freep) char *json = NULL;
-    struct portolan_error why;
-    int rc;
-
-    if (!id)
-        return no_registry();
-    rc = portolan_token_credentials(cli->client, id, &want, &json, &why);
-    return finish(cli, rc, json, &why);
+    return about(cli, ask_token);
 }
 
 /* Deployments ---------------------------------------------------------------------------------- */

@@ -43,11 +43,6 @@ def plane(instance, target):
     return Plane(instance, target)
 
 
-@pytest.fixture
-def repo():
-    return f"t{uuid.uuid4().hex[:10]}"
-
-
 def errors(reply, status, code):
     """The reply is exactly this error, in ACR's form, and gives nothing private away."""
     assert reply.status_code == status, (reply.status_code, reply.text[:500])

@@ -2,7 +2,6 @@
 client and its habit. The clients themselves run in tests/clients."""
 
 import json
-import uuid
 
 import pytest
 import requests
@@ -25,11 +24,6 @@ def plane():
         yield it.start()
     finally:
         it.close()
-
-
-@pytest.fixture
-def repo():
-    return "q" + uuid.uuid4().hex[:12]
 
 
 def code(reply):

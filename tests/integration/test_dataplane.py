@@ -52,13 +52,7 @@ def alive(request):
     name = "own_plane" if "own_plane" in request.fixturenames else "plane"
     it = request.getfixturevalue(name)
     yield
-    assert it.process.poll() is None, it.log()[-4000:]
-    assert "AddressSanitizer" not in it.log() and "runtime error" not in it.log()
-
-
-@pytest.fixture
-def repo():
-    return "r" + uuid.uuid4().hex[:12]
+    it.check()
 
 
 def code(reply):

@@ -29,13 +29,7 @@ def plane():
 @pytest.fixture(autouse=True)
 def alive(plane):
     yield
-    assert plane.process.poll() is None, plane.log()[-4000:]
-    assert "AddressSanitizer" not in plane.log() and "runtime error" not in plane.log()
-
-
-@pytest.fixture
-def repo():
-    return "r" + uuid.uuid4().hex[:12]
+    plane.check()
 
 
 def code(reply):

@@ -42,13 +42,7 @@ def plane():
 @pytest.fixture(autouse=True)
 def alive(plane):
     yield
-    assert plane.process.poll() is None, plane.log()[-4000:]
-    assert "AddressSanitizer" not in plane.log() and "runtime error" not in plane.log()
-
-
-@pytest.fixture
-def repo():
-    return "i" + uuid.uuid4().hex[:12]
+    plane.check()
 
 
 # --- what is brought ------------------------------------------------------------------------------

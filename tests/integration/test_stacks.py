@@ -6,15 +6,15 @@ import re
 
 import pytest
 
-from support.deployments import SUB_SCHEMA, acr, many, template, unique
-from support.instance import GROUPS_API, OperationFailed, eventually
+from support.deployments import SUB_SCHEMA, Deployed, acr, many, template, unique
+from support.instance import GROUPS_API, eventually
 
 V = "2024-03-01"
 DELETE = {"resources": "delete", "resourceGroups": "delete", "managementGroups": "detach"}
 DETACH = {"resources": "detach"}
 
 
-class Stacks:
+class Stacks(Deployed):
     def __init__(self, instance, path, location=None):
         self.instance, self.location = instance, location
         self.path = f"{path}/providers/Microsoft.Resources/deploymentStacks"
@@ -33,22 +33,10 @@ class Stacks:
         return self.call("PUT", name, self.body(*args, **rest))
 
     def run(self, name, *args, **rest):
-        reply = self.start(name, *args, **rest)
-        assert reply.status_code in (200, 201), reply.text
-        self.instance.finish(reply)
-        return self.get(name)["properties"]
+        return self.ends(name, self.start(name, *args, **rest))["properties"]
 
     def fail(self, name, *args, **rest):
-        reply = self.start(name, *args, **rest)
-        assert reply.status_code in (200, 201), reply.text
-        with pytest.raises(OperationFailed):
-            self.instance.finish(reply)
-        return self.get(name)["properties"]
-
-    def get(self, name):
-        reply = self.call("GET", name)
-        assert reply.status_code == 200, reply.text
-        return reply.json()
+        return self.ends(name, self.start(name, *args, **rest), well=False)["properties"]
 
     def delete(self, name, resources="detach", groups="detach", **rest):
         return self.call("DELETE", name, **{"unmanageAction.Resources": resources,

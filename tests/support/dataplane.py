@@ -158,6 +158,11 @@ class DataPlane:
         shutil.rmtree(self.base, ignore_errors=True)
         assert not unnamed, "\n".join(unnamed[:20])
 
+    def check(self):
+        """Fails when it crashed, or a sanitizer found something."""
+        assert self.process.poll() is None, self.log()[-4000:]
+        assert "AddressSanitizer" not in self.log() and "runtime error" not in self.log()
+
     def log(self):
         with open(self.log_path, errors="replace") as text:
             return text.read()
