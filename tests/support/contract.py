@@ -23,9 +23,10 @@ def load(path):
 
 
 class Description:
-    """One swagger file; others that it refers to are read on demand."""
+    """One swagger file; others that it refers to are read on demand. Operations without examples of their own
+    have those of the same operation in `others`."""
 
-    def __init__(self, relative):
+    def __init__(self, relative, others=()):
         self.path = os.path.realpath(os.path.join(SPECS, relative))
         self.text = load(self.path)
         self.version = self.text["info"]["version"]
@@ -36,6 +37,10 @@ class Description:
                 if method != "parameters":
                     self.operations[told["operationId"]] = Operation(self, path, method.upper(), told,
                                                                      shared)
+        for name, operation in self.operations.items():
+            for other in others:
+                if not operation.examples and name in other.operations:
+                    operation.examples = other.operations[name].examples
 
     def resolve(self, node, base=None):
         """The node behind a chain of $refs, and the file it stands in."""
