@@ -36,7 +36,7 @@ const char *endpoint_right(const struct call *c)
 {
     const struct endpoint *e = c->req->route->plane;
 
-    return e->right;
+    return e->right ? e->right : e->action;
 }
 
 bool endpoint_deletes(const struct call *c)

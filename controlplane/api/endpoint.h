@@ -26,7 +26,7 @@ struct endpoint {
 };
 
 void endpoint_run(struct http_request *req);
-/* The `right` of the call's row; and whether it deletes, for locks. */
+/* The permission of the call's row; and whether it deletes, for locks. */
 const char *endpoint_right(const struct call *c);
 bool endpoint_deletes(const struct call *c);
 

@@ -11,6 +11,7 @@
 #include "controlplane/api/activity_log.h"
 #include "controlplane/api/call.h"
 #include "controlplane/api/errors.h"
+#include "controlplane/api/extension.h"
 #include "controlplane/api/locks.h"
 #include "controlplane/api/role_assignments.h"
 #include "controlplane/api/subscription_cache.h"
@@ -231,6 +232,8 @@ static int run_tenant_show(struct call *c, struct error *err)
 }
 
 struct registration {
+    struct call *call;
+    const char *action, *id;
     const char *subscription_id;
     const char *provider_key;
     bool is_registered;
@@ -239,28 +242,35 @@ struct registration {
 static int query_set(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     const struct registration *r = ctx;
+    const struct extension at = { .is_subscription = true };
 
-    return provider_set(conn, a, r->subscription_id, r->provider_key, r->is_registered, err);
+    return provider_set(conn, a, r->subscription_id, r->provider_key, r->is_registered, err) ||
+                   extension_event(conn, r->call, &at, r->id, r->action, err)
+               ? -1
+               : 0;
 }
 
 static int set_registration(struct call *c, bool is_registered, struct error *err)
 {
     const char *provider = provider_find(c, c->req->params[1], err);
-    struct registration r = { .subscription_id = c->subscription.id,
+    const char *scope = arena_printf(c->arena, "/subscriptions/%s", c->subscription.id);
+    struct registration r = { .call = c,
+                              .subscription_id = c->subscription.id,
                               .is_registered = is_registered };
 
     if (!provider)
         return -1;
     /* "Microsoft.X/register/action" is the provider's own right, so it cannot stand in the row. */
-    if (access_check(c->control, c->arena, &c->caller,
-                     arena_printf(c->arena, "%s/%s/action", provider,
-                                  is_registered ? "register" : "unregister"),
-                     arena_printf(c->arena, "/subscriptions/%s", c->subscription.id), err))
+    r.id = arena_printf(c->arena, "%s/providers/%s", scope, provider);
+    r.action = arena_printf(c->arena, "%s/%s/action", provider,
+                            is_registered ? "register" : "unregister");
+    if (access_check(c->control, c->arena, &c->caller, r.action, scope, err) ||
+        lock_guard(c, scope, r.action, false, err))
         return -1;
     if (!is_registered && is_registration_free(provider))
         return fail(err, &E_BAD_REQUEST, "The namespace '%s' cannot be unregistered.", provider);
     r.provider_key = text_lower(c->arena, provider);
-    if (pg_with(c->control->db, c->arena, query_set, &r, err) ||
+    if (pg_transact(c->control->db, c->arena, query_set, &r, err) ||
         subscription_cache_get(c->arm->subscriptions, c->control->db, c->arena, r.subscription_id,
                                true, &c->subscription, err) < 0)
         return -1;

@@ -271,13 +271,13 @@ static int run_names(struct call *c, struct error *err)
     return 0;
 }
 
-static int log_name(struct pg_conn *conn, struct work *w, const char *operation, struct error *err)
+static int log_name(struct pg_conn *conn, struct work *w, struct error *err)
 {
     const struct extension at = { .is_subscription = true };
     const char *id = arena_printf(w->call->arena, "/subscriptions/%s/tagNames/%s",
                                   w->call->subscription.id, w->name);
 
-    return extension_event(conn, w->call, &at, id, operation, err);
+    return extension_event(conn, w->call, &at, id, endpoint_right(w->call), err);
 }
 
 static int put_name(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -285,8 +285,7 @@ static int put_name(struct pg_conn *conn, struct arena *a, void *ctx, struct err
     struct work *w = ctx;
 
     w->found = tag_name_add(conn, a, w->call->subscription.id, w->name, w->value, err);
-    return w->found < 0 ? -1 : log_name(conn, w, "Microsoft.Resources/subscriptions/tagNames/write",
-                                        err);
+    return w->found < 0 ? -1 : log_name(conn, w, err);
 }
 
 static int drop_name(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -294,9 +293,7 @@ static int drop_name(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     struct work *w = ctx;
 
     w->found = tag_name_remove(conn, a, w->call->subscription.id, w->name, w->value, err);
-    if (w->found <= 0)
-        return w->found;
-    return log_name(conn, w, "Microsoft.Resources/subscriptions/tagNames/delete", err);
+    return w->found <= 0 ? w->found : log_name(conn, w, err);
 }
 
 static int run_name(struct call *c, bool is_put, bool has_value, struct error *err)
@@ -308,7 +305,9 @@ static int run_name(struct call *c, bool is_put, bool has_value, struct error *e
     if (strlen(w.name) > NAME_MAX_BYTES || strlen(w.value) > VALUE_MAX_BYTES)
         return fail(err, &E_INVALID_TAGS, "A tag name has at most %d characters, a value %d.",
                     NAME_MAX_BYTES, VALUE_MAX_BYTES);
-    if (pg_transact(c->control->db, c->arena, is_put ? put_name : drop_name, &w, err))
+    if (lock_guard(c, arena_printf(c->arena, "/subscriptions/%s", c->subscription.id),
+                   endpoint_right(c), !is_put, err) ||
+        pg_transact(c->control->db, c->arena, is_put ? put_name : drop_name, &w, err))
         return -1;
     if (!is_put) {
         http_reply_empty(c->req, w.found ? 200 : 204);

@@ -12,6 +12,7 @@
 
 #include "controlplane/api/call.h"
 #include "controlplane/api/errors.h"
+#include "controlplane/api/extension.h"
 #include "controlplane/api/routes.h"
 #include "controlplane/deployments/answers.h"
 #include "controlplane/deployments/failure.h"
@@ -88,7 +89,8 @@ static int run_put(struct call *c, struct error *err)
         return -1;
     if (submission_plan(&s, err) || submission_preflight(&s, err))
         return reply_refusal(c, &s, err);
-    if (submission_accept(&s, &made, &is_replaced, err))
+    if (lock_guard(c, s.id, endpoint_right(c), false, err) ||
+        submission_accept(&s, &made, &is_replaced, err))
         return -1;
     http_reply_header(c->req, "Azure-AsyncOperation",
                       call_url(c, arena_printf(c->arena, "%s/operationStatuses/%s", made->id,

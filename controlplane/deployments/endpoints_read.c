@@ -215,7 +215,7 @@ static int run_cancel(struct call *c, struct error *err)
     struct query q = { 0 };
     struct cancel x = { 0 };
 
-    if (find_known(c, &place, &q, err))
+    if (find_known(c, &place, &q, err) || lock_guard(c, place.id, endpoint_right(c), false, err))
         return -1;
     if (q.row->ended_us)
         return fail(err, &E_NOT_CANCELABLE,

@@ -1,0 +1,45 @@
+"""Requests on what the tables of routes name, for tests that try all of them."""
+
+import os
+import re
+import uuid
+
+from support.directory import AUTHORIZATION, ROLES_API
+
+ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
+# The newest version each family of routes takes; resources take their type's newest.
+VERSIONS = (("/locks", "2020-05-01"), ("/roleAssignments", ROLES_API), ("/roleDefinitions", ROLES_API),
+            ("Microsoft.Resources/deploymentStacks", "2024-03-01"), ("/tagNames", "2021-04-01"),
+            ("/deployments", "2024-11-01"), ("eventtypes", "2015-04-01"),
+            ("Microsoft.Insights/", "2021-05-01-preview"), ("Microsoft.KeyVault/", "2023-07-01"),
+            ("", "2021-04-01"))
+TEMPLATE = {"location": "eastus", "properties": {"mode": "Incremental", "template": {
+    "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+    "contentVersion": "1.0.0.0", "resources": []}}}
+STAYS = "Microsoft.Resources"  # a provider that cannot be unregistered, by whoever may
+
+
+def table(name):
+    """Rows of the first table of a generated page."""
+    with open(os.path.join(ROOT, "docs", "generated", name), encoding="utf-8") as text:
+        for line in text.read().split("\n\n")[1].splitlines()[2:]:
+            yield [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+
+
+def endpoint_requests(instance, group):
+    """(permission, is it any right that will do, method, path, api, body) of each route with a row."""
+    names = {"subscription": instance.subscription, "group": group, "scope*": instance.group_id(group)[1:],
+             "management": instance.tenant, "provider": STAYS, "location": "eastus", "kind": "add",
+             "name": "nobody1", "value": "nobody1", "deployment": "matrix", "stack": "nobody1",
+             "vault": "nobody1", "operation": str(uuid.uuid4()), "resource*": "resourceGroups/nobody1"}
+    for method, pattern, _, needs in table("routes.md"):
+        right = re.match(r"[\w.]+/[\w/]+|\{provider\}/[\w/]+", needs.strip("`"))
+        if not right:
+            assert needs in ("nothing", "a token", "the type's permission") or "{type}" in needs, needs
+            continue
+        if AUTHORIZATION in pattern and "Lock" not in pattern:
+            names["name"] = str(uuid.uuid4())
+        path = re.sub(r"\{([^}]+)\}", lambda m: names[m[1]], pattern)
+        api = next(version for part, version in VERSIONS if part in pattern)
+        yield (right[0].replace("{provider}", STAYS), "any right" in needs, method, path, api,
+               TEMPLATE if "deployments" in pattern else {})
