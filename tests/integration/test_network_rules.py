@@ -14,6 +14,7 @@ import requests
 from support.dataplane import DataPlane, sha256
 from support.instance import eventually
 from support.rawhttp import proxy_v2
+from support.routes import data_routes
 
 pytestmark = pytest.mark.sanitized
 
@@ -139,6 +140,18 @@ def test_every_path_obeys_the_rules(plane, address, is_in):
                 else:
                     assert is_refused(reply, shown), (method, path, reply.status)
     client.close()
+
+
+def test_every_route_obeys_the_rules(plane):
+    plane.rules(**deny("203.0.113.7"))
+    settle(plane, "192.0.2.1", 403)
+    routes = [row[2:] for row in data_routes()]
+    assert len(routes) > 50
+    for method, path in routes:
+        for auth in (True, False):
+            client = plane.client("192.0.2.1")
+            assert is_refused(client.call(method, path, auth=auth), "192.0.2.1"), (method, path)
+            client.close()
 
 
 def test_43_headers_change_nothing(plane):

@@ -5,6 +5,7 @@ import re
 import uuid
 
 from support.directory import AUTHORIZATION, ROLES_API
+from support.rawhttp import sha256
 
 ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
 # The newest version each family of routes takes; resources take their type's newest.
@@ -43,3 +44,24 @@ def endpoint_requests(instance, group):
         api = next(version for part, version in VERSIONS if part in pattern)
         yield (right[0].replace("{provider}", STAYS), "any right" in needs, method, path, api,
                TEMPLATE if "deployments" in pattern else {})
+
+
+def data_routes():
+    """(who may, rights, method, path) of each route of a data plane, on content that is not there."""
+    with open(os.path.join(ROOT, "dataplane", "routes.c"), encoding="utf-8") as text:
+        source = text.read()
+    for name, body in re.findall(r"^#define (REPOSITORY|SESSION)\s+(.*)$", source, re.M):
+        source = re.sub(rf"(ROW\(\w+, ){name}\b", lambda m, b=body: m[1] + b, source)
+    rows = dict(re.findall(r"^ROW\((\w+),\s*(.*?)\);$", source, re.M | re.S))
+    kinds = re.findall(r'METADATA\("([^"]+)",\s*(\w*)\)', source)
+    routes = re.findall(r'(?:PLAIN|BODY|STREAM)\("(\w+)",\s*"([^"]+)",\s*(\w+)', source)
+    for base, kind in kinds:
+        routes += [("GET", base + "/_metadata", f"{kind}metadata_list"),
+                   *((m, base + "/_metadata/{key}", f"{kind}metadata_{m.lower()}")
+                     for m in ("GET", "PUT", "DELETE"))]
+    names = {"name*": "matrix/nobody", "digest": sha256(b"nobody"), "reference": "v1", "tag": "v1",
+             "session": str(uuid.uuid4()), "key": "k"}
+    for method, pattern, row in routes:
+        access = re.search(r"\.access = ACCESS_(\w+)", rows[row])[1]
+        rights = [access] if access.endswith("CATALOG") else re.findall(r"ACT_(\w+)", rows[row])
+        yield access, rights, method, re.sub(r"\{([^}]+)\}", lambda m: names[m[1]], pattern)
