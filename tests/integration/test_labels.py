@@ -7,6 +7,7 @@ import uuid
 import jwt
 import pytest
 
+from support.deployments import Scope, acr, template
 from support.instance import GROUPS_API, PROVIDER
 
 PREVIEW = "2026-03-01-preview"
@@ -207,3 +208,17 @@ def test_an_image_goes_from_one_labelled_registry_to_another(instance, group, la
     assert done.status_code == 202, done.text
     instance.finish(done)
     assert target.call("HEAD", f"/v2/from/there/manifests/{digest}").status_code == 200
+
+
+def test_a_template_chooses_the_scope(instance, group):
+    name = name_of()
+    body = template([acr(name, apiVersion=PREVIEW, properties={SCOPE: "SubscriptionReuse"})], outputs={
+        "server": {"type": "string", "value": f"[reference('{name}').loginServer]"},
+        "scope": {"type": "string", "value": f"[reference('{name}').{SCOPE}]"}})
+    told = Scope(instance, instance.group_id(group)).run(body)["properties"]["outputs"]
+    assert re.fullmatch(HASHED % (name.lower(), re.escape(instance.domain), instance.port),
+                        told["server"]["value"])
+    assert told["scope"]["value"] == "SubscriptionReuse"
+    # Deployed again, nothing changes.
+    again = Scope(instance, instance.group_id(group)).run(body)["properties"]["outputs"]
+    assert again == told
