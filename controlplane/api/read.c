@@ -113,12 +113,10 @@ static bool wants_parent(const struct call *c)
 
 static int ask(struct pg_conn *conn, struct call *c, struct error *err)
 {
-    const char *keys[2] = { c->key };
-    size_t count = 1;
+    const char *parent =
+        wants_parent(c) ? arm_id_key(c->arena, &c->id, c->id.depth - 1) : NULL;
 
-    if (wants_parent(c))
-        keys[count++] = arm_id_key(c->arena, &c->id, c->id.depth - 1);
-    return resource_ask(conn, c->arena, keys, count, &c->ahead.rows, err);
+    return resource_ask(conn, c->arena, c->key, parent, &c->ahead.rows, err);
 }
 
 int load_ahead(struct pg_conn *conn, struct call *c, struct error *err)

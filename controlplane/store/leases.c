@@ -13,6 +13,9 @@
 #include "controlplane/store/rows.h"
 #include "controlplane/store/statements.h"
 
+/* As the index of due rows says it. */
+#define EVER_DUE "not_before < 'infinity'"
+
 enum {
     S_CLAIM,
     S_NEXT_DUE,
@@ -34,7 +37,8 @@ const struct pg_stmt lease_statements[] = {
                   "update resources r set lease_owner = $1,"
                   " lease_until = now() + $3 * interval '1 ms',"
                   " not_before = now() + $3 * interval '1 ms'"
-                  " where r.uid = (select uid from resources where not_before <= now()"
+                  " where r.uid = (select uid from resources where " EVER_DUE
+                  " and not_before <= now()"
                   " and (lease_until is null or lease_until <= now())"
                   " and type_key = any ($2) order by not_before limit 1"
                   " for update skip locked) returning " RESOURCE_COLUMNS,
@@ -43,7 +47,8 @@ const struct pg_stmt lease_statements[] = {
     [S_NEXT_DUE] = { "lease_next_due",
                      "select (extract(epoch from greatest(not_before,"
                      " coalesce(lease_until, not_before)) - clock_timestamp()) * 1000)::int8"
-                     " from resources where not_before <= now() + $2 * interval '1 ms'"
+                     " from resources where " EVER_DUE
+                     " and not_before <= now() + $2 * interval '1 ms'"
                      " and (lease_until is null or lease_until <= now() + $2 * interval '1 ms')"
                      " and type_key = any ($1) order by 1 limit 1",
                      "text[] int8" },

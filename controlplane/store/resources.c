@@ -41,8 +41,11 @@ enum {
 const struct pg_stmt resources_statements[] = {
     [BY_KEY] = { "resource_by_key", "select " RESOURCE_COLUMNS " from resources r where r.key = $1",
                  "text" },
+    /* One by one: of a list, whose length it guesses, the server may read the table as a whole. */
     [BY_KEYS] = { "resource_by_keys",
-                  "select " RESOURCE_COLUMNS " from resources r where r.key = any ($1)", "text[]" },
+                  "select " RESOURCE_COLUMNS " from resources r where r.key = $1 "
+                  "union all select " RESOURCE_COLUMNS " from resources r where r.key = $2",
+                  "text text" },
     [BY_KEY_LOCKED] = { "resource_by_key_locked",
                         "select " RESOURCE_COLUMNS " from resources r where r.key = $1 for update",
                         "text" },
@@ -184,10 +187,11 @@ int resource_share(struct pg_conn *conn, struct arena *a, const char *key, struc
     return look_up(conn, a, &resources_statements[SHARE], key, ret, err);
 }
 
-int resource_ask(struct pg_conn *conn, struct arena *a, const char *const *keys, size_t count,
+int resource_ask(struct pg_conn *conn, struct arena *a, const char *key, const char *parent_key,
                  struct pg_result **ret, struct error *err)
 {
-    if (PG_QUEUE(conn, a, &resources_statements[BY_KEYS], ret, err, pg_texts(keys, count)))
+    if (PG_QUEUE(conn, a, &resources_statements[BY_KEYS], ret, err, pg_text(key),
+                 pg_text(parent_key)))
         return wrap(err, "look up resources");
     return 0;
 }

@@ -97,10 +97,10 @@ MUST_CHECK int resource_by_uid(struct pg_conn *conn, struct arena *a, const char
 MUST_CHECK int resource_peek(struct pg_conn *conn, struct arena *a, const char *key,
                              struct resource **ret, struct error *err);
 MUST_CHECK int resource_parse(struct arena *a, struct resource *r, struct error *err);
-/* resource_by_key in two halves, for what is asked along with something else: the question is queued
- * (pg_queue), and each answer read once it is there. */
-MUST_CHECK int resource_ask(struct pg_conn *conn, struct arena *a, const char *const *keys,
-                            size_t count, struct pg_result **ret, struct error *err);
+/* resource_by_key in two halves, for what is asked along with something else: the question for a row and
+ * another one, or NULL, is queued (pg_queue), and each answer read once it is there. */
+MUST_CHECK int resource_ask(struct pg_conn *conn, struct arena *a, const char *key,
+                            const char *parent_key, struct pg_result **ret, struct error *err);
 MUST_CHECK int resource_told(const struct pg_result *r, struct arena *a, const char *key,
                              struct resource **ret, struct error *err);
 
