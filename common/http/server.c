@@ -117,6 +117,7 @@ static int start_parts(struct http_server *s, const struct http_server_config *c
         return -1;
     workers.threads_max = s->config.workers_max;
     workers.threads_brief = BRIEF_PER_PROCESSOR * processors();
+    workers.threads_kept = s->app.has_slow_writes ? workers.threads_brief : 0;
     workers.queue_max = s->config.queue_max;
     s->workers = http_workers_new(&workers);
     if (!s->workers)

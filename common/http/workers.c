@@ -32,6 +32,8 @@ struct http_workers {
     unsigned threads; /* workers and keeper */
     unsigned idle;    /* workers that have no job yet, woken ones as well */
     unsigned brief;   /* brief jobs in the queue and at work */
+    unsigned slow;    /* the others */
+    unsigned slow_begun;
     struct rest *resting; /* the last one on top */
     bool is_keeper_on;
     bool is_keeper_resting; /* waits for a job */
@@ -61,15 +63,38 @@ int http_thread_start(pthread_t *ret, void *(*fn)(void *), void *arg)
     return rc;
 }
 
+/* Those that are not brief leave some threads to those that are. */
+static unsigned slow_max(const struct http_workers *w)
+{
+    unsigned max = w->config.threads_max, kept = w->config.threads_kept;
+
+    return max > kept ? max - kept : max;
+}
+
+/* Jobs that may begin. */
+static unsigned startable(const struct http_workers *w)
+{
+    unsigned waiting = w->slow - w->slow_begun, room = slow_max(w) - w->slow_begun;
+
+    return w->depth - (waiting > room ? waiting - room : 0);
+}
+
+/* The oldest that may begin, or NULL. */
 static struct http_job *pop(struct http_workers *w)
 {
-    struct http_job *job = w->head;
+    struct http_job **at = &w->head, *job;
 
-    w->head = job->next;
-    if (!w->head)
-        w->tail = &w->head;
+    while (*at && !(*at)->is_brief && w->slow_begun >= slow_max(w))
+        at = &(*at)->next;
+    job = *at;
+    if (!job)
+        return NULL;
+    *at = job->next;
+    if (!*at)
+        w->tail = at;
     w->depth--;
     w->counted -= job->is_counted;
+    w->slow_begun += !job->is_brief;
     job->next = NULL;
     return job;
 }
@@ -143,11 +168,10 @@ static void *work(void *arg)
         bool is_in_time = true, is_brief;
         struct http_job *job;
 
-        while (!w->head && !w->is_stopped && is_in_time)
+        while (!(job = pop(w)) && !w->is_stopped && is_in_time)
             is_in_time = wait_for_job(w, until);
-        if (!w->head)
+        if (!job)
             break;
-        job = pop(w);
         is_brief = job->is_brief;
         pthread_mutex_unlock(&w->lock);
         if (is_expired(job))
@@ -156,6 +180,8 @@ static void *work(void *arg)
             w->config.run(job);
         pthread_mutex_lock(&w->lock);
         w->brief -= is_brief;
+        w->slow -= !is_brief;
+        w->slow_begun -= !is_brief;
     }
     w->workers--;
     end_thread(w);
@@ -182,6 +208,7 @@ static struct http_job *take_expired(struct http_workers *w, int64_t *ret_next)
         w->depth--;
         w->counted -= job->is_counted;
         w->brief -= job->is_brief;
+        w->slow -= !job->is_brief;
         job->next = expired;
         expired = job;
     }
@@ -282,9 +309,10 @@ static void watch(struct http_workers *w)
  * lock is held. */
 static bool staff(struct http_workers *w, const struct http_job *job)
 {
-    bool may_wait = job->is_brief && w->brief > w->config.threads_brief && !is_stalled(w);
+    bool may_wait = job->is_brief ? w->brief > w->config.threads_brief && !is_stalled(w)
+                                  : w->slow > slow_max(w);
 
-    if (!may_wait && w->depth <= w->idle) {
+    if (!may_wait && startable(w) <= w->idle) {
         wake(w);
         return true;
     }
@@ -326,6 +354,7 @@ bool http_workers_submit(struct http_workers *w, struct http_job *job, enum http
         w->depth++;
         w->counted += job->is_counted;
         w->brief += job->is_brief;
+        w->slow += !job->is_brief;
         is_taken = staff(w, job);
         if (!is_taken) {
             *at = NULL;
@@ -333,6 +362,7 @@ bool http_workers_submit(struct http_workers *w, struct http_job *job, enum http
             w->depth--;
             w->counted -= job->is_counted;
             w->brief -= job->is_brief;
+            w->slow -= !job->is_brief;
         }
     }
     pthread_mutex_unlock(&w->lock);

@@ -44,6 +44,7 @@ struct http_job {
 struct http_workers_config {
     unsigned threads_max;
     unsigned threads_brief; /* for brief jobs, without hesitation */
+    unsigned threads_kept;  /* never taken by the others, where there are more; 0: none */
     unsigned queue_max;
     int64_t idle_ms;
     void (*run)(struct http_job *job); /* on a worker */

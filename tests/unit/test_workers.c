@@ -55,10 +55,11 @@ static void refuse(struct http_job *job, enum http_refusal why)
     pthread_mutex_unlock(&b->lock);
 }
 
-static void start(struct bench *b, unsigned max, unsigned brief)
+static void start(struct bench *b, unsigned max, unsigned brief, unsigned kept)
 {
     struct http_workers_config config = { .threads_max = max,
                                           .threads_brief = brief,
+                                          .threads_kept = kept,
                                           .queue_max = 100,
                                           .idle_ms = LONG_MS,
                                           .run = run,
@@ -113,7 +114,7 @@ static void test_slow_jobs_do_not_wait_for_quick_ones(void **state)
     struct bench b;
 
     (void)state;
-    start(&b, 5, 2);
+    start(&b, 5, 2, 0);
     for (int i = 0; i < 2; i++)
         submit(&b, &jobs[i], false);
     wait_inside(&b, 2, 0);
@@ -123,6 +124,24 @@ static void test_slow_jobs_do_not_wait_for_quick_ones(void **state)
     finish(&b, 5);
 }
 
+/* The fourth slow job waits, and a brief one behind it does not. */
+static void test_slow_jobs_leave_what_is_kept(void **state)
+{
+    struct job jobs[JOBS_MAX];
+    struct bench b;
+
+    (void)state;
+    start(&b, 5, 2, 2);
+    for (int i = 0; i < 5; i++)
+        submit(&b, &jobs[i], true);
+    wait_inside(&b, 0, 3);
+    submit(&b, &jobs[5], false);
+    wait_inside(&b, 1, 3);
+    submit(&b, &jobs[6], false);
+    wait_inside(&b, 2, 3);
+    finish(&b, 7);
+}
+
 /* What was not begun is refused with the stop, of either kind. */
 static void test_stop_refuses_both(void **state)
 {
@@ -130,7 +149,7 @@ static void test_stop_refuses_both(void **state)
     struct bench b;
 
     (void)state;
-    start(&b, 2, 1);
+    start(&b, 2, 1, 1);
     submit(&b, &jobs[0], true);
     submit(&b, &jobs[1], false);
     wait_inside(&b, 1, 1);
@@ -150,6 +169,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slow_jobs_do_not_wait_for_quick_ones),
+        cmocka_unit_test(test_slow_jobs_leave_what_is_kept),
         cmocka_unit_test(test_stop_refuses_both),
     };
 
