@@ -3,6 +3,8 @@
 each of them.
 
   verdict   processor time of one verdict
+  instructions  what of small pulls rules cost in instructions of the data plane, as valgrind's callgrind
+            counts them: unlike time, other work does not move them. Left out where valgrind is not there
   pull      one data plane, with 200 rules and without by turns: every figure is taken twice in a row,
             and the median of what the pairs differ by is the answer
   change    a whole instance; of each registry the time from the answer to the first refusal, on a
@@ -15,6 +17,7 @@ import concurrent.futures
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -42,9 +45,50 @@ def session(instance):
     return LOCAL.session
 
 
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
 def rules(action, count):
     return {"networkRuleSet": {"defaultAction": action, "ipRules": [
         {"action": "Allow", "value": f"198.51.{i // 200}.{i % 200}"} for i in range(count)]}}
+
+
+def some_rules():
+    """Two hundred, the last of which lets this machine in."""
+    some = rules("Deny", 199)
+    some["networkRuleSet"]["ipRules"] += LOOPBACK
+    return some
+
+
+class CountedPlane(DataPlane):
+    """A data plane whose instructions callgrind counts. glibc clears memory by an instruction that callgrind
+    counts once a byte; here it does so by ordinary ones."""
+
+    parts = 0
+
+    def spawn(self, *argv, ready, **options):
+        super().spawn("valgrind", "--tool=callgrind", "--instr-atstart=no",
+                      f"--callgrind-out-file={self.path('counts')}", *argv, ready=ready, **options, env={
+                          **os.environ,
+                          "GLIBC_TUNABLES": "glibc.cpu.x86_rep_stosb_threshold=1000000000"})
+
+    def control(self, *words):
+        subprocess.run(["callgrind_control", *words, str(self.pid)], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def counted(self, act):
+        """Instructions a request; act returns how many requests it made."""
+        self.control("-z")
+        self.control("-i", "on")
+        requests_made = act()
+        self.control("-i", "off")
+        self.control("-d")
+        self.parts += 1
+        dump = self.path(f"counts.{self.parts}")
+        eventually(lambda: os.path.exists(dump) and "totals:" in read(dump))
+        return int(re.search(r"^totals: (\d+)", read(dump), re.M).group(1)) / requests_made
 
 
 def patch(registry, properties):
@@ -71,11 +115,16 @@ def time_to_effect(registry, start, every=0.2):
 
 
 class Network(Bench):
-    SCENES = ("verdict", "pull", "change")
+    SCENES = ("verdict", "instructions", "pull", "change")
     status = 0
+
+    postgres = None
 
     def start_all(self):
         """Each scene starts what it needs."""
+
+    def start_database(self):
+        self.postgres = self.postgres or Postgres(self.base)
 
     def scene_verdict(self):
         done = subprocess.run([os.path.join(BUILD, "tests", "bench_verdict")], text=True,
@@ -88,6 +137,41 @@ class Network(Bench):
                      float(ns) <= float(bound))
         assert self.result["verdict"], done.stdout + done.stderr
         Network.status = done.returncode
+
+    # --- what rules cost in instructions ---------------------------------------------------------
+
+    def scene_instructions(self):
+        if not shutil.which("callgrind_control"):
+            self.result["skipped"]["instructions"] = "there is no valgrind"
+            self.row("not measured: instructions", "", "there is no valgrind")
+            return
+        self.start_database()
+        plane = CountedPlane(self.base, self.postgres, "counted", options=self.want.set)
+        self.image = image_of((2048,))
+        self.image.put_into(plane)
+        times = 40 if self.want.quick else 400
+        asked = {"GET manifest": ("GET", self.image.manifest_path),
+                 "HEAD manifest": ("HEAD", self.image.manifest_path),
+                 "HEAD blob": ("HEAD", self.image.blob_paths[0])}
+        # The least of several counts: the data plane's own work comes now and then as well.
+        found = {name: [float("inf"), float("inf")] for name in asked}
+        for at in (0, 1) * (1 if self.want.quick else 2):
+            self.publish(plane, some_rules() if at else {})
+            for name, (method, path) in asked.items():
+                def pull(times, method=method, path=path):
+                    return load.load(plane, 1, "times", times, method,
+                                     plane.header(self.image.scope), path)["requests"]
+                pull(4)
+                counted = plane.counted(lambda pull=pull: pull(times))
+                found[name][at] = min(found[name][at], counted)
+        self.result["instructions"] = {}
+        for name, (without, with_them) in found.items():
+            more = 100 * (with_them - without) / without
+            self.result["instructions"][name] = {"without": round(without), "with_rules": round(with_them),
+                                                 "percent": round(more, 2)}
+            self.row(f"{name}: 200 rules cost more instructions, of {without:,.0f}", f"{more:.2f} %",
+                     "< 2 %", more < 2)
+        plane.stop()
 
     # --- what rules cost a pull ------------------------------------------------------------------
 
@@ -137,9 +221,7 @@ class Network(Bench):
     def pairs(self, plane, figures):
         """name → [(without, with)] of measurements. The rules change between the two of a pair and stay for the first
         of the next, so each comes first as often as second."""
-        some = rules("Deny", 199)
-        some["networkRuleSet"]["ipRules"] += LOOPBACK
-        states = ({}, some)
+        states = ({}, some_rules())
         found, at = {name: [] for name in figures}, 0
         self.publish(plane, states[at])
         for _ in range(self.want.rounds):
@@ -156,7 +238,7 @@ class Network(Bench):
         return found
 
     def scene_pull(self):
-        self.postgres = Postgres(self.base)
+        self.start_database()
         plane = DataPlane(self.base, self.postgres, "portolan", options=self.want.set)
         self.image = image_of((2048, MIB, (8 if self.want.quick else 64) * MIB))
         self.image.put_into(plane)
