@@ -19,7 +19,9 @@ static void print_value(struct str *to, const struct json_object *value, int ind
 /* The marks of bytes that are zero; a mark may be wrong above the lowest one. */
 #define ONES        ((uint64_t)0x0101010101010101)
 #define HIGHS       ((uint64_t)0x8080808080808080)
+/* clang-format off */
 #define ZEROS(word) (((word) - ONES) & ~(word) & HIGHS)
+/* clang-format on */
 
 /* Eight bytes of which none is written otherwise than it is. */
 static bool is_plain(const char *s)

@@ -52,9 +52,9 @@ struct network_rules *network_rules_new(const struct json_object *settings);
 void network_rules_free(struct network_rules *r); /* NULL is accepted */
 void network_rules_freep(struct network_rules **r);
 
-/* Private links first: approved ones get in, others never do. Then services; then publicNetworkAccess; then subnet rules for what came by a
- * link, IP rules for what did not; then the default. Of nested IP rules the narrowest decides, of
- * equal ones the first. */
+/* Private links first: approved ones get in, others never do. Then services; then
+ * publicNetworkAccess; then subnet rules for what came by a link, IP rules for what did not; then
+ * the default. Of nested IP rules the narrowest decides, of equal ones the first. */
 struct network_verdict network_decide(const struct network_rules *r,
                                       const struct network_origin *origin);
 /* True when there is a service that the switches let through. */

@@ -64,7 +64,10 @@ struct pg_arg {
     } v;
 };
 
-static inline struct pg_arg pg_null(void) { return (struct pg_arg){ .kind = PG_NULL }; }
+static inline struct pg_arg pg_null(void)
+{
+    return (struct pg_arg){ .kind = PG_NULL };
+}
 /* NULL text is SQL NULL. */
 static inline struct pg_arg pg_text(const char *s)
 {
@@ -94,9 +97,9 @@ MUST_CHECK int pg_run(struct pg_conn *conn, struct arena *a, const struct pg_stm
 #define PG_RUN(conn, a, stmt, ret, err, ...)                                                       \
     pg_run((conn), (a), (stmt), (const struct pg_arg[]){ __VA_ARGS__ },                            \
            sizeof((const struct pg_arg[]){ __VA_ARGS__ }) / sizeof(struct pg_arg), (ret), (err))
-/* Leaves the statement to the next pg_run or pg_commit, or to the end of pg_with, which takes it along without
- * a round trip of its own, in the order of the calls. Until then *ret is not set, and its failure is
- * that call's. What is queued outside a transaction stands or falls together. */
+/* Leaves the statement to the next pg_run or pg_commit, or to the end of pg_with, which takes it
+ * along without a round trip of its own, in the order of the calls. Until then *ret is not set, and
+ * its failure is that call's. What is queued outside a transaction stands or falls together. */
 MUST_CHECK int pg_queue(struct pg_conn *conn, struct arena *a, const struct pg_stmt *stmt,
                         const struct pg_arg *args, size_t nargs, struct pg_result **ret,
                         struct error *err);
@@ -127,8 +130,9 @@ const void *pg_get_bytes(const struct pg_result *r, size_t row, size_t col, size
 int64_t pg_get_time_us(const struct pg_result *r, size_t row, size_t col); /* since 1970 */
 size_t pg_get_texts(const struct pg_result *r, size_t row, size_t col, const char ***ret);
 
-/* A transaction; its BEGIN travels with the first statement. Use: `_cleanup_(pg_tx_end) struct pg_tx tx = {0}; if (pg_begin(conn, &tx, err) …
- * pg_commit(&tx, err)`. pg_tx_end rolls back what was not committed. */
+/* A transaction; its BEGIN travels with the first statement. Use:
+ * `_cleanup_(pg_tx_end) struct pg_tx tx = {0}; if (pg_begin(conn, &tx, err) … pg_commit(&tx, err)`.
+ * pg_tx_end rolls back what was not committed. */
 struct pg_tx { struct pg_conn *conn; };
 MUST_CHECK int pg_begin(struct pg_conn *conn, struct pg_tx *tx, struct error *err);
 MUST_CHECK int pg_commit(struct pg_tx *tx, struct error *err);

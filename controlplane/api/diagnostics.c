@@ -253,6 +253,7 @@ const struct endpoint diagnostic_remove = { .versions = diagnostic_versions,
                                             .description = "Remove a diagnostic setting",
                                             .run = run_remove };
 const struct endpoint diagnostic_categories = { .versions = diagnostic_versions,
-                                                .right = "Microsoft.Insights/diagnosticSettingsCategories/read",
+                                                .right = "Microsoft.Insights/"
+                                                         "diagnosticSettingsCategories/read",
                                                 .description = "What a resource's logs are about",
                                                 .run = run_categories };

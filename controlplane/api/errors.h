@@ -50,20 +50,25 @@ extern const struct error_code E_NOT_SUPPORTED;          /* OperationNotSupporte
 extern const struct error_code E_QUOTA;                  /* QuotaExceeded 409 */
 extern const struct error_code E_BUSY;                   /* Conflict 409: changed again and again */
 /* Networks. */
-extern const struct error_code E_LINKED_AUTHORIZATION; /* LinkedAuthorizationFailed 403: what a body names is not the caller's to use */
+/* LinkedAuthorizationFailed 403: what a body names is not the caller's to use */
+extern const struct error_code E_LINKED_AUTHORIZATION;
 extern const struct error_code E_BAD_REFERENCE; /* InvalidResourceReference: what a body names is not there */
 extern const struct error_code E_BAD_PREFIX; /* InvalidAddressPrefixFormat: no CIDR notation */
 extern const struct error_code E_PREFIX_HOST_BITS; /* InvalidCIDRNotation: bits beyond the prefix */
-extern const struct error_code E_BAD_SUBNET; /* NetcfgInvalidSubnet: not inside its network's address space, or too small */
+/* NetcfgInvalidSubnet: not inside its network's address space, or too small */
+extern const struct error_code E_BAD_SUBNET;
 extern const struct error_code E_SUBNETS_OVERLAP; /* NetcfgSubnetRangesOverlap */
-extern const struct error_code E_PREFIX_IN_USE; /* InUsePrefixCannotBeDeleted: an address space that subnets stand in */
+/* InUsePrefixCannotBeDeleted: an address space that subnets stand in */
+extern const struct error_code E_PREFIX_IN_USE;
 extern const struct error_code E_SUBNET_IN_USE; /* InUseSubnetCannotBeDeleted */
-extern const struct error_code E_SUBNET_FIXED; /* InUseSubnetCannotBeUpdated: the range of a subnet with addresses */
+/* InUseSubnetCannotBeUpdated: the range of a subnet with addresses */
+extern const struct error_code E_SUBNET_FIXED;
 extern const struct error_code E_SUBNET_FULL; /* SubnetIsFull */
 extern const struct error_code E_ADDRESS_TAKEN; /* PrivateIPAddressIsAllocated */
 extern const struct error_code E_ADDRESS_OUTSIDE; /* PrivateIPAddressNotInSubnet */
 extern const struct error_code E_ADDRESS_RESERVED; /* PrivateIPAddressInReservedRange */
-extern const struct error_code E_PEERINGS_OVERLAP; /* VnetAddressSpacesOverlap: of two networks that would be peers */
+/* VnetAddressSpacesOverlap: of two networks that would be peers */
+extern const struct error_code E_PEERINGS_OVERLAP;
 extern const struct error_code E_NO_SERVICE_ENDPOINT; /* SubnetsHaveNoServiceEndpointsConfigured */
 extern const struct error_code E_EXPORT_DISABLED;
 extern const struct error_code E_NESTED; /* CannotDeleteResource 409: something below stands in the way */

@@ -1,6 +1,6 @@
-/* Extension resources, of Microsoft.Authorization and others: what their endpoints share. The scope is whatever
- * stands before the last /providers/ of the path: nothing (the tenant), a subscription, a group, a
- * resource or a child of one. */
+/* Extension resources, of Microsoft.Authorization and others: what their endpoints share. The scope
+ * is whatever stands before the last /providers/ of the path: nothing (the tenant), a subscription,
+ * a group, a resource or a child of one. */
 #ifndef PORTOLAN_API_EXTENSION_H
 #define PORTOLAN_API_EXTENSION_H
 

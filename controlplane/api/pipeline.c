@@ -280,7 +280,9 @@ static enum stage_result authorise(struct call *c, struct error *err)
     if (access_check(c->control, c->arena, &c->caller, action, scope, err))
         return STAGE_FAILED;
     c->ahead.is_wanted = c->verb->load == load_item || c->verb->load == load_known;
-    return changes(c) && lock_guard(c, scope, action, text_ends(action, "/delete"), err) ? STAGE_FAILED : STAGE_NEXT;
+    return changes(c) && lock_guard(c, scope, action, text_ends(action, "/delete"), err)
+               ? STAGE_FAILED
+               : STAGE_NEXT;
 }
 
 static enum stage_result load(struct call *c, struct error *err)

@@ -35,7 +35,8 @@ MUST_CHECK int load_ahead(struct pg_conn *conn, struct call *c, struct error *er
 enum stage_result load_item(struct call *c, struct error *err);  /* absent is fine: was is NULL */
 enum stage_result load_known(struct call *c, struct error *err); /* absent is 404 */
 enum stage_result load_shown(struct call *c, struct error *err); /* the same, JSON not yet parsed */
-/* What a collection is below. Where rows are listed it is looked for, by check_above(), only when there are none. */
+/* What a collection is below. Where rows are listed it is looked for, by check_above(), only when there
+ * are none. */
 enum stage_result load_above(struct call *c, struct error *err);
 int check_above(struct call *c, struct error *err);
 enum stage_result encode_item(struct call *c, struct error *err);

@@ -431,5 +431,7 @@ DEPLOYMENT_ENDPOINT(deployment_export, run_export, "exportTemplate/action", "The
 DEPLOYMENT_ENDPOINT(deployment_status, run_status, "operationStatuses/read", "The state of a deployment");
 DEPLOYMENT_ENDPOINT(deployment_answer, run_answer, "read", "The answer of a what-if");
 DEPLOYMENT_ENDPOINT(deployment_list_all, run_list, "read", "Deployments of a scope");
-DEPLOYMENT_ENDPOINT(deployment_operation_list, run_operations, "operations/read", "Operations of a deployment");
-DEPLOYMENT_ENDPOINT(deployment_operation_show, run_operation, "operations/read", "An operation of a deployment");
+DEPLOYMENT_ENDPOINT(deployment_operation_list, run_operations, "operations/read",
+                    "Operations of a deployment");
+DEPLOYMENT_ENDPOINT(deployment_operation_show, run_operation, "operations/read",
+                    "An operation of a deployment");

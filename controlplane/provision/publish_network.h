@@ -28,8 +28,8 @@ MUST_CHECK int publish_origins_of(struct control *control, struct arena *a,
                                   const char *registry_uid, struct error *err);
 /* The same for a private endpoint connection that was just written or removed. */
 int publish_links(struct step_run *run, struct error *err);
-/* The same for all registries (the first of them, PUBLISH_AT_ONCE_MAX) with rules for a subnet that was just written or
- * removed, or for any of a network's. */
+/* The same for all registries (the first of them, PUBLISH_AT_ONCE_MAX) with rules for a subnet that was
+ * just written or removed, or for any of a network's. */
 int publish_subnets(struct step_run *run, struct error *err);
 
 #endif

@@ -102,8 +102,8 @@ struct assignment_row {
 MUST_CHECK int identity_assignments_of(struct pg_conn *conn, struct arena *a,
                                        const char *principal_id, struct assignment_row **ret,
                                        size_t *ret_count, struct error *err);
-/* Of all enabled principals, members of groups included, at exactly these scopes, in the tenant of the subscription; in a fixed
- * order, so that what is made from them can be compared. */
+/* Of all enabled principals, members of groups included, at exactly these scopes, in the tenant of the
+ * subscription; in a fixed order, so that what is made from them can be compared. */
 MUST_CHECK int identity_assignments_at(struct pg_conn *conn, struct arena *a,
                                        const char *const *scope_keys, size_t scope_count,
                                        const char *subscription_id, struct assignment_row **ret,

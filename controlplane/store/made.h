@@ -15,8 +15,8 @@ struct made {
     struct resource *row;          /* with uid, id, type_key, name, body, status; the rest follows */
 };
 
-/* Inserts the row, of a type without steps. E_NOT_FOUND when the parent is gone or going, E_CONFLICT when the key is
- * taken. */
+/* Inserts the row, of a type without steps. E_NOT_FOUND when the parent is gone or going, E_CONFLICT when
+ * the key is taken. */
 MUST_CHECK int resource_make(struct pg_pool *db, struct arena *a, const struct made *made,
                              struct error *err);
 /* resource_by_key() for those who hold no connection. */

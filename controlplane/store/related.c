@@ -37,7 +37,8 @@ const struct pg_stmt related_statements[] = {
                       "select pg_advisory_xact_lock(hashtextextended('usage/' || $1 || '/' || $2, 0))",
                       "text text" },
     [USAGE_SHARED] = { "resource_usage_shared",
-                       "select pg_advisory_xact_lock_shared(hashtextextended('usage/' || $1 || '/' || $2, 0))",
+                       "select pg_advisory_xact_lock_shared("
+                       "hashtextextended('usage/' || $1 || '/' || $2, 0))",
                        "text text" },
     [USAGE_ROOM] = { "resource_usage_room",
                      "select coalesce(sum(used), 0)::int8, current_setting('max_connections')::int8 "

@@ -69,8 +69,9 @@ MUST_CHECK int resource_insert_absent(struct pg_conn *conn, struct arena *a,
                                       const struct resource *r, bool has_steps, struct error *err);
 
 /* One change of a stored row, for actions: the row is locked, `edit` changes r->body and r->status
- * (the latter only of types without steps, whose passes write it) and fills secrets[].wrapped (it may run several times), and all is written in one transaction with the
- * generation moved and the row due. 1 done, 0 when there is no such row or it is Deleting. */
+ * (the latter only of types without steps, whose passes write it) and fills secrets[].wrapped (it may
+ * run several times), and all is written in one transaction with the generation moved and the row
+ * due. 1 done, 0 when there is no such row or it is Deleting. */
 struct resource_edit {
     const char *key;
     int (*edit)(void *ctx, struct arena *a, struct resource *r, struct error *err);

@@ -83,7 +83,8 @@ struct resource {
     const char *updated_at;
     const char *revision; /* another one whenever the row is written, leases included */
     bool is_system; /* made by the service: not the callers' to change */
-    int64_t due_in_ms; /* of one to be inserted: when the reconcile loop looks at it; NEVER_DUE where no steps are */
+    /* Of one to be inserted: when the reconcile loop looks at it; NEVER_DUE where no steps are. */
+    int64_t due_in_ms;
     const char *unparsed[6]; /* between resource_peek and resource_parse: the JSON columns */
 };
 
@@ -104,8 +105,8 @@ MUST_CHECK int resource_ask(struct pg_conn *conn, struct arena *a, const char *k
 MUST_CHECK int resource_told(const struct pg_result *r, struct arena *a, const char *key,
                              struct resource **ret, struct error *err);
 
-/* What a write stands on: its group and parent, which stay as they are until the transaction ends, and the row
- * itself, which nobody else writes meanwhile. */
+/* What a write stands on: its group and parent, which stay as they are until the transaction ends, and
+ * the row itself, which nobody else writes meanwhile. */
 struct resource_held {
     bool is_there;
     const char *uid, *name;

@@ -10,7 +10,18 @@
 #include "controlplane/store/rows.h"
 #include "controlplane/store/statements.h"
 
-enum { INSERT, UPDATE, DELETE_ONE, DELETE_GROUP, DROP_PLAIN, DELETE_BELOW, REMOVE_LEAVES, REMOVE, TOUCH, NOTIFY };
+enum {
+    INSERT,
+    UPDATE,
+    DELETE_ONE,
+    DELETE_GROUP,
+    DROP_PLAIN,
+    DELETE_BELOW,
+    REMOVE_LEAVES,
+    REMOVE,
+    TOUCH,
+    NOTIFY
+};
 
 
 const struct pg_stmt resources_write_statements[] = {

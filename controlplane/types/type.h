@@ -197,8 +197,8 @@ struct resource_type {
     /* Rules that need other rows, and what changes with this one. May be NULL. */
     int (*admit)(const struct admission *admission, struct error *err);
     /* Of resources that follow from their parent and are no rows: adds one object with name and
-     * properties for each to `list`, or a whole one with an id of its own. run->resource and run->decoded are the parent. The type is only
-     * read. */
+     * properties for each to `list`, or a whole one with an id of its own. run->resource and
+     * run->decoded are the parent. The type is only read. */
     int (*derive)(struct action_run *run, struct json_object *list, struct error *err);
     /* Whether a new one has all it needs already: it is settled in the transaction of the request, and
      * observed later as others are. May be NULL. */

@@ -1,6 +1,7 @@
 /* The registry's own tokens seen before. One that was checked is known by its text until it expires,
  * the snapshot it was checked against is replaced, or its account changes; until then a check costs a
- * hash and a comparison. Thread-safe, bounded; entries are counted, so one may be used while it is dropped. */
+ * hash and a comparison. Thread-safe, bounded; entries are counted, so one may be used while it is
+ * dropped. */
 #ifndef PORTOLAN_AUTH_BEARER_H
 #define PORTOLAN_AUTH_BEARER_H
 

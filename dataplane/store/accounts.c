@@ -30,8 +30,8 @@ enum { LOOK_UP, COMPARE, MAP };
 
 /* What a row is, as one text: two rows with the same text are the same. */
 #define ROW_STATE                                                                                  \
-    "concat_ws(' ', c.password_name, c.kind, c.hash, extract(epoch from c.expires_at), md5(c.permissions::text), "     \
-    "c.scope_map_id, m.version)"
+    "concat_ws(' ', c.password_name, c.kind, c.hash, extract(epoch from c.expires_at), "           \
+    "md5(c.permissions::text), c.scope_map_id, m.version)"
 #define ROW_FROM                                                                                   \
     "from credentials c left join scope_maps m on m.registry_id = c.registry_id "                  \
     "and m.id = c.scope_map_id where c.registry_id = $1 "

@@ -46,7 +46,8 @@ const struct pg_stmt bin_statements[] = {
                 "select manifest_id from manifest_aliases where repository_id = $1 "
                 "and digest = n.digest) o on true where o.id <> all ($2)",
                 "int8 int8[]" },
-    [DROP_PARENTS] = { "bin_drop_parents", "delete from manifest_children c using (select manifest_id, child_id "
+    [DROP_PARENTS] = { "bin_drop_parents",
+                       "delete from manifest_children c using (select manifest_id, child_id "
                        "from manifest_children where child_id = any ($1) or manifest_id = any ($1) "
                        "order by manifest_id, child_id for update) l "
                        "where c.manifest_id = l.manifest_id and c.child_id = l.child_id",

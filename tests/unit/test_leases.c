@@ -54,7 +54,8 @@ static const struct pg_stmt stmts[] = {
     [ADD] = { "t_add",
               "insert into resources (uid, key, id, type_key, name, global_name, subscription_id, state,"
               " generation, observed_generation, not_before) values ($1,"
-              " '/subscriptions/' || $3 || '/' || $1, '/subscriptions/' || $3 || '/' || $1, $2, 'n', $1, $3, $4, 1, 0, now() + $5 * interval '1 ms')",
+              " '/subscriptions/' || $3 || '/' || $1, '/subscriptions/' || $3 || '/' || $1, $2, 'n',"
+              " $1, $3, $4, 1, 0, now() + $5 * interval '1 ms')",
               "uuid text uuid text int8" },
     [OPERATION] = { "t_operation",
                     "insert into operations (id, tenant_id, subscription_id, resource_uid,"
