@@ -26,4 +26,4 @@ def test_python(instance):
 
 
 def test_javascript(instance):
-    drive(instance, ["node", os.path.join(HERE, "sdk", "deployments.mjs"), sdk.node(*NODE)])
+    drive(instance, [sdk.node_program(), os.path.join(HERE, "sdk", "deployments.mjs"), sdk.node(*NODE)])

@@ -79,7 +79,7 @@ def in_python():
 
 
 def in_javascript():
-    return ["node", os.path.join(HERE, "sdk", "identity.mjs"), sdk.node("@azure/identity@4.14.1")]
+    return [sdk.node_program(), os.path.join(HERE, "sdk", "identity.mjs"), sdk.node("@azure/identity@4.14.1")]
 
 
 def in_go():

@@ -15,11 +15,11 @@ def names():
     return f"g{uuid.uuid4().hex[:8]}", f"r{uuid.uuid4().hex[:12]}"
 
 
-def drive(instance, command, **more):
+def drive(instance, command, last="group delete"):
     done = subprocess.run(command, text=True, capture_output=True, timeout=300,
-                          env=sdk.environment(instance, **more))
+                          env=sdk.environment(instance))
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
-    assert done.stdout.splitlines()[-1] == "group delete", done.stdout
+    assert done.stdout.splitlines()[-1] == last, done.stdout
 
 
 def test_python(instance):
@@ -31,7 +31,7 @@ NODE = ("@azure/identity@4.14.1", "@azure/arm-containerregistry@12.0.0", "@azure
 
 def test_javascript(instance):
     packages = sdk.node(*NODE)
-    drive(instance, ["node", os.path.join(HERE, "sdk", "manage.mjs"), packages, *names()])
+    drive(instance, [sdk.node_program(), os.path.join(HERE, "sdk", "manage.mjs"), packages, *names()])
 
 
 MODULES = "github.com/Azure/azure-sdk-for-go/sdk"
@@ -43,3 +43,21 @@ GO = (f"{MODULES}/azcore@v1.24.0", f"{MODULES}/azidentity@v1.15.0",
 def test_go(instance):
     program = sdk.go_test_program(os.path.join(HERE, "sdk", "manage.go"), *GO)
     drive(instance, [program, *names()])
+
+
+# What the newest stable libraries of registries have no operations for.
+PYTHON_MORE = ("azure-identity==1.27.0", "azure-mgmt-containerregistry==15.1.0b3",
+               "azure-mgmt-containerregistrytasks==1.0.0b1")
+NODE_MORE = ("@azure/identity@4.14.1", "@azure/arm-containerregistry@10.1.0")
+
+
+def test_tasks_and_pipelines_in_python(instance, group):
+    registry = instance.make_registry(group, sku="Premium")
+    drive(instance, [sdk.python(*PYTHON_MORE), os.path.join(HERE, "sdk", "tasks.py"), group,
+                     registry.name], "end")
+
+
+def test_tasks_in_javascript(instance, group):
+    registry = instance.make_registry(group, sku="Premium")
+    drive(instance, [sdk.node_program(), os.path.join(HERE, "sdk", "tasks.mjs"), sdk.node(*NODE_MORE),
+                     group, registry.name], "end")

@@ -20,7 +20,7 @@ def python_command():
 
 
 def node_command():
-    return ["node", os.path.join(HERE, "sdk", "registry.mjs"), sdk.node(*NODE)]
+    return [sdk.node_program(), os.path.join(HERE, "sdk", "registry.mjs"), sdk.node(*NODE)]
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,6 @@ def program():
     given = os.environ.get("PORTOLAN_CONFORMANCE")
     if given:
         return given, "the program given"
-    sdk.need_go()
     for version in VERSIONS:
         try:
             found = sdk.go_program(f"{MODULE}@{version}")

@@ -59,7 +59,7 @@ class Provider:
             port = free.getsockname()[1]
         self.issuer, self.secret = f"https://localhost:{port}", uuid.uuid4().hex
         self.process = subprocess.Popen(
-            ["node", os.path.join(HERE, "..", "clients", "sdk", "provider.mjs"), packages, site,
+            [sdk.node_program(), os.path.join(HERE, "..", "clients", "sdk", "provider.mjs"), packages, site,
              str(port), "portolan", self.secret, f"{instance.login}/external"],
             text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self.process.stdout.readline() == "ready\n"

