@@ -60,7 +60,7 @@ const struct pg_stmt resources_statements[] = {
     [HOLD_ALONE] = { "resource_hold_alone", HOLD_ROWS("update"), "text text text" },
     [CHILDREN] = { "resource_children",
                    "select " RESOURCE_COLUMNS " from resources r where r.parent_uid = $1 "
-                   "and ($2::text is null or r.type_key = $2) order by r.key limit $3",
+                   "and ($2::text is null or r.type_key = $2) order by r.type_key, r.key limit $3",
                    "uuid text int8" },
     [COUNT_BELOW] = { "resource_count_below",
                       "select count(*) from resources where parent_uid = $1", "uuid" },

@@ -148,7 +148,7 @@ MUST_CHECK int resource_page(struct pg_conn *conn, struct arena *a,
 /* The rest of references, which are in order of key. One that is gone by now has no uid any more. */
 MUST_CHECK int resource_load(struct pg_conn *conn, struct arena *a, struct resource **items,
                              size_t count, struct error *err);
-/* Up to `limit` children of a type (NULL: of every) in order of key. */
+/* Up to `limit` children of a type (NULL: of every) in order of type and key. */
 MUST_CHECK int resource_children(struct pg_conn *conn, struct arena *a, const char *parent_uid,
                                  const char *type_key, int64_t limit, struct resource **ret_items,
                                  size_t *ret_count, struct error *err);
