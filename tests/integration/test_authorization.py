@@ -101,7 +101,7 @@ def test_custom_role_grants_exactly_what_it_says(instance, group, app):
     assert used.status_code == 400 and code(used) == "RoleDefinitionHasAssignments"
     # A change of the role is a change for everybody who has it.
     body["properties"]["permissions"] = [{"actions": ["Microsoft.Resources/nothing/read"]}]
-    assert instance.arm("PUT", path, body, api=ROLES_API).status_code == 200
+    assert instance.arm("PUT", path, body, api=ROLES_API).status_code == 201
     within(2, lambda: instance.arm("GET", f"{registries}/nobody1", token=token).status_code == 403)
     assert instance.arm("DELETE", given.json()["id"], api=ROLES_API).status_code == 200
     assert instance.arm("DELETE", path, api=ROLES_API).status_code == 200
