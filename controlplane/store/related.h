@@ -18,7 +18,7 @@ struct pg_result;
 struct resource;
 struct resource_secret;
 
-/* How many children of a type a parent has (decision 0018). What others add and have not committed yet is
+/* How many children of a type a parent has (decision 0020). What others add and have not committed yet is
  * not in it, unless the caller holds the parent's row alone, or the key of the counter. */
 MUST_CHECK int resource_usage(struct pg_conn *conn, struct arena *a, const char *parent_uid,
                               const char *type_key, int64_t *ret, struct error *err);
