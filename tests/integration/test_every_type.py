@@ -9,7 +9,7 @@ import pytest
 
 from support.directory import LOCKS_API
 from support.everything import APART, KINDS, Everything, actions, types
-from support.instance import GROUPS_API, eventually
+from support.instance import GROUPS_API, held_back
 
 LOCKS = "providers/Microsoft.Authorization/locks"
 MADE = [kind for kind in KINDS if kind.made_by is None]
@@ -40,25 +40,6 @@ def locked(instance, scope, level):
         yield
     finally:
         assert instance.arm("DELETE", path, api=LOCKS_API).status_code == 200
-
-
-@contextlib.contextmanager
-def held_back(instance, group):
-    """Nobody works on what is in the group: it is as if somebody else did."""
-    rows = f"(group_key = '{group}' or key = lower('{instance.group_id(group)}'))"
-    owner = str(uuid.uuid4())
-
-    def take():
-        instance.sql("control", f"""update resources
-            set lease_owner = '{owner}', lease_until = now() + interval '1 minute'
-            where {rows} and (lease_until is null or lease_until <= now())""")
-        return instance.sql("control", f"""select 1 from resources
-            where {rows} and lease_owner is distinct from '{owner}'""") == []
-    eventually(take)
-    try:
-        yield
-    finally:
-        instance.sql("control", f"update resources set lease_owner = null, lease_until = null where {rows}")
 
 
 def events(instance, resource_id):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.directory import LOCKS_API
-from support.instance import GROUPS_API, eventually
+from support.instance import GROUPS_API, eventually, held_back
 
 pytestmark = pytest.mark.sanitized
 
@@ -19,25 +19,19 @@ def code(reply, status=409):
     return reply.json()["error"]["code"]
 
 
-def hold_back(instance, group, seconds=4):
-    """Work on what is in the group waits."""
-    instance.sql("control", f"update resources set not_before = now() + interval '{seconds} s' "
-                 f"where group_key = '{group}' or key = lower('{instance.group_id(group)}')")
-
-
 def test_nothing_is_made_in_a_group_that_goes(instance):
     group = instance.make_group()
     registry = instance.make_registry(group)
-    gone = instance.arm("DELETE", instance.group_id(group), api=GROUPS_API)
-    assert gone.status_code == 202
-    hold_back(instance, group)
-    made = instance.arm("PUT", instance.registry_id(group, f"r{uuid.uuid4().hex[:10]}"),
-                        {"location": "eastus", "sku": {"name": "Basic"}})
-    assert code(made) == "ResourceGroupBeingDeleted"
-    assert code(instance.arm("PUT", instance.group_id(group), {"location": "eastus"},
-                             api=GROUPS_API)) == "ResourceGroupBeingDeleted"
-    child = instance.arm("PUT", f"{registry.id}/scopeMaps/mymap", PULL)
-    assert code(child) in ("ResourceGroupBeingDeleted", "ResourceBeingDeleted")
+    with held_back(instance, group):
+        gone = instance.arm("DELETE", instance.group_id(group), api=GROUPS_API)
+        assert gone.status_code == 202
+        made = instance.arm("PUT", instance.registry_id(group, f"r{uuid.uuid4().hex[:10]}"),
+                            {"location": "eastus", "sku": {"name": "Basic"}})
+        assert code(made) == "ResourceGroupBeingDeleted"
+        assert code(instance.arm("PUT", instance.group_id(group), {"location": "eastus"},
+                                 api=GROUPS_API)) == "ResourceGroupBeingDeleted"
+        child = instance.arm("PUT", f"{registry.id}/scopeMaps/mymap", PULL)
+        assert code(child) in ("ResourceGroupBeingDeleted", "ResourceBeingDeleted")
     instance.finish(gone)
     assert instance.arm("HEAD", instance.group_id(group), api=GROUPS_API).status_code == 404
     assert instance.make_group(group) == group
@@ -49,18 +43,18 @@ def test_a_name_comes_back_with_nothing_of_the_old(instance, group):
     old.push_image("a/b", "v1")
     password = old.password
     instance.finish(instance.arm("PUT", f"{old.id}/scopeMaps/mymap", PULL))
-    gone = instance.arm("DELETE", old.id)
-    assert gone.status_code == 202
-    hold_back(instance, group)
     body = {"location": "eastus", "sku": {"name": "Basic"}, "properties": {"adminUserEnabled": True}}
-    assert code(instance.arm("PUT", old.id, body)) == "ResourceBeingDeleted"
-    assert code(instance.arm("PATCH", old.id, {"tags": {}})) == "ResourceBeingDeleted"
-    assert code(instance.arm("POST", f"{old.id}/listCredentials")) == "ResourceBeingDeleted"
-    # The name is taken until it is gone, in other groups as well.
-    elsewhere = instance.registry_id(instance.make_group(), old.name)
-    assert code(instance.arm("PUT", elsewhere, body)) == "RegistryNameAlreadyInUse"
-    again = instance.arm("DELETE", old.id)
-    assert again.status_code == 202
+    with held_back(instance, group):
+        gone = instance.arm("DELETE", old.id)
+        assert gone.status_code == 202
+        assert code(instance.arm("PUT", old.id, body)) == "ResourceBeingDeleted"
+        assert code(instance.arm("PATCH", old.id, {"tags": {}})) == "ResourceBeingDeleted"
+        assert code(instance.arm("POST", f"{old.id}/listCredentials")) == "ResourceBeingDeleted"
+        # The name is taken until it is gone, in other groups as well.
+        elsewhere = instance.registry_id(instance.make_group(), old.name)
+        assert code(instance.arm("PUT", elsewhere, body)) == "RegistryNameAlreadyInUse"
+        again = instance.arm("DELETE", old.id)
+        assert again.status_code == 202
     instance.finish(gone)
     instance.finish(again)
     new = instance.make_registry(group, old.name)

@@ -1,6 +1,7 @@
 """A whole Portolan instance for tests: started by ./dev up in a state directory of its own on a free
 port, driven through its public API, removed afterwards."""
 
+import contextlib
 import json
 import os
 import re
@@ -335,3 +336,22 @@ def eventually(check, timeout=15, every=0.05):
         if time.monotonic() > deadline:
             raise AssertionError(f"not true within {timeout} s: {last}")
         time.sleep(every)
+
+
+@contextlib.contextmanager
+def held_back(instance, group):
+    """Nobody works on what is in the group: it is as if somebody else did."""
+    rows = f"(group_key = '{group}' or key = lower('{instance.group_id(group)}'))"
+    owner = str(uuid.uuid4())
+
+    def take():
+        instance.sql("control", f"""update resources
+            set lease_owner = '{owner}', lease_until = now() + interval '1 minute'
+            where {rows} and (lease_until is null or lease_until <= now())""")
+        return instance.sql("control", f"""select 1 from resources
+            where {rows} and lease_owner is distinct from '{owner}'""") == []
+    eventually(take)
+    try:
+        yield
+    finally:
+        instance.sql("control", f"update resources set lease_owner = null, lease_until = null where {rows}")
