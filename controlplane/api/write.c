@@ -213,7 +213,7 @@ static enum stage_result decode_write(struct call *c, bool is_patch, struct erro
         c->row->tags = json_own(c->arena, json_new_object());
     c->is_unchanged = c->was && json_equal(c->was->body, c->row->body) &&
                       json_equal(c->was->tags, c->row->tags);
-    /* What changes nothing leaves no trace. */
+    /* What changes nothing leaves no trace but its line in the activity log. */
     if (!c->is_unchanged)
         c->row->system_data = write_system_data(c, c->was, change.time);
     warn_unknown(c, &body);
@@ -440,7 +440,7 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
         return 0;
     if (now.is_there && c->is_unchanged && now.state == STATE_SUCCEEDED) {
         c->row->state = now.state;
-        return 0;
+        return write_event(conn, c, c->row, "write", false, err);
     }
     /* The same wish again for what failed is worth another try. */
     if (c->is_unchanged && (now.state == STATE_FAILED || now.state == STATE_CANCELED))

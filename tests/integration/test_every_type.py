@@ -235,6 +235,23 @@ def test_life_is_told_of_and_comes_back_new(instance):
     instance.arm("DELETE", instance.group_id(group), api=GROUPS_API)
 
 
+@pytest.mark.parametrize("kind", [k for k in MADE if not k.settle], ids=ids)
+def test_what_changes_nothing_is_told_of(instance, everything, kind):
+    """By its line in the activity log alone: the row stays as it was, etag and systemData with it. (What
+    failed is another try: that changes something.)"""
+    def look():
+        told = events(instance, everything.id(kind)).count(f"{kind.type}/write")
+        return told, instance.sql("control", f"""select uid, generation, state, tags, body, system_data
+            from resources where key = lower('{everything.id(kind)}')""")
+    everything.finish(kind, everything.put(kind))
+    told, row = look()
+    asked = [everything.put] + [lambda k: everything.call("PATCH", k, {})] * bool(kind.patch)
+    for count, ask in enumerate(asked, 1):
+        reply = ask(kind)
+        assert reply.status_code == 200, reply.text
+        assert look() == (told + count, row)
+
+
 # --- export and move ------------------------------------------------------------------------------
 
 def test_a_group_is_exported_whole(instance, everything):
