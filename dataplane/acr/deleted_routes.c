@@ -26,8 +26,7 @@ static bool check_listed(struct http_request *req, const char *repository, int s
                          struct error *err)
 {
     if (status == 0)
-        (void)fail_at(err, &E_NAME_UNKNOWN, repository, "repository \"%s\" has no deleted content",
-                      repository);
+        (void)fail(err, &E_NAME_UNKNOWN, "repository \"%s\" has no deleted content", repository);
     if (status != 1)
         reply_error(req, err);
     return status == 1;
@@ -156,8 +155,7 @@ void acr_deleted_restore(struct http_request *req)
     content_cache_forget(call_of(req)->plane->cache, repository);
     housekeeper_note_garbage(call_of(req)->plane->housekeeper);
     if (status == 0)
-        (void)fail_at(&err, &E_MANIFEST_UNKNOWN, req->params[1], "manifest %s is not deleted",
-                      req->params[1]);
+        (void)fail(&err, &E_MANIFEST_UNKNOWN, "manifest %s is not deleted", req->params[1]);
     if (status == 1)
         acr_manifest_get(req);
     else

@@ -54,13 +54,12 @@ static void reply_unknown_owner(struct http_request *req, const struct subject *
     struct error err = { 0 };
 
     if (s->owner.tag)
-        (void)fail_at(&err, &E_TAG_UNKNOWN, s->owner.tag, "the specified tag does not exist");
+        (void)fail(&err, &E_TAG_UNKNOWN, "the specified tag does not exist");
     else if (s->owner.digest)
-        (void)fail_at(&err, &E_MANIFEST_UNKNOWN, req->params[1], "manifest %s is not found",
-                      req->params[1]);
+        (void)fail(&err, &E_MANIFEST_UNKNOWN, "manifest unknown");
     else
-        (void)fail_at(&err, &E_NAME_UNKNOWN, s->owner.repository, "repository \"%s\" is not found",
-                      s->owner.repository);
+        (void)fail(&err, &E_NAME_UNKNOWN, "repository \"%s\" is not found",
+                   s->owner.repository);
     reply_error(req, &err);
 }
 

@@ -23,23 +23,23 @@ static void reply_unknown_name(struct http_request *req, const char *repository)
 {
     struct error err = { 0 };
 
-    (void)fail_at(&err, &E_NAME_UNKNOWN, repository, "repository \"%s\" is not found", repository);
+    (void)fail(&err, &E_NAME_UNKNOWN, "repository \"%s\" is not found", repository);
     reply_error(req, &err);
 }
 
-static void reply_unknown_tag(struct http_request *req, const char *tag)
+static void reply_unknown_tag(struct http_request *req)
 {
     struct error err = { 0 };
 
-    (void)fail_at(&err, &E_TAG_UNKNOWN, tag, "the specified tag does not exist");
+    (void)fail(&err, &E_TAG_UNKNOWN, "the specified tag does not exist");
     reply_error(req, &err);
 }
 
-static void reply_unknown_manifest(struct http_request *req, const char *digest)
+static void reply_unknown_manifest(struct http_request *req)
 {
     struct error err = { 0 };
 
-    (void)fail_at(&err, &E_MANIFEST_UNKNOWN, digest, "manifest %s is not found", digest);
+    (void)fail(&err, &E_MANIFEST_UNKNOWN, "manifest unknown");
     reply_error(req, &err);
 }
 
@@ -195,7 +195,7 @@ void acr_tag_get(struct http_request *req)
         return;
     }
     if (list.count == 0) {
-        reply_unknown_tag(req, req->params[1]);
+        reply_unknown_tag(req);
         return;
     }
     struct json_object *body = acr_envelope(req, repository);
@@ -216,7 +216,7 @@ void acr_tag_patch(struct http_request *req)
     if (status < 0)
         reply_error(req, &err);
     else if (status == 0)
-        reply_unknown_tag(req, req->params[1]);
+        reply_unknown_tag(req);
     else
         acr_tag_get(req);
 }
@@ -235,7 +235,7 @@ void acr_tag_delete(struct http_request *req)
     if (status < 0)
         reply_error(req, &err);
     else if (status == 0)
-        reply_unknown_tag(req, req->params[1]);
+        reply_unknown_tag(req);
     else
         http_reply_empty(req, 202);
 }
@@ -297,7 +297,7 @@ static bool read_manifest(struct http_request *req, const char *repository, stru
         return false;
     }
     if (list.count == 0) {
-        reply_unknown_manifest(req, req->params[1]);
+        reply_unknown_manifest(req);
         return false;
     }
     *ret = list.items[0].digest;
@@ -316,7 +316,7 @@ static void show_manifest(struct http_request *req, const char *repository,
         return;
     }
     if (list.count == 0) {
-        reply_unknown_manifest(req, req->params[1]);
+        reply_unknown_manifest(req);
         return;
     }
     struct json_object *body = acr_envelope(req, repository);
@@ -362,7 +362,7 @@ void acr_manifest_patch(struct http_request *req)
     if (status < 0)
         reply_error(req, &err);
     else if (status == 0)
-        reply_unknown_manifest(req, req->params[1]);
+        reply_unknown_manifest(req);
     else
         show_manifest(req, repository, &digest);
 }

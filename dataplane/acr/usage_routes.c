@@ -39,8 +39,7 @@ void acr_repository_usage(struct http_request *req)
     int status =
         usage_of_repository(&call_of(req)->plane->store, req->arena, repository, &usage, &err);
     if (status == 0)
-        (void)fail_at(&err, &E_NAME_UNKNOWN, repository, "repository \"%s\" is not found",
-                      repository);
+        (void)fail(&err, &E_NAME_UNKNOWN, "repository \"%s\" is not found", repository);
     if (status != 1) {
         reply_error(req, &err);
         return;

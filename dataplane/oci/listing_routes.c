@@ -25,6 +25,14 @@ static struct json_object *json_names(const struct name_list *list)
     return names;
 }
 
+static void reply_unknown_name(struct http_request *req, const char *repository)
+{
+    struct json_object *detail = json_new_object();
+
+    json_set_text(detail, "name", repository);
+    reply_error_detail(req, &E_NAME_UNKNOWN, "repository name not known to registry", detail);
+}
+
 void oci_tags(struct http_request *req)
 {
     const struct store *store = &call_of(req)->plane->store;
@@ -36,9 +44,11 @@ void oci_tags(struct http_request *req)
     if (!repository || !page_read(req, TAGS_DEFAULT, &page))
         return;
     int status = list_tags(store, req->arena, repository, page.last, page.count, &list, &err);
-    if (status == 0)
-        (void)fail_at(&err, &E_NAME_UNKNOWN, repository, "repository name not known to registry");
-    if (status != 1) {
+    if (status == 0) {
+        reply_unknown_name(req, repository);
+        return;
+    }
+    if (status < 0) {
         reply_error(req, &err);
         return;
     }

@@ -8,6 +8,7 @@
 #include "common/base/error.h"
 #include "common/base/str.h"
 #include "common/base/text.h"
+#include "common/json/json.h"
 #include "dataplane/call.h"
 #include "dataplane/oci/content.h"
 #include "dataplane/oci/manifest.h"
@@ -92,13 +93,20 @@ static enum reference_kind read_reference(struct http_request *req, struct diges
     return kind;
 }
 
-static void fail_unknown(struct error *err, const char *reference)
+static void reply_unknown(struct http_request *req, const char *repository)
 {
-    if (strchr(reference, ':'))
-        (void)fail_at(err, &E_MANIFEST_UNKNOWN, reference, "manifest unknown");
-    else
-        (void)fail_at(err, &E_MANIFEST_UNKNOWN, reference, "manifest tagged by \"%s\" is not found",
-                      reference);
+    const char *reference = req->params[1], *message;
+    struct json_object *detail = json_new_object();
+
+    if (strchr(reference, ':')) {
+        message = arena_printf(req->arena, "manifest %s is not found", reference);
+        json_set_text(detail, "Name", repository);
+        json_set_text(detail, "Revision", reference);
+    } else {
+        message = arena_printf(req->arena, "manifest tagged by \"%s\" is not found", reference);
+        json_set_text(detail, "Tag", reference);
+    }
+    reply_error_detail(req, &E_MANIFEST_UNKNOWN, message, detail);
 }
 
 void oci_manifest_get(struct http_request *req)
@@ -112,8 +120,8 @@ void oci_manifest_get(struct http_request *req)
         return;
     int status = content_manifest(call_of(req), req->arena, repository, req->params[1], &m, &err);
     if (status == 0)
-        fail_unknown(&err, req->params[1]);
-    if (status != 1)
+        reply_unknown(req, repository);
+    else if (status != 1)
         reply_error(req, &err);
     else
         reply_manifest(req, m);
@@ -277,8 +285,8 @@ void oci_manifest_delete(struct http_request *req)
     }
     housekeeper_note_expiry(plane->housekeeper);
     if (status == 0)
-        fail_unknown(&err, req->params[1]);
-    if (status != 1)
+        reply_unknown(req, repository);
+    else if (status != 1)
         reply_error(req, &err);
     else
         http_reply_empty(req, 202);

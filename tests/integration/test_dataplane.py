@@ -644,7 +644,9 @@ def test_tags_list(plane, repo):
     for bad in ("-1", "x", "99999999999999999999"):
         assert plane.call("GET", path + "?n=" + bad).status_code == 400
     assert plane.call("GET", path + "?n=2147483648").status_code == 200
-    assert code(plane.call("GET", "/v2/no/such/tags/list")) == "NAME_UNKNOWN"
+    assert plane.call("GET", "/v2/no/such/tags/list").json()["errors"] == [{
+        "code": "NAME_UNKNOWN", "message": "repository name not known to registry",
+        "detail": {"name": "no/such"}}]
 
 
 def test_deletes(plane, repo):
@@ -654,10 +656,14 @@ def test_deletes(plane, repo):
     assert plane.call("GET", f"/v2/{repo}/manifests/v1").status_code == 404
     assert plane.call("GET", f"/v2/{repo}/manifests/v2").status_code == 200
     assert plane.call("DELETE", f"/v2/{repo}/manifests/{sha256(data)}").status_code == 202
-    for reference in ("v2", sha256(data)):
-        reply = plane.call("GET", f"/v2/{repo}/manifests/{reference}")
-        assert reply.status_code == 404 and code(reply) == "MANIFEST_UNKNOWN"
-        assert plane.call("DELETE", f"/v2/{repo}/manifests/{reference}").status_code == 404
+    for reference, message, detail in (
+            ("v2", 'manifest tagged by "v2" is not found', {"Tag": "v2"}),
+            (sha256(data), f"manifest {sha256(data)} is not found",
+             {"Name": repo, "Revision": sha256(data)})):
+        for method in ("GET", "DELETE"):
+            reply = plane.call(method, f"/v2/{repo}/manifests/{reference}")
+            assert reply.status_code == 404 and reply.json()["errors"] == [
+                {"code": "MANIFEST_UNKNOWN", "message": message, "detail": detail}]
     # With its last manifest the repository is gone from the listings.
     assert repo not in plane.call("GET", "/v2/_catalog").json()["repositories"]
     assert plane.call("GET", f"/v2/{repo}/tags/list").status_code == 404
