@@ -55,14 +55,13 @@ MUST_CHECK int repository_remove(const struct store *s, struct arena *a, const c
 
 /* --- blobs --- */
 
-/* SQL: a lock on the manifest `m`, on an index that lists it, or on a tag of either: what it holds is to
+/* SQL: a lock on the manifest `m`, on an index above it, or on a tag of one of them: what it holds is to
  * stay whole. */
 #define SQL_IS_LOCKED(m)                                                                           \
-    "exists (select from manifests l where l.id in (select " m                                     \
-    ".id union all select c.manifest_id from manifest_children c where c.child_id = " m            \
-    ".id) and l.deleted_at is null and (not (l.can_write and l.can_delete) or exists (select "     \
+    "exists (with recursive up (id) as (select " m ".id union select c.manifest_id from up join "  \
+    "manifest_children c on c.child_id = up.id) select from up join manifests l on l.id = up.id "  \
+    "where l.deleted_at is null and (not (l.can_write and l.can_delete) or exists (select "        \
     "from tags t where t.manifest_id = l.id and not (t.can_write and t.can_delete))))"
-
 
 struct blob_found {
     int64_t id;

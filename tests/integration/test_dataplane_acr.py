@@ -661,15 +661,20 @@ def test_locks_on_every_path(plane, policies, where, lock, refused, is_soft):
 
 @pytest.mark.parametrize("is_soft", [False, True], ids=["for good", "into the bin"])
 @pytest.mark.parametrize("where,lock", [("tag", "deleteEnabled"), ("manifest", "writeEnabled")])
-def test_a_locked_index_keeps_what_it_lists(plane, repo, policies, where, lock, is_soft):
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_locked_index_keeps_what_it_lists(plane, repo, policies, depth, where, lock, is_soft):
     policies(**({"softDeletePolicy": {"status": "enabled", "retentionDays": 7}} if is_soft else {}))
     child, loose = (plane.push_image(repo, tag, tag.encode() + repo.encode()) for tag in ("in", "out"))
-    reply, index = plane.push_manifest(repo, "all", {
-        "schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor(child, MANIFEST)]}, INDEX)
-    assert reply.status_code == 201, reply.text
+    chain, listed = [child], descriptor(child, MANIFEST)
+    for _ in range(depth):
+        reply, index = plane.push_manifest(repo, "all", {
+            "schemaVersion": 2, "mediaType": INDEX, "manifests": [listed]}, INDEX)
+        assert reply.status_code == 201, reply.text
+        chain.append(index)
+        listed = descriptor(index, INDEX)
     layer = json.loads(child)["layers"][0]["digest"]
     at = {"tag": "/_tags/all", "manifest": f"/_manifests/{sha256(index)}"}[where]
-    part = [f"/v2/{repo}/manifests/{sha256(child)}", f"/v2/{repo}/blobs/{layer}"]
+    part = [f"/v2/{repo}/manifests/{sha256(data)}" for data in chain[:-1]] + [f"/v2/{repo}/blobs/{layer}"]
     patch(plane, repo, at, **{lock: False})
     for path in part:
         assert is_refused(plane.call("DELETE", path)), path
