@@ -17,6 +17,7 @@ PAGE = os.path.join(SUPPORT, "..", "..", "docs", "generated", "tiers.md")
 SKUS = ("Basic", "Standard", "Premium")
 TIB = 1 << 40
 FIT, OVER = 3, 5  # creators that find room, and that do not
+CLIENTS = 16  # that go on creating until nothing fits
 
 
 def table():
@@ -129,10 +130,10 @@ class Home:
                                             where key like lower('{self.id}/{kind.kind}/filled%')"""):
             kind.remove(self, "filled")
 
-    def at_once(self, kind, count):
-        """The answers to so many clients that each make one, and the names they chose."""
+    def at_once(self, kind, count, clients=None):
+        """The answers to so many that are made, by one client each or so many clients, and their names."""
         names = [f"c{uuid.uuid4().hex[:10]}" for _ in range(count)]
-        with ThreadPoolExecutor(count) as pool:
+        with ThreadPoolExecutor(clients or count) as pool:
             return dict(zip(names, pool.map(lambda name: kind.make(self, name), names)))
 
 
@@ -199,6 +200,31 @@ def test_a_limit_is_exact(homes, kind, sku):
     assert home.count(kind) == there
     if TABLE[kind.what]["usage"]:
         assert home.usage(kind.what) == (there, limit)
+
+
+def test_a_far_limit_is_exact(instance, homes):
+    """Creators that begin where nobody waits for another, and go on until nothing fits: their count is
+    taken in turns once as many as the server has connections could pass the limit together."""
+    home, kind = homes["Premium"], next(kind for kind in KINDS if kind.kind == "scopeMaps")
+    there, limit = home.count(kind), TABLE[kind.what]["Premium"]
+    assert limit > 1000
+    fit = int(instance.sql("control", "show max_connections")[0][0]) + 4 * CLIENTS
+    home.fill(kind, limit - fit - there)
+    try:
+        replies = home.at_once(kind, fit + 2 * CLIENTS, CLIENTS)
+        made = [name for name, r in replies.items() if r.status_code in (200, 201)]
+        refused = [r for r in replies.values() if r.status_code == 409]
+        assert (len(made), len(refused)) == (fit, 2 * CLIENTS)
+        assert {(code(r), message(r)) for r in refused} == {("QuotaExceeded",
+                                                             quota_text(kind, "Premium"))}
+        assert home.count(kind) == limit
+        assert home.usage(kind.what) == (limit, limit)
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(lambda name: kind.remove(home, name), made))
+    finally:
+        home.empty(kind)
+    assert home.count(kind) == there
+    assert home.usage(kind.what) == (there, limit)
 
 
 @pytest.mark.parametrize("sku", SKUS)
