@@ -18,7 +18,7 @@
 #include "controlplane/provision/publish_tokens.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/store/published.h"
-#include "controlplane/store/published_grants.h"
+#include "controlplane/store/published_many.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry.h"
 #include "controlplane/types/tiers.h"
@@ -210,8 +210,8 @@ static int load_directory(struct publication *p, struct error *err)
     return 0;
 }
 
-/* With the registry's row locked: nobody who read the assignments earlier writes after this. */
-static int load_grants(struct publication *p, struct error *err)
+/* With the registry's row locked: nobody who read these earlier writes after this. */
+static int load_rights(struct publication *p, struct error *err)
 {
     struct control *control = p->run->control;
     struct arena *a = p->run->arena;
@@ -222,7 +222,9 @@ static int load_grants(struct publication *p, struct error *err)
     p->grants = grants_reduce(a, entries,
                               text_eq(p->desired->role_assignment_mode,
                                       "AbacRepositoryPermissions"));
-    return publish_services(control, a, p->grants, p->row.settings, err);
+    if (publish_services(control, a, p->grants, p->row.settings, err))
+        return -1;
+    return publish_network(control, a, p->run->resource, p->row.settings, err);
 }
 
 /* What the region has -------------------------------------------------------------------------- */
@@ -360,7 +362,7 @@ static int write_projection(struct pg_conn *conn, struct arena *a, void *ctx, st
                           p->row.id);
     if (now.resource_generation > p->row.resource_generation)
         return 0;
-    if (load_grants(p, err))
+    if (load_rights(p, err))
         return -1;
     if ((row = update_row(conn, a, p, &now, err)) < 0 ||
         (admin = sync_admin(conn, a, p, err)) < 0 || (grants = sync_grants(conn, a, p, err)) < 0)
@@ -389,8 +391,7 @@ int publish_registry(struct step_run *run, const struct region *region, struct e
     };
 
     p.row.settings = publish_settings(run->control, run->arena, r, p.desired, region);
-    if (publish_network(run->control, run->arena, r->uid, p.row.settings, err) ||
-        pg_with(run->control->db, run->arena, load_secrets, &p, err) ||
+    if (pg_with(run->control->db, run->arena, load_secrets, &p, err) ||
         load_directory(&p, err))
         return -1;
     if (!run->still_ours(run))

@@ -2,6 +2,8 @@
  * ingress tells the edge. */
 #include "controlplane/provision/publish_network.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/arena.h"
@@ -11,30 +13,43 @@
 #include "common/pg/pg.h"
 #include "controlplane/control.h"
 #include "controlplane/provision/ingress.h"
+#include "controlplane/provision/publish_many.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/store/network_rules.h"
 #include "controlplane/store/published.h"
+#include "controlplane/store/published_many.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/type.h"
 
 #define SUBNET_RULES "networkRuleSet.virtualNetworkRules"
 
+/* Of one registry, as it stands in the resource. */
 struct origins {
-    const char *registry_uid;
-    const char **subnets; /* that rules name, lower case */
-    size_t subnet_count;
-    struct rule_origin *links, *found;
-    size_t link_count, found_count;
+    const struct resource *registry; /* uid, generation, body */
+    const char **named;              /* subnets that rules name: lower case, in order */
+    size_t named_count;
+    struct json_object *links;
+    struct json_object *subnets; /* NULL: no rules for subnets */
 };
 
-static int load(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
-{
-    struct origins *o = ctx;
+/* What the registries of a batch rest on. */
+struct ground {
+    const char *const *uids;
+    size_t uid_count;
+    const char **named; /* of all */
+    size_t named_count;
+    struct rule_origin *links, *subnets;
+    size_t link_count, subnet_count;
+};
 
-    if (rules_links(conn, a, o->registry_uid, &o->links, &o->link_count, err))
+static int load_ground(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct ground *g = ctx;
+
+    if (rules_links(conn, a, g->uids, g->uid_count, &g->links, &g->link_count, err))
         return wrap(err, "private links");
-    if (o->subnet_count > 0 &&
-        rules_subnets(conn, a, o->subnets, o->subnet_count, &o->found, &o->found_count, err))
+    if (g->named_count > 0 &&
+        rules_subnets(conn, a, g->named, g->named_count, &g->subnets, &g->subnet_count, err))
         return wrap(err, "subnets of rules");
     return 0;
 }
@@ -47,46 +62,87 @@ static const char *subnet_of(const struct json_object *rule)
     return id ? id : json_text(rule, "id");
 }
 
-static void name_subnets(struct arena *a, const struct json_object *settings, struct origins *o)
+static int by_text(const void *x, const void *y)
 {
-    const struct json_object *rules = json_at(settings, SUBNET_RULES);
+    return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
 
-    o->subnets = arena_array(a, json_count(rules) + 1, sizeof(*o->subnets));
+static void name_subnets(struct arena *a, struct origins *o)
+{
+    const struct json_object *rules = json_at(o->registry->body, "properties." SUBNET_RULES);
+
+    o->named = arena_array(a, json_count(rules) + 1, sizeof(*o->named));
     for (size_t i = 0; i < json_count(rules); i++) {
         const char *id = subnet_of(json_item(rules, i));
 
         if (id)
-            o->subnets[o->subnet_count++] = text_lower(a, id);
+            o->named[o->named_count++] = text_lower(a, id);
+    }
+    qsort(o->named, o->named_count, sizeof(*o->named), by_text);
+}
+
+static void add_origin(struct json_object *list, const char *id, const char *identity)
+{
+    struct json_object *one = json_new_object();
+
+    json_set_text(one, "id", id);
+    json_set_text(one, "identity", identity);
+    json_add(list, one);
+}
+
+static void choose(struct arena *a, const struct ground *g, struct origins *o)
+{
+    o->links = json_own(a, json_new_array());
+    for (size_t i = 0; i < g->link_count; i++) {
+        if (text_eq(g->links[i].registry_uid, o->registry->uid))
+            add_origin(o->links, g->links[i].id, g->links[i].uid);
+    }
+    if (o->named_count == 0)
+        return;
+    o->subnets = json_own(a, json_new_array());
+    for (size_t i = 0; i < g->subnet_count; i++) {
+        const struct rule_origin *s = &g->subnets[i];
+
+        if (bsearch(&s->id, o->named, o->named_count, sizeof(*o->named), by_text))
+            add_origin(o->subnets, s->id, arena_printf(a, "%s%s", INGRESS_SUBNET, s->uid));
     }
 }
 
-static struct json_object *origin_list(struct arena *a, const struct rule_origin *items,
-                                       size_t count, const char *prefix)
+/* Fills links and subnets of each. */
+static int find_origins(struct control *control, struct arena *a, struct origins *items,
+                        size_t count, struct error *err)
 {
-    struct json_object *list = json_new_array();
+    const char **uids = arena_array(a, count + 1, sizeof(*uids));
+    struct ground g = { .uids = uids, .uid_count = count };
+    size_t named = 0;
 
     for (size_t i = 0; i < count; i++) {
-        struct json_object *one = json_new_object();
-
-        json_set_text(one, "id", items[i].id);
-        json_set_text(one, "identity", arena_printf(a, "%s%s", prefix, items[i].uid));
-        json_add(list, one);
+        uids[i] = items[i].registry->uid;
+        name_subnets(a, &items[i]);
+        named += items[i].named_count;
     }
-    return list;
+    g.named = arena_array(a, named + 1, sizeof(*g.named));
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < items[i].named_count; j++)
+            g.named[g.named_count++] = items[i].named[j];
+    }
+    if (pg_with(control->db, a, load_ground, &g, err))
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        choose(a, &g, &items[i]);
+    return 0;
 }
 
-int publish_network(struct control *control, struct arena *a, const char *registry_uid,
+int publish_network(struct control *control, struct arena *a, const struct resource *registry,
                     struct json_object *settings, struct error *err)
 {
-    struct origins o = { .registry_uid = registry_uid };
+    struct origins o = { .registry = registry };
 
-    name_subnets(a, settings, &o);
-    if (pg_with(control->db, a, load, &o, err))
+    if (find_origins(control, a, &o, 1, err))
         return -1;
-    json_set(settings, "privateLinks", origin_list(a, o.links, o.link_count, ""));
-    if (o.subnet_count > 0)
-        json_put_at(settings, SUBNET_RULES,
-                    origin_list(a, o.found, o.found_count, INGRESS_SUBNET));
+    json_set(settings, "privateLinks", json_copy(o.links));
+    if (o.subnets)
+        json_put_at(settings, SUBNET_RULES, json_copy(o.subnets));
     return 0;
 }
 
@@ -137,67 +193,75 @@ int publish_services(struct control *control, struct arena *a, const struct json
 
 /* Origins alone -------------------------------------------------------------------------------- */
 
-struct origin_change {
-    const char *registry_uid;
-    struct resource *registry; /* as it stands after the change */
-    struct json_object *links;
-    struct json_object *subnets; /* NULL: no rules for subnets */
+struct written {
+    const struct publish_batch *batch;
+    struct resource *items;
+    size_t count;
+};
+
+static int find_written(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct written *w = ctx;
+
+    return rules_written(conn, a, w->batch->uids, w->batch->count, &w->items, &w->count, err);
+}
+
+/* The projection's generation of the registry moves along, so that a pass under way with older rules does
+ * not write them over these. */
+static int write_origins(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct written written = { .batch = ctx };
+    struct published_holder *holders;
+    struct published_origins *rows;
+    struct origins *items;
+    const char **changed;
+    size_t count;
+
+    if (published_many_lock(conn, a, written.batch->uids, written.batch->count, &holders, &count,
+                            err))
+        return -1;
+    if (pg_with(written.batch->control->db, a, find_written, &written, err))
+        return wrap(err, "registries of an origin");
+    items = arena_array(a, written.count + 1, sizeof(*items));
+    rows = arena_array(a, written.count + 1, sizeof(*rows));
+    for (size_t i = 0; i < written.count; i++)
+        items[i] = (struct origins){ .registry = &written.items[i] };
+    if (find_origins(written.batch->control, a, items, written.count, err))
+        return -1;
+    for (size_t i = 0; i < written.count; i++)
+        rows[i] = (struct published_origins){
+            .registry_id = written.items[i].uid,
+            .generation = arena_printf(a, "%" PRId64, written.items[i].generation),
+            .links = json_print(a, items[i].links),
+            .subnets = items[i].subnets ? json_print(a, items[i].subnets) : NULL,
+        };
+    if (published_origins_put(conn, a, rows, written.count, &changed, &count, err))
+        return -1;
+    return count > 0 ? published_bump(conn, a, changed, count, err) : 0;
+}
+
+struct wanted {
+    const char *uid;
+    struct resource *registry;
 };
 
 static int find_registry(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
-    struct origin_change *c = ctx;
+    struct wanted *w = ctx;
 
-    return resource_by_uid(conn, a, c->registry_uid, false, &c->registry, err) < 0 ? -1 : 0;
-}
-
-static bool is_published(const struct origin_change *c, const struct json_object *settings)
-{
-    return json_equal(json_at(settings, "privateLinks"), c->links) &&
-           (!c->subnets || json_equal(json_at(settings, SUBNET_RULES), c->subnets));
-}
-
-/* The projection's generation of the registry moves along, so that a pass under way, which may have
- * read the origins before, does not write them over these. */
-static int write_origins(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
-{
-    const struct origin_change *c = ctx;
-    struct published_registry now;
-    int found = published_lock(conn, a, c->registry_uid, &now, err);
-
-    if (found <= 0)
-        return found;
-    if (now.resource_generation > c->registry->generation || is_published(c, now.settings))
-        return 0;
-    json_set(now.settings, "privateLinks", json_copy(c->links));
-    if (c->subnets)
-        json_put_at(now.settings, SUBNET_RULES, json_copy(c->subnets));
-    now.resource_generation = c->registry->generation;
-    if (published_update(conn, a, &now, err))
-        return wrap(err, "update origins");
-    return published_bump(conn, a, &c->registry_uid, 1, err);
+    return resource_by_uid(conn, a, w->uid, false, &w->registry, err) < 0 ? -1 : 0;
 }
 
 int publish_origins_of(struct control *control, struct arena *a, const char *registry_uid,
                        struct error *err)
 {
-    struct origin_change c = { .registry_uid = registry_uid };
-    struct origins o = { .registry_uid = registry_uid };
-    const struct region *region;
+    struct wanted w = { .uid = registry_uid };
+    struct publish_batch b = { .control = control, .uids = &w.uid, .count = 1 };
 
-    if (pg_with(control->db, a, find_registry, &c, err))
+    if (pg_with(control->db, a, find_registry, &w, err))
         return wrap(err, "registry of an origin");
-    region = c.registry ? region_find(control->regions, c.registry->location) : NULL;
-    if (!region)
-        return 0;
-    name_subnets(a, json_at(c.registry->body, "properties"), &o);
-    /* After the registry: what is read now belongs to this generation or a later one. */
-    if (pg_with(control->db, a, load, &o, err))
-        return -1;
-    c.links = json_own(a, origin_list(a, o.links, o.link_count, ""));
-    if (o.subnet_count > 0)
-        c.subnets = json_own(a, origin_list(a, o.found, o.found_count, INGRESS_SUBNET));
-    return pg_transact(region->db, a, write_origins, &c, err);
+    b.region = w.registry ? region_find(control->regions, w.registry->location) : NULL;
+    return b.region ? pg_transact(b.region->db, a, write_origins, &b, err) : 0;
 }
 
 int publish_links(struct step_run *run, struct error *err)
@@ -205,32 +269,17 @@ int publish_links(struct step_run *run, struct error *err)
     return publish_origins_of(run->control, run->arena, run->resource->parent_uid, err);
 }
 
-/* Subnets -------------------------------------------------------------------------------------- */
-
-struct subnet_change {
-    const char *key; /* of the network or subnet */
-    const char **registries;
-    size_t count;
-};
-
-static int find_registries(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+static int next_naming(struct pg_conn *conn, struct arena *a, const void *ctx,
+                       const char *after_key, int64_t limit, struct resource **ret,
+                       size_t *ret_count, struct error *err)
 {
-    struct subnet_change *s = ctx;
-
-    return rules_naming(conn, a, s->key, PUBLISH_AT_ONCE_MAX, &s->registries, &s->count, err);
+    return rules_naming(conn, a, ctx, after_key, limit, ret, ret_count, err);
 }
 
 int publish_subnets(struct step_run *run, struct error *err)
 {
-    struct subnet_change s = { .key = text_lower(run->arena, run->resource->id) };
-    struct error next;
-    int rc = 0;
+    const struct publish_many many = { "publish-origins", next_naming,
+                                       text_lower(run->arena, run->resource->id), write_origins };
 
-    if (pg_with(run->control->db, run->arena, find_registries, &s, err))
-        return wrap(err, "registries with rules for a subnet");
-    for (size_t i = 0; i < s.count; i++) {
-        if (publish_origins_of(run->control, run->arena, s.registries[i], rc ? &next : err))
-            rc = -1;
-    }
-    return rc;
+    return publish_many(run->control, &many, err);
 }

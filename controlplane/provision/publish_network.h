@@ -5,19 +5,20 @@
 
 #include "common/base/cleanup.h"
 
-#define PUBLISH_AT_ONCE_MAX 64 /* registries that a request publishes itself; the loops do the rest */
-
 struct arena;
 struct control;
 struct error;
 struct json_object;
+struct resource;
 struct step_run;
 
 /* Puts privateLinks [{id, identity}] of the approved links into settings, and lays over its
- * networkRuleSet.virtualNetworkRules [{id, identity}] those of the rules whose subnet exists and has
- * the service endpoint. */
-MUST_CHECK int publish_network(struct control *control, struct arena *a, const char *registry_uid,
-                               struct json_object *settings, struct error *err);
+ * networkRuleSet.virtualNetworkRules [{id, identity}] those of the registry's rules whose subnet exists and
+ * has the service endpoint. Who writes them locks the published registry first: nobody who read them earlier
+ * writes after this. */
+MUST_CHECK int publish_network(struct control *control, struct arena *a,
+                               const struct resource *registry, struct json_object *settings,
+                               struct error *err);
 /* Puts networkServices {principal: "TrustedService" | "Task"} of those with grants. */
 MUST_CHECK int publish_services(struct control *control, struct arena *a,
                                 const struct json_object *grants, struct json_object *settings,
@@ -28,8 +29,8 @@ MUST_CHECK int publish_origins_of(struct control *control, struct arena *a,
                                   const char *registry_uid, struct error *err);
 /* The same for a private endpoint connection that was just written or removed. */
 int publish_links(struct step_run *run, struct error *err);
-/* The same for all registries (the first of them, PUBLISH_AT_ONCE_MAX) with rules for a subnet that was
- * just written or removed, or for any of a network's. */
+/* The same for all registries with rules for a subnet that was just written or removed, or for any of a
+ * network's, however many there are. */
 int publish_subnets(struct step_run *run, struct error *err);
 
 #endif

@@ -3,18 +3,29 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
+#include "common/json/json.h"
 #include "common/pg/pg.h"
 
+#include "controlplane/store/related.h"
+#include "controlplane/store/resources.h"
 #include "controlplane/store/statements.h"
 
-enum { S_LINKS, S_SUBNETS, S_SERVICES, S_NAMING, S_WAKE, S_NOTIFY };
+#define BODY_MAX ((size_t)16 * 1024 * 1024)
+
+enum { S_LINKS, S_WRITTEN, S_SUBNETS, S_SERVICES, S_NAMING, S_WAKE, S_NOTIFY };
 
 const struct pg_stmt network_rules_statements[] = {
     [S_LINKS] = { "rules_links",
-                  "select e.id, l.link::text from private_links l"
+                  "select e.id, l.link::text, l.registry_uid::text from private_links l"
                   " join resources e on e.uid = l.endpoint_uid and e.state <> 'Deleting'"
-                  " where l.registry_uid = $1 and l.state = 'Approved' order by 2",
-                  "uuid" },
+                  " where l.registry_uid = any ($1) and l.state = 'Approved' order by 2",
+                  "uuid[]" },
+    [S_WRITTEN] = { "rules_written",
+                    "select uid::text, generation, jsonb_build_object('properties',"
+                    " jsonb_build_object('networkRuleSet',"
+                    " coalesce(body #> '{properties,networkRuleSet}', '{}')))"
+                    " from resources where uid = any ($1)",
+                    "uuid[]" },
     [S_SUBNETS] = { "rules_subnets",
                     "select distinct subnet_key, subnet_uid::text from network_subnets"
                     " where subnet_key = any ($1) and has_registry_endpoint order by 1",
@@ -27,14 +38,14 @@ const struct pg_stmt network_rules_statements[] = {
                      " and r.type_key like 'microsoft.containerregistry/registries%' order by 1",
                      "text[]" },
     [S_NAMING] = { "rules_naming",
-                   "select uid::text from resources r"
+                   "select uid::text, key, subscription_id::text, location from resources r"
                    " where type_key = 'microsoft.containerregistry/registries'"
                    " and state <> 'Deleting' and exists (select from jsonb_array_elements("
                    "coalesce(body #> '{properties,networkRuleSet,virtualNetworkRules}', '[]')) v,"
                    " lower(coalesce(v ->> 'virtualNetworkSubnetResourceId', v ->> 'id')) named"
                    " where named = $1 or starts_with(named, $1 || '/'))"
-                   " order by updated_at desc limit $2",
-                   "text int8" },
+                   " and key > $2 order by key limit $3",
+                   "text text int8" },
     [S_WAKE] = { "rules_wake",
                  "update resources set not_before = now()"
                  " where type_key = 'microsoft.containerregistry/registries'"
@@ -54,14 +65,40 @@ static void read_origins(struct arena *a, const struct pg_result *res, struct ru
         (*ret)[i] = (struct rule_origin){ pg_get_text(res, i, 0), pg_get_text(res, i, 1) };
 }
 
-int rules_links(struct pg_conn *conn, struct arena *a, const char *registry_uid,
-                struct rule_origin **ret, size_t *ret_count, struct error *err)
+int rules_links(struct pg_conn *conn, struct arena *a, const char *const *registry_uids,
+                size_t count, struct rule_origin **ret, size_t *ret_count, struct error *err)
 {
     struct pg_result *res;
 
-    if (PG_RUN(conn, a, &network_rules_statements[S_LINKS], &res, err, pg_text(registry_uid)))
+    if (PG_RUN(conn, a, &network_rules_statements[S_LINKS], &res, err,
+               pg_texts(registry_uids, count)))
         return -1;
     read_origins(a, res, ret, ret_count);
+    for (size_t i = 0; i < *ret_count; i++)
+        (*ret)[i].registry_uid = pg_get_text(res, i, 2);
+    return 0;
+}
+
+int rules_written(struct pg_conn *conn, struct arena *a, const char *const *registry_uids,
+                  size_t count, struct resource **ret, size_t *ret_count, struct error *err)
+{
+    struct pg_result *res;
+
+    if (PG_RUN(conn, a, &network_rules_statements[S_WRITTEN], &res, err,
+               pg_texts(registry_uids, count)))
+        return -1;
+    *ret_count = pg_rows(res);
+    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
+    for (size_t i = 0; i < *ret_count; i++) {
+        const char *body = pg_get_text(res, i, 2);
+        struct json_object *value = NULL;
+
+        if (json_parse(body, strlen(body), BODY_MAX, JSON_STRICT, &value, err))
+            return wrap(err, "stored network rules");
+        (*ret)[i] = (struct resource){ .uid = pg_get_text(res, i, 0),
+                                       .generation = pg_get_int(res, i, 1),
+                                       .body = json_own(a, value) };
+    }
     return 0;
 }
 
@@ -88,18 +125,15 @@ int rules_services(struct pg_conn *conn, struct arena *a, const char *const *pri
     return 0;
 }
 
-int rules_naming(struct pg_conn *conn, struct arena *a, const char *key, int64_t limit,
-                 const char ***ret, size_t *ret_count, struct error *err)
+int rules_naming(struct pg_conn *conn, struct arena *a, const char *key, const char *after_key,
+                 int64_t limit, struct resource **ret, size_t *ret_count, struct error *err)
 {
     struct pg_result *res;
 
     if (PG_RUN(conn, a, &network_rules_statements[S_NAMING], &res, err, pg_text(key),
-               pg_int(limit)))
+               pg_text(after_key), pg_int(limit)))
         return -1;
-    *ret_count = pg_rows(res);
-    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
-    for (size_t i = 0; i < *ret_count; i++)
-        (*ret)[i] = pg_get_text(res, i, 0);
+    resource_read_places(a, res, ret, ret_count);
     return 0;
 }
 

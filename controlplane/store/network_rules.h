@@ -10,16 +10,24 @@
 
 struct arena;
 struct error;
+struct json_object;
 struct pg_conn;
+struct resource;
 
 struct rule_origin {
-    const char *id;  /* of the private endpoint or subnet */
-    const char *uid; /* of the private link or subnet */
+    const char *id;           /* of the private endpoint or subnet */
+    const char *uid;          /* of the private link or subnet */
+    const char *registry_uid; /* of a private link */
 };
 
-/* The registry's private links in state Approved. */
-MUST_CHECK int rules_links(struct pg_conn *conn, struct arena *a, const char *registry_uid,
-                           struct rule_origin **ret, size_t *ret_count, struct error *err);
+/* The registries' private links in state Approved. */
+MUST_CHECK int rules_links(struct pg_conn *conn, struct arena *a, const char *const *registry_uids,
+                           size_t count, struct rule_origin **ret, size_t *ret_count,
+                           struct error *err);
+/* uid, generation and body of those of the registries that are there; of the body only the network rules. */
+MUST_CHECK int rules_written(struct pg_conn *conn, struct arena *a,
+                             const char *const *registry_uids, size_t count,
+                             struct resource **ret, size_t *ret_count, struct error *err);
 /* Those of the subnets that exist and have the service endpoint of container registries; ids in
  * lower case. */
 MUST_CHECK int rules_subnets(struct pg_conn *conn, struct arena *a, const char *const *ids,
@@ -30,9 +38,11 @@ MUST_CHECK int rules_subnets(struct pg_conn *conn, struct arena *a, const char *
 MUST_CHECK int rules_services(struct pg_conn *conn, struct arena *a, const char *const *principals,
                               size_t count, struct rule_origin **ret, size_t *ret_count,
                               struct error *err);
-/* The uids of registries with a rule for the subnet or for any subnet of the network `key`. */
-MUST_CHECK int rules_naming(struct pg_conn *conn, struct arena *a, const char *key, int64_t limit,
-                            const char ***ret, size_t *ret_count, struct error *err);
+/* Registries with a rule for the subnet or for any subnet of the network `key`, by key from after_key ("":
+ * the first) on: uid, key, subscription and location of each. */
+MUST_CHECK int rules_naming(struct pg_conn *conn, struct arena *a, const char *key,
+                            const char *after_key, int64_t limit, struct resource **ret,
+                            size_t *ret_count, struct error *err);
 /* Registries with rules for subnets are due at once. */
 MUST_CHECK int rules_wake(struct pg_conn *conn, struct arena *a, struct error *err);
 

@@ -209,6 +209,18 @@ int resource_outdated(struct pg_conn *conn, struct arena *a, const char *const *
     return 0;
 }
 
+void resource_read_places(struct arena *a, const struct pg_result *r, struct resource **ret,
+                          size_t *ret_count)
+{
+    *ret_count = pg_rows(r);
+    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
+    for (size_t i = 0; i < *ret_count; i++)
+        (*ret)[i] = (struct resource){ .uid = pg_get_text(r, i, 0),
+                                       .key = pg_get_text(r, i, 1),
+                                       .subscription_id = pg_get_text(r, i, 2),
+                                       .location = pg_get_text(r, i, 3) };
+}
+
 int resource_at_or_below(struct pg_conn *conn, struct arena *a, const char *type_key,
                          const char *scope_key, const char *after_key, int64_t limit,
                          struct resource **ret, size_t *ret_count, struct error *err)
@@ -218,13 +230,7 @@ int resource_at_or_below(struct pg_conn *conn, struct arena *a, const char *type
     if (PG_RUN(conn, a, &related_statements[AT_OR_BELOW], &r, err, pg_text(type_key),
                pg_text(scope_key), pg_text(after_key), pg_int(limit)))
         return wrap(err, "list resources below a scope");
-    *ret_count = pg_rows(r);
-    *ret = arena_array(a, *ret_count + 1, sizeof(**ret));
-    for (size_t i = 0; i < *ret_count; i++)
-        (*ret)[i] = (struct resource){ .uid = pg_get_text(r, i, 0),
-                                       .key = pg_get_text(r, i, 1),
-                                       .subscription_id = pg_get_text(r, i, 2),
-                                       .location = pg_get_text(r, i, 3) };
+    resource_read_places(a, r, ret, ret_count);
     return 0;
 }
 

@@ -56,6 +56,9 @@ MUST_CHECK int resource_outdated(struct pg_conn *conn, struct arena *a, const ch
 MUST_CHECK int resource_at_or_below(struct pg_conn *conn, struct arena *a, const char *type_key,
                                     const char *scope_key, const char *after_key, int64_t limit,
                                     struct resource **ret, size_t *ret_count, struct error *err);
+/* Rows of a statement like it. */
+void resource_read_places(struct arena *a, const struct pg_result *r, struct resource **ret,
+                          size_t *ret_count);
 /* Those of the uids that are in the subscription: uid and key of each, by uid. */
 MUST_CHECK int resource_still_in(struct pg_conn *conn, struct arena *a, const char *subscription_id,
                                  const char *const *uids, size_t count, struct resource **ret,

@@ -32,7 +32,7 @@ extern const struct pg_stmt move_statements[];
 extern const struct pg_stmt network_statements[];
 /* Against a region's database. */
 extern const struct pg_stmt published_statements[];
-extern const struct pg_stmt published_grants_statements[];
+extern const struct pg_stmt published_many_statements[];
 extern const struct pg_stmt published_tokens_statements[];
 extern const struct pg_stmt published_imports_statements[];
 

@@ -103,7 +103,7 @@ int registry_check_network(struct action_run *run, struct error *err)
         origin.address = (const struct sockaddr *)&address;
     struct json_object *settings = publish_settings(run->control, run->arena, run->resource,
                                                     run->decoded, region);
-    if (publish_network(run->control, run->arena, run->resource->uid, settings, err))
+    if (publish_network(run->control, run->arena, run->resource, settings, err))
         return -1;
     _cleanup_(network_rules_freep) struct network_rules *rules = network_rules_new(settings);
     struct network_verdict verdict = network_decide(rules, &origin);

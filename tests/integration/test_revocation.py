@@ -15,6 +15,7 @@ import requests
 
 from support.directory import ROLES_API, Directory, assign
 from support.instance import GROUPS_API, eventually
+from support.networks import Networks
 from support.rawhttp import Plane, bearer_of, call
 
 ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
@@ -234,6 +235,41 @@ def test_06_role_above_many_registries(instance, directory, tell):
             stopped.write(instance.arm("DELETE", given.json()["id"], api=ROLES_API))
             tell(f"{MANY} registries: {gone_in_time(stopped, ask)}, which took "
                  f"{(stopped.at - began) * 1000:.0f} ms")
+    finally:
+        instance.arm("DELETE", instance.group_id(group), api=GROUPS_API)
+
+
+@pytest.mark.parametrize("how", ["endpoint", "network"])
+def test_06_subnet_of_many_registries(instance, tell, how):
+    """A subnet that more registries admit than are told at a time, in two regions, is out of all of them."""
+    group, mark = instance.make_group(), uuid.uuid4().hex[:8]
+    net = Networks(instance, group)
+    endpoints = [{"service": "Microsoft.ContainerRegistry"}]
+    try:
+        net.network("vn")
+        net.put("virtualNetworks/vn/subnets/clients", {
+            "addressPrefix": "10.0.1.0/24", "serviceEndpoints": endpoints}, location=None)
+        rules = {"defaultAction": "Deny", "ipRules": [], "virtualNetworkRules": [
+            {"action": "Allow", "id": net.subnet_id("vn", "clients")}]}
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: instance.make_registry(
+                group, f"sub{n:03d}{mark}", sku="Premium", networkRuleSet=rules,
+                location=("eastus", "westus2")[n % 2]), range(MANY)))
+
+        def admitting():
+            return sum(int(instance.sql(region, f"""select count(*) from registries
+                where name like 'sub%{mark}' and settings #>> '{{networkRuleSet,virtualNetworkRules,0,identity}}'
+                like 'subnet:%'""")[0][0]) for region in ("eastus", "westus2"))
+        eventually(lambda: admitting() == MANY)
+        with Stopped(instance) as stopped:
+            began = time.monotonic()
+            if how == "endpoint":
+                body = {"properties": {"addressPrefix": "10.0.1.0/24", "serviceEndpoints": []}}
+                stopped.write(net.call("PUT", "virtualNetworks/vn/subnets/clients", body))
+            else:
+                stopped.write(net.call("DELETE", "virtualNetworks/vn"))
+            assert admitting() == 0
+            tell(f"{MANY} registries: none admits the subnet, after {(stopped.at - began) * 1000:.0f} ms")
     finally:
         instance.arm("DELETE", instance.group_id(group), api=GROUPS_API)
 

@@ -602,7 +602,7 @@ static void test_statements(void **state)
     must(pg_acquire(f->region->db, &conn, &f->err), &f->err);
     for (const struct pg_stmt *s = published_statements; s->name; s++)
         must(pg_describe(conn, s, &f->err), &f->err);
-    for (const struct pg_stmt *s = published_grants_statements; s->name; s++)
+    for (const struct pg_stmt *s = published_many_statements; s->name; s++)
         must(pg_describe(conn, s, &f->err), &f->err);
     for (const struct pg_stmt *s = published_tokens_statements; s->name; s++)
         must(pg_describe(conn, s, &f->err), &f->err);
