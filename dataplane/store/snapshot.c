@@ -17,14 +17,13 @@
 #include "dataplane/store/content.h"
 
 #define SETTINGS_MAX  ((size_t)1024 * 1024)
-#define LOAD_ATTEMPTS 5
 /* In an outage, how long one failed look at the database counts. */
 #define AWAY_TRUST_MS 5000
 #define ACR_AUDIENCE  "https://containerregistry.azure.net"
 #define LINK_PURPOSE  "portolan data link 1"
 #define POLICY_DAYS   7
 
-enum { VERSION, REGISTRY, GRANTS, KEYS };
+enum { VERSION, ONE_VIEW, REGISTRY, GRANTS, KEYS };
 
 const struct pg_stmt projection_statements[] = {
     /* Keys of the directory are not the registry's, so its generation does not move with them. */
@@ -34,6 +33,8 @@ const struct pg_stmt projection_statements[] = {
                   "coalesce((select sum(count) from account_changes where registry_id = $1), "
                   "0)::int8 from registries r where r.id = $1",
                   "uuid" },
+    [ONE_VIEW] = { "projection_view", "set transaction isolation level repeatable read, read only",
+                   "" },
     [REGISTRY] = { "projection_registry",
                    "select login_server, settings, wrapped_signing_key, wrapped_data_key, "
                    "data_key_epoch from registries where id = $1",
@@ -277,52 +278,43 @@ static int load_rows(struct pg_conn *conn, struct arena *a, struct load *load, s
     return read_directory_keys(s, r, err);
 }
 
-/* The version was read before, so what the accounts are compared with is at least as new. */
-static int compare_accounts(struct pg_conn *conn, struct arena *a, struct load *load,
-                            struct error *err)
+/* All as of one moment, however fast it changes meanwhile. */
+static int load_all(struct pg_conn *conn, struct arena *a, struct load *load, struct error *err)
 {
-    const struct snapshots *owner = load->owner;
+    const char *id = load->owner->config.registry_id;
+    _cleanup_(pg_tx_end) struct pg_tx tx = { 0 };
+    struct version version;
 
-    if (owner->current && text_eq(owner->current->version, load->version.text) &&
-        owner->account_changes == load->version.account_changes)
-        return 0;
-    return accounts_compare(owner->config.accounts, conn, a, err);
+    load->is_found = false;
+    load->snapshot = snapshot_new(load->owner->serial + 1);
+    if (pg_begin(conn, &tx, err) != 0 ||
+        PG_QUEUE0(conn, a, &projection_statements[ONE_VIEW], NULL, err) != 0 ||
+        read_version(conn, a, id, &version, err) != 0 || load_rows(conn, a, load, err) != 0)
+        return -1;
+    if (load->is_found)
+        load->snapshot->version = arena_strdup(load->snapshot->arena, version.text);
+    return pg_commit(&tx, err);
 }
 
-/* Compares versions; on a difference loads until the version stood still meanwhile. load->snapshot
- * stays NULL when nothing moved. */
+/* Compares versions, and loads on a difference. load->snapshot stays NULL when nothing moved. Accounts are
+ * compared after the load: with them what the version of the snapshot says has been seen. */
 static int load_work(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct load *load = ctx;
-    struct snapshots *owner = load->owner;
+    const struct snapshots *owner = load->owner;
 
-    snapshot_unref(load->snapshot); /* of a run that is repeated */
-    load->snapshot = NULL;
+    snapshot_unref(take(load->snapshot)); /* of a run that is repeated */
     if (read_version(conn, a, owner->config.registry_id, &load->version, err) != 0)
         return -1;
-    const char *before = load->version.text;
-    load->is_found = before != NULL;
-    if (!before)
+    load->is_found = load->version.text != NULL;
+    if (!load->is_found)
         return 0;
-    if (compare_accounts(conn, a, load, err) != 0)
+    bool is_same = owner->current && text_eq(owner->current->version, load->version.text);
+    if (is_same && owner->account_changes == load->version.account_changes)
+        return 0;
+    if (!is_same && load_all(conn, a, load, err) != 0)
         return -1;
-    if (owner->current && text_eq(owner->current->version, before))
-        return 0;
-    for (int i = 0; i < LOAD_ATTEMPTS; i++) {
-        snapshot_unref(load->snapshot);
-        load->snapshot = snapshot_new(owner->serial + 1);
-        load->is_found = false;
-        struct version after;
-        if (load_rows(conn, a, load, err) != 0 ||
-            read_version(conn, a, owner->config.registry_id, &after, err) != 0)
-            return -1;
-        if (text_eq(before, after.text)) {
-            load->snapshot->version = arena_strdup(load->snapshot->arena, before);
-            return 0;
-        }
-        before = after.text;
-    }
-    return fail_cause(err, &E_UNAVAILABLE, "the published projection keeps changing");
+    return accounts_compare(owner->config.accounts, conn, a, err);
 }
 
 /* --- the holder --------------------------------------------------------------------------------
@@ -380,15 +372,16 @@ static void swap(struct snapshots *s, struct snapshot *next)
     snapshot_unref(old);
 }
 
-/* The database could not be asked: go on with what there is for the grace time. */
+/* The database could not be asked: go on with what there is for the grace time. One that answers what
+ * cannot be read is not away: nobody goes on with what it replaced. */
 static int tolerate(struct snapshots *s, const struct error *failure)
 {
     int64_t now = clock_mono_ms();
-    bool is_tolerable = s->current && !atomic_load(&s->is_gone) &&
-                        failure->code == &E_UNAVAILABLE &&
+    bool is_away = failure->code == &E_UNAVAILABLE;
+    bool is_tolerable = is_away && s->current && !atomic_load(&s->is_gone) &&
                         now - atomic_load(&s->checked_ms) < s->config.grace_ms;
 
-    if (!atomic_exchange(&s->is_away, true))
+    if (!atomic_exchange(&s->is_away, is_away) && is_away)
         log_failure(LOG_WARN, "projection_away", failure);
     return is_tolerable ? 0 : -1;
 }

@@ -232,6 +232,73 @@ def test_revocation_within_a_second(plane):
     assert plane.call("GET", "/v2/", auth=user).status_code == 401
 
 
+def test_revocation_while_an_older_change_is_read(plane):
+    """What goes while the data plane is at loading an older state is seen by its next look."""
+    name = "t" + uuid.uuid4().hex[:8]
+    plane.pg.sql(f"insert into credentials select registry_id, '{name}', password_name, kind, "
+                 f"hash, null, permissions from credentials where username = 'reader'")
+    user = (name, plane.secrets["reader"])
+    wait_until(lambda: plane.call("GET", "/v2/", auth=user).status_code == 200)
+    other = subprocess.Popen(["psql", "-qAtX", "-d", plane.pg.url("region")], text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        other.stdin.write("begin; lock table grants; select 1;\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "1\n"
+        plane.pg.sql("update registries set generation = generation + 1")
+        assert plane.call("GET", "/v2/", auth=user).status_code == 200
+        wait_until(lambda: plane.pg.sql("select count(*) from pg_locks where not granted") == "1")
+        other.stdin.write(f"delete from credentials where username = '{name}'; "
+                          "update registries set generation = generation + 1; commit;\n")
+    finally:
+        other.communicate(timeout=30)
+    time.sleep(1.05)
+    assert plane.call("GET", "/v2/", auth=user).status_code == 401
+
+
+def test_revocation_while_everything_changes(plane):
+    """What is published changes faster than it can be read; what was read last still counts."""
+    plane.pg.sql("insert into grants select r.id, gen_random_uuid(), g.permissions from registries r, "
+                 "(select permissions from grants limit 1) g, generate_series(1, 5000); "
+                 "update registries set generation = generation + 1, settings = settings || "
+                 "'{\"anonymousPullEnabled\":true}'")
+    ask = lambda: plane.call("GET", "/oauth2/token", auth=None, params={
+        "scope": "repository:public/x:pull"}).status_code
+    wait_until(lambda: ask() == 200)
+    storm = subprocess.Popen(
+        ["psql", "-qAtX", "-d", plane.pg.url("region"), "-c", "set synchronous_commit = off", "-c",
+         "do $$ begin for i in 1..1000000 loop update registries set generation = generation + 1; "
+         "commit; end loop; end $$"], stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(0.5)
+        plane.pg.sql("update registries set generation = generation + 1, settings = settings || "
+                     "'{\"anonymousPullEnabled\":false}'")
+        time.sleep(1.05)
+        assert storm.poll() is None
+        assert [ask() for _ in range(20)] == [401] * 20
+    finally:
+        storm.kill()
+        storm.wait()
+        plane.pg.sql("select pg_terminate_backend(pid) from pg_stat_activity where query like 'do $$%'; "
+                     f"delete from grants where principal_id <> '{plane.principal}'; "
+                     "update registries set generation = generation + 1")
+
+
+def test_what_cannot_be_read_replaces_what_could(plane):
+    """The outage of the database is bridged; a publication that makes no sense is not."""
+    ask = lambda: plane.call("GET", "/v2/").status_code
+    wait_until(lambda: ask() == 200)
+    key = plane.pg.sql("select wrapped_signing_key from registries")
+    plane.pg.sql("update registries set generation = generation + 1, wrapped_signing_key = 'none'")
+    try:
+        time.sleep(1.05)
+        assert not {ask() for _ in range(20)} & {200, 401}
+    finally:
+        plane.pg.sql("update registries set generation = generation + 1, "
+                     f"wrapped_signing_key = '{key}'")
+    wait_until(lambda: ask() == 200)
+
+
 def test_anonymous_pull(plane):
     plane.push_image("public/x", "v1", b"anonymous")
     assert plane.call("GET", "/oauth2/token", auth=("", "")).status_code == 401
