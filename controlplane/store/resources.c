@@ -14,11 +14,12 @@
 
 #define JSON_COLUMN_MAX_BYTES (8u << 20)
 
-/* The rows a write stands on, locked in this order. A key that is null has no row. */
+/* The rows a write stands on, locked in this order. A key that is null has no row. What holds a parent need
+ * not hold its group: the group goes after all that is in it, and that one after what is below it. */
 #define HELD "uid, name, state, generation, is_system from resources where key = "
-#define HOLD_ROWS(parent)                                                                          \
-    "with g as (select 0 as who, " HELD "$1 for share), "                                          \
-    "p as (select 1 as who, " HELD "$2 for " parent "), "                                          \
+#define HOLD_ROWS(group, parent)                                                                   \
+    "with g as (select 0 as who, " HELD "$1" group "), "                                           \
+    "p as (select 1 as who, " HELD "$2" parent "), "                                               \
     "s as (select 2 as who, " HELD "$3 for update) "                                               \
     "select * from g union all select * from p union all select * from s"
 
@@ -30,7 +31,8 @@ enum {
     BY_UID_LOCKED,
     SHARE,
     HOLD,
-    HOLD_ALONE,
+    HOLD_BELOW,
+    HOLD_BELOW_ALONE,
     CHILDREN,
     COUNT_BELOW,
     COUNT_IN_GROUP,
@@ -56,8 +58,10 @@ const struct pg_stmt resources_statements[] = {
                         "uuid" },
     [SHARE] = { "resource_share",
                 "select " RESOURCE_COLUMNS " from resources r where r.key = $1 for share", "text" },
-    [HOLD] = { "resource_hold", HOLD_ROWS("share"), "text text text" },
-    [HOLD_ALONE] = { "resource_hold_alone", HOLD_ROWS("update"), "text text text" },
+    [HOLD] = { "resource_hold", HOLD_ROWS(" for share", ""), "text text text" },
+    [HOLD_BELOW] = { "resource_hold_below", HOLD_ROWS("", " for share"), "text text text" },
+    [HOLD_BELOW_ALONE] = { "resource_hold_below_alone", HOLD_ROWS("", " for update"),
+                           "text text text" },
     [CHILDREN] = { "resource_children",
                    "select " RESOURCE_COLUMNS " from resources r where r.parent_uid = $1 "
                    "and ($2::text is null or r.type_key = $2) order by r.type_key, r.key limit $3",
@@ -218,9 +222,12 @@ int resource_hold(struct pg_conn *conn, struct arena *a, struct resource_hold *h
 {
     struct resource_held *const held[] = { &hold->group, &hold->parent, &hold->self };
     struct pg_result *r = NULL;
+    int stmt = HOLD;
 
-    if (PG_RUN(conn, a, &resources_statements[hold->is_parent_alone ? HOLD_ALONE : HOLD], &r, err,
-               pg_text(hold->group_key), pg_text(hold->parent_key), pg_text(hold->key)))
+    if (hold->parent_key)
+        stmt = hold->is_parent_alone ? HOLD_BELOW_ALONE : HOLD_BELOW;
+    if (PG_RUN(conn, a, &resources_statements[stmt], &r, err, pg_text(hold->group_key),
+               pg_text(hold->parent_key), pg_text(hold->key)))
         return wrap(err, "hold a resource");
     for (size_t i = 0; i < ARRAY_LEN(held); i++)
         *held[i] = (struct resource_held){ .is_there = false };

@@ -105,8 +105,9 @@ MUST_CHECK int resource_ask(struct pg_conn *conn, struct arena *a, const char *k
 MUST_CHECK int resource_told(const struct pg_result *r, struct arena *a, const char *key,
                              struct resource **ret, struct error *err);
 
-/* What a write stands on: its group and parent, which stay as they are until the transaction ends, and
- * the row itself, which nobody else writes meanwhile. */
+/* What a write stands on: its parent, or else its group, which stays as it is until the transaction ends,
+ * and the row itself, which nobody else writes meanwhile. A group below which there is a parent is read
+ * alone: a delete of it finds what is written meanwhile. */
 struct resource_held {
     bool is_there;
     const char *uid, *name;

@@ -48,7 +48,7 @@ static int attachment_validate(struct arena *a, const void *was, const void *now
     return 0;
 }
 
-static const char *place_of(struct arena *a, const struct attachment *at)
+static char *place_of(struct arena *a, const struct attachment *at)
 {
     if (at->namespace)
         return arena_printf(a, "namespace %s", at->namespace);
@@ -64,6 +64,14 @@ static int attachment_admit(const struct admission *ad, struct error *err)
         return 0;
     return ingress_offer(ad->control, ad->arena, place_of(ad->arena, ad->decoded), ad->parent->id,
                          &address, err);
+}
+
+static char *attachment_global_name(struct arena *a, const struct control *control,
+                                    const struct resource *row, const void *decoded)
+{
+    (void)control;
+    (void)row;
+    return place_of(a, decoded);
 }
 
 static int attachment_taken(const struct resource *resource, struct error *err)
@@ -115,6 +123,7 @@ const struct resource_type network_attachment_type = {
     .fields = fields,
     .validate = attachment_validate,
     .admit = attachment_admit,
+    .global_name = attachment_global_name,
     .name_taken = attachment_taken,
     .steps = steps,
 };

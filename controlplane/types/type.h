@@ -175,7 +175,7 @@ struct resource_type {
     const struct action *actions; /* may be NULL */
     const struct filter_member *filters; /* may be NULL: a $filter is ignored */
     const struct rbac_row *data_plane; /* may be NULL */
-    /* What a new resource takes of one installation-wide name space (DNS) for as long as it is there;
+    /* What a new resource takes of one installation-wide name space (DNS, places) for as long as it is there;
      * kept with the row. `row` is what is to be inserted. NULL: names are told apart by place. */
     char *(*global_name)(struct arena *a, const struct control *control,
                          const struct resource *row, const void *decoded);

@@ -43,6 +43,20 @@ static const struct pg_stmt seed_subscription = {
 };
 static const struct pg_stmt clean = { "t_clean", "truncate resources, operations, events cascade",
                                       "" };
+/* Indexes that a plain change of a row would be written into. */
+static const struct pg_stmt indexed = {
+    "t_indexed",
+    "select distinct d.objid::regclass::text from pg_depend d "
+    "join pg_index i on i.indexrelid = d.objid "
+    "join pg_attribute c on c.attrelid = d.refobjid and c.attnum = d.refobjsubid "
+    "where d.classid = 'pg_class'::regclass and d.refobjid = 'resources'::regclass "
+    "and c.attname in ('tags', 'body', 'status', 'system_data', 'state', 'generation', "
+    "'observed_generation', 'step', 'attempts', 'updated_at', 'projected')",
+    ""
+};
+static const struct pg_stmt unheld = {
+    "t_unheld", "select name from resources order by name for update skip locked", ""
+};
 
 static struct test_postgres *server;
 static struct pg_pool *pool;
@@ -447,6 +461,58 @@ static void test_children(void **state)
     assert_int_equal(n, 0);
 }
 
+/* Whether somebody else may have the row of the group, of the parent, while one holds what it stands on. */
+struct holding {
+    struct fixture *f;
+    struct resource_hold hold;
+    const char *free;
+};
+
+static int hold_and_look(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct holding *h = ctx;
+    struct pg_result *r = NULL;
+
+    if (resource_hold(conn, a, &h->hold, err) || PG_RUN0(h->f->conn, a, &unheld, &r, err))
+        return -1;
+    h->free = "";
+    for (size_t i = 0; i < pg_rows(r); i++)
+        h->free = arena_printf(h->f->a, "%s%s ", h->free, pg_get_text(r, i, 0));
+    return 0;
+}
+
+static void test_hold(void **state)
+{
+    struct fixture *f = *state;
+    struct resource *group = insert(f, GROUPS_TYPE, "g", "group", "{}", false);
+    struct resource *parent = insert(f, TYPE, "g", "parent", "{}", true);
+    struct holding h = { .f = f, .hold = { .group_key = group->key, .key = "/new" } };
+    struct error err;
+
+    must(pg_transact(pool, f->a, hold_and_look, &h, &err), &err);
+    assert_string_equal(h.free, "parent ");
+    h.hold.parent_key = parent->key;
+    must(pg_transact(pool, f->a, hold_and_look, &h, &err), &err);
+    assert_string_equal(h.free, "group ");
+    assert_true(h.hold.group.is_there);
+    assert_int_equal(h.hold.group.state, STATE_SUCCEEDED);
+    assert_string_equal(h.hold.parent.uid, parent->uid);
+    h.hold.is_parent_alone = true;
+    must(pg_transact(pool, f->a, hold_and_look, &h, &err), &err);
+    assert_string_equal(h.free, "group ");
+}
+
+static void test_updates_leave_indexes(void **state)
+{
+    struct fixture *f = *state;
+    struct pg_result *r = NULL;
+    struct error err;
+
+    must(PG_RUN0(f->conn, f->a, &indexed, &r, &err), &err);
+    if (pg_rows(r) > 0)
+        fail_msg("every update is written into %s", pg_get_text(r, 0, 0));
+}
+
 static void test_secrets(void **state)
 {
     struct fixture *f = *state;
@@ -605,7 +671,8 @@ int main(void)
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(test_round_trip), CASE(test_taken),      CASE(test_states),        CASE(test_list),
-        CASE(test_group),      CASE(test_room),       CASE(test_slots),
+        CASE(test_group),      CASE(test_room),       CASE(test_slots),   CASE(test_hold),
+        CASE(test_updates_leave_indexes),
         CASE(test_children),   CASE(test_secrets),       CASE(test_operations),
         CASE(test_subscriptions), CASE(test_writers),
     };
