@@ -19,15 +19,17 @@
 /* Open directories at once while a tree is removed. */
 #define TREE_DEPTH_MAX 128
 
-static int write_all(int fd, const char *bytes, size_t len)
+int file_write_all(int fd, const void *bytes, size_t len)
 {
+    const char *at = bytes;
+
     while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
+        ssize_t n = write(fd, at, len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -1;
-        bytes += n;
+        at += n;
         len -= (size_t)n;
     }
     return 0;
@@ -94,7 +96,7 @@ int file_replace(const char *path, const void *bytes, size_t len, mode_t mode, s
     _cleanup_(closep) int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return fail_errno(err, "create %s", temporary);
-    if (fchmod(fd, mode) < 0 || write_all(fd, bytes, len) < 0 || fsync(fd) < 0 ||
+    if (fchmod(fd, mode) < 0 || file_write_all(fd, bytes, len) < 0 || fsync(fd) < 0 ||
         rename(temporary, path) < 0) {
         (void)fail_errno(err, "replace %s", path);
         (void)unlink(temporary);

@@ -14,6 +14,9 @@ struct error;
 /* The file's bytes, NUL-terminated, in the arena. E_NOT_FOUND when absent, E_TOO_LARGE past max. */
 MUST_CHECK int file_read(struct arena *a, const char *path, size_t max_bytes, char **ret,
                          size_t *ret_len, struct error *err);
+/* All of the bytes, from where the descriptor stands; goes on after signals and short writes. -1 with
+ * errno set. */
+MUST_CHECK int file_write_all(int fd, const void *bytes, size_t len);
 /* Writes a temporary file beside path, fsyncs it, renames it over path, fsyncs the directory. */
 MUST_CHECK int file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
                             struct error *err);

@@ -143,20 +143,6 @@ static int key_read(int fd, const char *path, struct service_key *ret, struct er
     return 0;
 }
 
-static int write_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t put = write(fd, bytes, len);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return -1;
-        bytes += put;
-        len -= (size_t)put;
-    }
-    return 0;
-}
-
 /* Fills a file of another name and links it to `path`, which fails when a second process was
  * faster: then its key is the key. A half-written key is never visible. */
 static int key_create(struct arena *a, const char *path, struct error *err)
@@ -173,7 +159,7 @@ static int key_create(struct arena *a, const char *path, struct error *err)
         (void)snprintf(text + 2 * i, 3, "%02x", key[i]);
     text[KEY_TEXT_LEN] = '\n';
     int rc = 0;
-    if (write_all(fd, text, KEY_TEXT_LEN + 1) != 0 || fsync(fd) != 0)
+    if (file_write_all(fd, text, KEY_TEXT_LEN + 1) != 0 || fsync(fd) != 0)
         rc = fail_errno(err, "write %s", draft);
     else if (link(draft, path) != 0 && errno != EEXIST)
         rc = fail_errno(err, "link %s", path);

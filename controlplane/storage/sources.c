@@ -158,23 +158,6 @@ static int find_room(struct source_write *w, struct error *err)
 
 /* --- one block ----------------------------------------------------------------------------------- */
 
-static int write_all(int fd, const void *bytes, size_t len, struct error *err)
-{
-    const uint8_t *at = bytes;
-
-    while (len > 0) {
-        ssize_t n = write(fd, at, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_errno(err, "write a source");
-        at += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 /* A key of the registry's own, which follows from the service key; the name binds the bytes to their
  * place. */
 static int start_file(struct source_write *w, const struct source *source, struct error *err)
@@ -189,7 +172,7 @@ static int start_file(struct source_write *w, const struct source *source, struc
     hmac_sha256(service->bytes, sizeof(service->bytes), key_name, strlen(key_name), key);
     w->sealer = sealer_new(key, 0, arena_printf(w->arena, "%s/%s", source->name, w->name), header);
     secret_cleanse(key, sizeof(key));
-    return write_all(w->fd, header, sizeof(header), err);
+    return file_write_all(w->fd, header, sizeof(header)) ? fail_errno(err, "write a source") : 0;
 }
 
 int source_begin(const struct source *source, const char *block_id, struct source_write **ret,
@@ -221,7 +204,9 @@ static int put_chunk(struct source_write *w, bool is_last, struct error *err)
 
     sealer_chunk(w->sealer, w->chunk, len, is_last, w->chunk);
     w->filled = 0;
-    return write_all(w->fd, w->chunk, len + SEAL_TAG_BYTES, err);
+    if (file_write_all(w->fd, w->chunk, len + SEAL_TAG_BYTES))
+        return fail_errno(err, "write a source");
+    return 0;
 }
 
 int source_add(struct source_write *w, const void *bytes, size_t len, struct error *err)

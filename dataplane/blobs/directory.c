@@ -97,21 +97,6 @@ static void blob_path(const struct directory_store *store, const struct digest *
     path_of(store, digest->algorithm, hex, hex, ret);
 }
 
-static int write_all(int fd, const void *bytes, size_t len, struct error *err)
-{
-    const uint8_t *at = bytes;
-    while (len > 0) {
-        ssize_t n = write(fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_errno(err, "write an upload");
-        at += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 /* fd as the content of a file with that header; header == NULL: a plain file. */
 static int view_open(struct view *v, const struct directory_store *store, int fd, uint64_t size,
                      const uint8_t *header, struct chunk_cache *chunks, struct error *err)
@@ -254,9 +239,10 @@ static int directory_begin(struct blob_store *base, struct blob_put **ret, struc
     }
     if (store->is_sealing) {
         put->sealer = sealer_new(store->key, store->epoch, store->context, put->header);
-        if (write_all(put->fd, put->header, sizeof(put->header), err) != 0) {
+        if (file_write_all(put->fd, put->header, sizeof(put->header)) != 0) {
+            int status = fail_errno(err, "write an upload");
             directory_discard(put);
-            return -1;
+            return status;
         }
     }
     *ret = put;
@@ -265,10 +251,8 @@ static int directory_begin(struct blob_store *base, struct blob_put **ret, struc
 
 static int write_out(struct blob_put *put, const void *bytes, size_t len, struct error *err)
 {
-    if (FAILPOINT("blob.before_write"))
+    if (FAILPOINT("blob.before_write") || file_write_all(put->fd, bytes, len) != 0)
         return fail_errno(err, "write an upload");
-    if (write_all(put->fd, bytes, len, err) != 0)
-        return -1;
     put->written += len;
     if (put->written - put->written_back >= WRITEBACK_BYTES) {
         /* Only a hint: fsync in finish() is what counts. */
