@@ -1,13 +1,12 @@
 """What holds of every route that is no resource: locks above stop what changes something, and the activity
 log tells of it. The routes come from the tables."""
 
-import contextlib
 import uuid
 
 import pytest
 
 from support.deployments import Scope, many, template, unique
-from support.directory import AUTHORIZATION, LOCKS_API, ROLES_API, assign
+from support.directory import AUTHORIZATION, LOCKS_API, ROLES_API, assign, locked
 from support.instance import GROUPS_API
 from support.routes import endpoint_requests
 from support.vault import VAULTS_API, Vault, own_object_id
@@ -16,17 +15,6 @@ from support.vault import VAULTS_API, Vault, own_object_id
 ASKS = ("/validate/action", "/whatIf/action", "/exportTemplate/action", "/validateMoveResources/action", "/read")
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 DIAGNOSTICS, DIAGNOSTICS_API = "providers/Microsoft.Insights/diagnosticSettings", "2021-05-01-preview"
-
-
-@contextlib.contextmanager
-def locked(instance, scope, level):
-    path = f"{scope}/{AUTHORIZATION}/locks/every"
-    reply = instance.arm("PUT", path, {"properties": {"level": level}}, api=LOCKS_API)
-    assert reply.status_code == 201, reply.text
-    try:
-        yield
-    finally:
-        assert instance.arm("DELETE", path, api=LOCKS_API).status_code == 200
 
 
 def changing(instance, group):

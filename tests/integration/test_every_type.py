@@ -2,16 +2,14 @@
 that comes back brings nothing of the old, nothing is made below what goes, what others name stays, and all of
 it is exported and moved. The types come from the tables: one without a case fails here."""
 
-import contextlib
 import uuid
 
 import pytest
 
-from support.directory import LOCKS_API
+from support.directory import locked
 from support.everything import APART, KINDS, Everything, actions, types
 from support.instance import GROUPS_API, held_back
 
-LOCKS = "providers/Microsoft.Authorization/locks"
 MADE = [kind for kind in KINDS if kind.made_by is None]
 PARENTS = [k for k in MADE if any(c.parent == k.path for c in MADE)]
 
@@ -29,17 +27,6 @@ def everything(instance):
     group = instance.make_group()
     yield Everything(instance, group, uuid.uuid4().hex[:10]).make()
     instance.arm("DELETE", instance.group_id(group), api=GROUPS_API)
-
-
-@contextlib.contextmanager
-def locked(instance, scope, level):
-    path = f"{scope}/{LOCKS}/every"
-    reply = instance.arm("PUT", path, {"properties": {"level": level}}, api=LOCKS_API)
-    assert reply.status_code == 201, reply.text
-    try:
-        yield
-    finally:
-        assert instance.arm("DELETE", path, api=LOCKS_API).status_code == 200
 
 
 def events(instance, resource_id):

@@ -1,5 +1,6 @@
 """The directory of an instance through its Graph host: people and applications for tests."""
 
+import contextlib
 import json
 import uuid
 
@@ -93,3 +94,14 @@ def assign(instance, principal, role, scope, name=None, **properties):
         "principalId": principal, **properties}}
     return instance.arm("PUT", f"{scope}/{AUTHORIZATION}/roleAssignments/{name}", body,
                         api=ROLES_API)
+
+
+@contextlib.contextmanager
+def locked(instance, scope, level):
+    path = f"{scope}/{AUTHORIZATION}/locks/every"
+    reply = instance.arm("PUT", path, {"properties": {"level": level}}, api=LOCKS_API)
+    assert reply.status_code == 201, reply.text
+    try:
+        yield
+    finally:
+        assert instance.arm("DELETE", path, api=LOCKS_API).status_code == 200
