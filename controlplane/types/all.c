@@ -43,6 +43,7 @@ const struct resource_type *const all_types[] = {
     &token_type,
     &webhook_type,
     &user_assigned_identity_type,
+    &federated_credential_type,
     &vault_type,
     &template_spec_type,
     &template_spec_version_type,

@@ -37,7 +37,6 @@ NOT_DRIVEN = {
     "role deny-assignment": "deny assignments are not among the types",
     "provider permission": "needs Microsoft.Authorization's providerPermissions, not among the types",
     "identity list-resources": "needs Azure's resource graph",
-    "identity federated-credential": "federated credentials are kept of applications alone",
     "network private-endpoint asg": "application security groups are not among the types",
     "network private-endpoint list-types": "lists what all of Azure offers",
     "network private-endpoint ip-config wait": "takes no name of what it is to wait for",

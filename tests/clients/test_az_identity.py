@@ -133,3 +133,17 @@ def test_identity_and_lock(az, group):
     assert [x["level"] for x in az("lock", "list", "-g", group)] == ["CanNotDelete"]
     az("lock", "delete", "-g", group, "-n", "keep")
     az("identity", "delete", "-g", group, "-n", "builder")
+
+
+def test_federated_credentials(az, group):
+    made = az("identity", "create", "-g", group, "-n", "worker")
+    of, at = ["-g", group, "--identity-name", "worker"], ["-n", "pipeline"]
+    say = [*of, *at, "--issuer", "https://token.example.org", "--audiences", "api://AzureADTokenExchange"]
+    trust = az("identity", "federated-credential", "create", *say, "--subject", "repo:a/b:ref:refs/heads/main")
+    assert trust["id"] == f"{made['id']}/federatedIdentityCredentials/pipeline"
+    assert trust["audiences"] == ["api://AzureADTokenExchange"]
+    assert az("identity", "federated-credential", "update", *say, "--subject", "repo:a/c")["subject"] == "repo:a/c"
+    assert az("identity", "federated-credential", "show", *of, *at)["subject"] == "repo:a/c"
+    assert [x["name"] for x in az("identity", "federated-credential", "list", *of)] == ["pipeline"]
+    az("identity", "federated-credential", "delete", *of, *at, "--yes")
+    assert az("identity", "federated-credential", "list", *of) == []

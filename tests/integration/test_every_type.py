@@ -124,6 +124,7 @@ ZONED = ("privateEndpoints/every/privateDnsZoneGroups/default",
 BELOW = {  # a parent, and what stands in the way of its end
     "virtualNetworks/every": (*ZONED, "privateEndpoints/every"),
     "privateDnsZones/every.test": ZONED, "privateEndpoints/every": (), "templateSpecs/every": (),
+    "userAssignedIdentities/every": (),
     "registries/{R}": (), "registries/{R}/packages/rpm/archives/arch1": (),
 }
 

@@ -2,6 +2,7 @@
 user-assigned one is attached by whoever may assign it, and must be there."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -94,3 +95,63 @@ def test_attaching_needs_the_right_to_assign(instance, group):
     assert assign(instance, app.object_id, IDENTITY_OPERATOR, path).status_code == 201
     eventually(lambda: instance.arm("PATCH", registry.id, wish, token=app.token()).status_code
                in (200, 201))
+
+
+# --- what may sign in as one -----------------------------------------------------------------------
+
+def trusting(instance, group, name="worker"):
+    """A managed identity's federated credentials."""
+    path = f"{instance.group_id(group)}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
+    assert instance.arm("PUT", path, {"location": "eastus"}, api=IDENTITY_API).status_code == 201
+    return path, f"{path}/federatedIdentityCredentials"
+
+
+def put_credential(instance, path, subject="repo:a/b", **properties):
+    return instance.arm("PUT", path, {"properties": {
+        "issuer": "https://token.example.org", "subject": subject,
+        "audiences": ["api://AzureADTokenExchange"], **properties}}, api=IDENTITY_API)
+
+
+def trusted(instance, identity):
+    """What the directory has for it."""
+    uid = instance.arm("GET", identity, api=IDENTITY_API).json()["properties"]["principalId"]
+    return sorted(instance.sql("control", "select name, subject from federated_credentials "
+                                          f"where owner_id = '{uid}'"))
+
+
+def test_federated_credentials(instance, group):
+    identity, path = trusting(instance, group)
+    made = put_credential(instance, f"{path}/main")
+    assert made.status_code == 201, made.text
+    shown = made.json()
+    assert shown["type"] == "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
+    assert shown["properties"] == {"issuer": "https://token.example.org", "subject": "repo:a/b",
+                                   "audiences": ["api://AzureADTokenExchange"]}
+    assert instance.arm("GET", f"{path}/MAIN", api=IDENTITY_API).json() == shown
+    # The same again changes nothing; another subject changes the directory.
+    assert put_credential(instance, f"{path}/main").status_code == 200
+    assert put_credential(instance, f"{path}/main", "repo:a/c").status_code == 200
+    assert trusted(instance, identity) == [["main", "repo:a/c"]]
+    again = put_credential(instance, f"{path}/other", "repo:a/c")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "Conflict")
+    assert put_credential(instance, f"{path}/other").status_code == 201
+    listed = instance.arm("GET", path, api=IDENTITY_API).json()["value"]
+    assert [x["name"] for x in listed] == ["main", "other"]
+    for refused in ({"issuer": "http://token.example.org"}, {"issuer": None}, {"subject": ""},
+                    {"subject": "x" * 601}, {"audiences": []}, {"audiences": ["a", "b"]},
+                    {"audiences": ["x" * 601]}):
+        assert put_credential(instance, f"{path}/bad", **refused).status_code == 400, refused
+    assert put_credential(instance, f"{path}/-ad", "s").status_code == 400
+    assert instance.arm("DELETE", f"{path}/main", api=IDENTITY_API).status_code == 200
+    assert trusted(instance, identity) == [["other", "repo:a/b"]]
+    uid = instance.arm("GET", identity, api=IDENTITY_API).json()["properties"]["principalId"]
+    instance.arm("DELETE", identity, api=IDENTITY_API)
+    assert instance.sql("control", f"select 1 from federated_credentials where owner_id = '{uid}'") == []
+
+
+def test_an_identity_has_twenty_federated_credentials(instance, group):
+    identity, path = trusting(instance, group)
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda i: put_credential(instance, f"{path}/number-{i}", f"s{i}"), range(24)))
+    assert sorted(x.status_code for x in done) == [201] * 20 + [400] * 4
+    assert len(trusted(instance, identity)) == 20

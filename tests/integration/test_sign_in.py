@@ -30,6 +30,7 @@ READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 PASSWORD = "Correct-horse-9"
+IDENTITY_API = "2023-01-31"
 
 
 @pytest.fixture(scope="module")
@@ -173,35 +174,68 @@ def issuer(own_instance, tmp_path):
     server.shutdown()
 
 
-def test_federated_token(own_instance, issuer):
-    key, url, pem = issuer
-    directory = Directory(own_instance)
-    app = directory.application()
-    directory.made(f"applications/{app.app['id']}/federatedIdentityCredentials", {
-        "name": "ci", "issuer": url, "subject": "repo:a/b", "audiences": ["api://exchange"]})
-
-    def sign_in(with_key=key, **over):
-        body = {"iss": url, "sub": "repo:a/b", "aud": "api://exchange",
-                "exp": int(time.time()) + 300, **over}
-        return app.try_token(client_assertion_type=ASSERTION, client_assertion=jwt.encode(
-            body, with_key, algorithm="RS256", headers={"kid": "one"}))
-    # The loopback is no public address.
-    assert sign_in().status_code == 401
-    ca = os.path.join(own_instance.base, "issuer.pem")
+def trust(instance, pem):
+    """Asks issuers on the loopback, which is no public address, and believes this authority of theirs."""
+    ca = os.path.join(instance.base, "issuer.pem")
     with open(ca, "wb") as f:
         f.write(pem)
     os.chmod(ca, 0o644)
-    with open(os.path.join(own_instance.state, "config"), "a") as f:
+    with open(os.path.join(instance.state, "config"), "a") as f:
         f.write(f"federation-allow = 127.0.0.0/8 ::1/128\nfederation-ca-file = {ca}\n")
-    own_instance.stop("controlplane")
-    own_instance.start("controlplane")
-    done = sign_in()
-    assert done.status_code == 200, done.text
-    assert claims(done.json()["access_token"])["oid"] == app.object_id
-    assert sign_in(sub="repo:a/c").status_code == 401
-    assert sign_in(aud="api://other").status_code == 401
-    assert sign_in(exp=int(time.time()) - 1).status_code == 401
-    assert sign_in(with_key=new_key("rsa")).status_code == 401
+    instance.stop("controlplane")
+    instance.start("controlplane")
+
+
+def exchange(instance, app_id, url, key, **over):
+    """Signs in with a token of the issuer."""
+    body = {"iss": url, "sub": "repo:a/b", "aud": "api://exchange", "exp": int(time.time()) + 300, **over}
+    return ask(instance, grant_type="client_credentials", client_id=app_id, scope=scope(instance).split()[0],
+               client_assertion_type=ASSERTION, client_assertion=jwt.encode(
+                   body, key, algorithm="RS256", headers={"kid": "one"}))
+
+
+def identity_of(instance, group, name="worker"):
+    """A managed identity: its id and what is shown of it."""
+    path = f"{instance.group_id(group)}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
+    made = instance.arm("PUT", path, {"location": "eastus"}, api=IDENTITY_API)
+    assert made.status_code == 201, made.text
+    return path, made.json()["properties"]
+
+
+def test_federated_token(own_instance, issuer):
+    key, url, pem = issuer
+    app = Directory(own_instance).application()
+    app.directory.made(f"applications/{app.app['id']}/federatedIdentityCredentials", {
+        "name": "ci", "issuer": url, "subject": "repo:a/b", "audiences": ["api://exchange"]})
+    path, shown = identity_of(own_instance, own_instance.make_group())
+    credential = f"{path}/federatedIdentityCredentials/pipeline"
+
+    def put(**properties):
+        reply = own_instance.arm("PUT", credential, {"properties": {
+            "issuer": url, "subject": "repo:a/b", "audiences": ["api://exchange"], **properties}}, api=IDENTITY_API)
+        assert reply.status_code in (200, 201), reply.text
+    put()
+
+    def sign_in(app_id=app.app_id, with_key=key, **over):
+        return exchange(own_instance, app_id, url, with_key, **over)
+    # The loopback is no public address.
+    assert sign_in().status_code == 401
+    trust(own_instance, pem)
+    for app_id, object_id in ((app.app_id, app.object_id), (shown["clientId"], shown["principalId"])):
+        done = sign_in(app_id)
+        assert done.status_code == 200, done.text
+        assert claims(done.json()["access_token"])["oid"] == object_id
+        assert sign_in(app_id, sub="repo:a/c").status_code == 401
+        assert sign_in(app_id, aud="api://other").status_code == 401
+        assert sign_in(app_id, exp=int(time.time()) - 1).status_code == 401
+        assert sign_in(app_id, with_key=new_key("rsa")).status_code == 401
+    # What the identity trusts is what its credentials say now.
+    mine = shown["clientId"]
+    put(subject="repo:a/c")
+    assert (sign_in(mine).status_code, sign_in(mine, sub="repo:a/c").status_code) == (401, 200)
+    assert own_instance.arm("DELETE", credential, api=IDENTITY_API).status_code == 200
+    assert sign_in(mine, sub="repo:a/c").status_code == 401
+    assert sign_in().status_code == 200
 
 
 # --- people ---------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ TEMPLATE = {"$schema": "https://schema.management.azure.com/schemas/2019-04-01/d
             "contentVersion": "1.0.0.0", "resources": []}
 KINDS = [
     Kind("Microsoft.ManagedIdentity", "userAssignedIdentities/every", HERE, TAGS),
+    Kind("Microsoft.ManagedIdentity", "userAssignedIdentities/every/federatedIdentityCredentials/pipeline", {
+        "properties": {"issuer": "https://token.example.org", "subject": "repo:a/b", "audiences": ["api://exchange"]}}),
     Kind("Microsoft.KeyVault", "vaults/{V}", {**HERE, "properties": {
         "tenantId": "<tenant>", "sku": {"family": "A", "name": "standard"}, "accessPolicies": []}}, TAGS),
     Kind("Microsoft.Resources", "templateSpecs/every", HERE, TAGS),
