@@ -279,6 +279,7 @@ const struct action registry_actions[] = {
       .rbac = "generateCredentials/action",
       .description = "Generate keys for a token of a specified container registry.",
       .request = token_generate_request,
+      .api_versions = scope_map_versions,
       .run = token_generate },
     { .name = "listUsages",
       .method = "GET",

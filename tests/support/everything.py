@@ -85,7 +85,7 @@ KINDS = [
     acr("agentPools/pool1", HERE, patch={"properties": {"count": 2}}),
     acr("tasks/task1", {**HERE, "properties": {"platform": {"os": "Linux"}, "step": {
         "type": "EncodedTask", "encodedTaskContent": "eA=="}}}, patch={"properties": {"timeout": 600}}),
-    acr("taskRuns/run-1", {"properties": {"runRequest": {
+    acr("taskRuns/run-1", {**HERE, "properties": {"runRequest": {
         "type": "EncodedTaskRunRequest", "encodedTaskContent": "eA==", "platform": {"os": "Linux"}}}},
         patch={"properties": {"forceUpdateTag": "x"}}, settle="OperationNotSupported"),
     acr("exportPipelines/out01", {"properties": {"target": {
@@ -156,13 +156,13 @@ class Everything:
         self.names = {"R": f"every{tag}", "V": f"v{tag}"}
         self.base = f"{instance.group_id(group)}/providers"
 
-    def id(self, path, provider=None):
-        """Of a kind or a path of one."""
+    def id(self, path, as_named=False):
+        """Of a kind or a path of one; as_named: with {C} and {N} for names that the service gives."""
         kind = path if isinstance(path, Kind) else next(
             (k for k in KINDS if k.path == path), None) or next(
             k for k in KINDS if k.path == "registries/{R}/" + path)
         return f"{self.base}/{kind.provider}/" + re.sub(
-            r"\{(\w)\}", lambda m: self.named(m[1]), kind.path)
+            r"\{([RV])\}" if as_named else r"\{(\w)\}", lambda m: self.named(m[1]), kind.path)
 
     def named(self, letter):
         if letter == "C":

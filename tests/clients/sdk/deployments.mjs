@@ -1,35 +1,16 @@
 // Drives deployments with @azure/arm-resources; each step prints a line.
-import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { strict as assert } from "node:assert";
+import { all, loader, management, poll, signedIn, told } from "./shared.mjs";
 
 const [packages, group, name, file] = process.argv.slice(2);
-const require = createRequire(packages + "/");
-const { ClientSecretCredential } = require("@azure/identity");
-const { ResourceManagementClient } = require("@azure/arm-resources");
-
-const env = process.env;
-const management = env.PORTOLAN_MANAGEMENT;
-const credential = new ClientSecretCredential(
-  env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, env.AZURE_CLIENT_SECRET,
-  { authorityHost: env.AZURE_AUTHORITY_HOST, disableInstanceDiscovery: true });
-const client = new ResourceManagementClient(credential, env.AZURE_SUBSCRIPTION_ID, {
-  endpoint: management, credentialScopes: [management + "/.default"] });
-const poll = { updateIntervalInMs: 200 };
+const load = loader(packages);
+const { ResourceManagementClient } = load("@azure/arm-resources");
+const client = new ResourceManagementClient(
+  signedIn(load), process.env.AZURE_SUBSCRIPTION_ID, management);
 const template = JSON.parse(readFileSync(file));
 const wanted = { properties: {
   mode: "Incremental", template, parameters: { acrName: { value: name } } } };
-
-function told(what, good) {
-  assert.ok(good, what);
-  console.log(what);
-}
-
-async function all(pages) {
-  const list = [];
-  for await (const item of pages) list.push(item);
-  return list;
-}
 
 await client.resourceGroups.createOrUpdate(group, { location: "eastus" });
 const { deployments } = client;

@@ -1,123 +1,219 @@
-// Drives the management API with the published JavaScript libraries; each step prints a line.
-import { createRequire } from "node:module";
+// Drives the management API with the published JavaScript libraries: a resource of each type, with what the
+// library of registries has for it, by its id with the library of resources where it has nothing; then the
+// actions. Each line tells what went well: "scopeMaps create", "vaults create by id".
+//     manage.mjs PACKAGES CASES (see test_sdk_manage.py)
+import { readFileSync } from "node:fs";
 import { strict as assert } from "node:assert";
+import { all, loader, management, poll, signedIn, told } from "./shared.mjs";
 
-const [packages, group, name] = process.argv.slice(2);
-const require = createRequire(packages + "/");
-const { ClientSecretCredential } = require("@azure/identity");
-const { ContainerRegistryManagementClient } = require("@azure/arm-containerregistry");
-const { ResourceManagementClient } = require("@azure/arm-resources");
+const [packages, file] = process.argv.slice(2);
+const load = loader(packages);
+const cases = JSON.parse(readFileSync(file));
+const { group, registry: name } = cases;
+const at = [group, name];
+const credential = signedIn(load);
+const subscription = process.env.AZURE_SUBSCRIPTION_ID;
+const { ResourceManagementClient } = load("@azure/arm-resources");
+const { ContainerRegistryManagementClient } = load("@azure/arm-containerregistry");
+const resources = new ResourceManagementClient(credential, subscription, management);
+// The oldest generation of the libraries has other names for its options, and signs requests otherwise.
+const acr = new ContainerRegistryManagementClient(
+  load("@azure/arm-containerregistry/package.json").version.startsWith("8.") ? {
+    async signRequest(request) {
+      const { token } = await credential.getToken(management.credentialScopes);
+      request.headers.set("authorization", `Bearer ${token}`);
+      return request;
+    },
+  } : credential, subscription,
+  { ...management, baseUri: management.endpoint, longRunningOperationRetryTimeout: 0.2 });
 
-const env = process.env;
-const management = env.PORTOLAN_MANAGEMENT;
-const credential = new ClientSecretCredential(
-  env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, env.AZURE_CLIENT_SECRET,
-  { authorityHost: env.AZURE_AUTHORITY_HOST, disableInstanceDiscovery: true });
-const options = {
-  endpoint: management,
-  credentials: { scopes: [management + "/.default"] },
-  credentialScopes: [management + "/.default"],
-};
-const resources = new ResourceManagementClient(credential, env.AZURE_SUBSCRIPTION_ID, options);
-const acr = new ContainerRegistryManagementClient(credential, env.AZURE_SUBSCRIPTION_ID, options);
-const poll = { updateIntervalInMs: 200 };
-
-function told(what, good) {
-  assert.ok(good, what);
-  console.log(what);
+// What an operation says in the end; each generation has its own way to wait for it.
+async function call(operations, words, ...args) {
+  for (const word of words.split(" ")) {
+    const begin = `begin${word[0].toUpperCase()}${word.slice(1)}AndWait`;
+    if (operations[begin]) return await operations[begin](...args, poll);
+    if (!operations[word]) continue;
+    const started = operations[word](...args, poll);
+    return started?.pollUntilDone ? await started.pollUntilDone() : await started;
+  }
+  throw new Error(`no ${words}`);
 }
 
-async function all(pages) {
-  const list = [];
-  for await (const item of pages) list.push(item);
-  return list;
+// The libraries flatten properties in some versions and not in others: both forms are sent, and looked for.
+const flat = (body) => body && body.properties ? { ...body, ...body.properties } : body;
+
+function holds(got, sent) {
+  if (sent === null || typeof sent !== "object") return (got ?? null) === sent;
+  return Object.entries(sent).every(([key, value]) =>
+    key === "properties" ? holds(got.properties ?? got, value) || holds(got, value)
+      : holds(got?.[key], value));
 }
 
-async function done(started) {
-  return typeof started.pollUntilDone === "function" ? await started.pollUntilDone() : await started;
+class Typed {
+  static METHODS = { create: "create createOrUpdate", list: "listByResourceGroup list",
+    delete: "delete deleteMethod" };
+
+  constructor(operations, it) {
+    Object.assign(this, { operations, name: it.kind, suffix: "" });
+    this.args = it.kind === "registries" ? at : [...at, ...it.names];
+  }
+
+  async call(verb, body) {
+    const words = Typed.METHODS[verb] ?? verb;
+    if (verb === "list") {
+      const word = words.split(" ").find((w) => this.operations[w]);
+      return await all(await this.operations[word](...this.args.slice(0, -1)));
+    }
+    const has = body && Object.keys(body).length;
+    return await call(this.operations, words, ...this.args, ...(has ? [flat(body)] : []));
+  }
+}
+
+class ById {
+  static METHODS = { create: "createOrUpdateById", get: "getById", update: "updateById",
+    delete: "deleteById" };
+
+  constructor(it) {
+    Object.assign(this, { name: it.kind, suffix: " by id", id: it.id, api: it.api, type: it.type });
+  }
+
+  async call(verb, body) {
+    if (verb === "list")
+      return await all(resources.resources.listByResourceGroup(group,
+        { filter: `resourceType eq '${this.type}'` }));
+    return await call(resources.resources, ById.METHODS[verb], this.id, this.api,
+      ...(body ? [body] : []));
+  }
+}
+
+const driver = (it) => it.typed && acr[it.kind] ? new Typed(acr[it.kind], it) : new ById(it);
+const same = (a, b) => a.toLowerCase() === b.toLowerCase();
+
+// Puts in the names that the service gave.
+async function resolve(it) {
+  if (it.id.includes("{C}")) {
+    const [made] = await all(await acr.privateEndpointConnections.list(...at));
+    Object.assign(it, { names: [made.name], id: made.id });
+  }
+  if (it.id.includes("{N}")) it.id = (await new ById(it).call("list"))[0].id;
+}
+
+const says = (problem, code) => JSON.stringify([problem.code, problem.message, problem.body]).includes(code);
+
+async function write(by, it, verb, body) {
+  let answer;
+  try {
+    answer = await by.call(verb, body);
+  } catch (problem) { // what is taken and not carried out fails, and says so
+    if (!it.fails || !says(problem, it.fails)) throw problem;
+  }
+  if (answer) {
+    assert.ok(!it.fails && same(answer.id, it.id), answer.id);
+    assert.ok(verb === "create" || holds(answer, body), JSON.stringify(answer));
+  }
+  told(`${by.name} ${verb}${by.suffix}`, answer || it.fails);
+}
+
+async function make(it) {
+  await resolve(it);
+  const by = driver(it);
+  if (!it.read_only) await write(by, it, "create", it.body);
+  told(`${by.name} get${by.suffix}`, same((await by.call("get")).id, it.id));
+  if (it.patch) await write(by, it, "update", it.patch);
+  if (it.listed || by instanceof Typed)
+    told(`${by.name} list${by.suffix}`, (await by.call("list")).some((x) => same(x.id, it.id)));
+}
+
+async function remove(it) {
+  const by = driver(it);
+  await by.call("delete");
+  await assert.rejects(() => by.call("get"), { statusCode: 404 });
+  told(`${by.name} delete${by.suffix}`, true);
+}
+
+const NAMES = Object.fromEntries(cases.kinds.map((it) => [it.kind, it.names]));
+
+async function actOnRegistry() {
+  const { registries } = acr;
+  const registry = await registries.get(...at);
+  told("registries listAll", (await all(await registries.list())).some((r) => r.name === name));
+  told("registries listUsages", (await registries.listUsages(...at)).value.length > 3);
+  await call(registries, "update", ...at, flat({ properties: { adminUserEnabled: true } }));
+  told("registries listCredentials", (await registries.listCredentials(...at)).passwords.length === 2);
+  const again = await registries.regenerateCredential(...at, { name: "password2" });
+  told("registries regenerateCredential", again.passwords.length === 2);
+  const links = await all(await registries.listPrivateLinkResources(...at));
+  told("registries listPrivateLinkResources", links.map((l) => l.name).join() === "registry");
+  if (registries.getPrivateLinkResource)
+    told("registries getPrivateLinkResource",
+      (await registries.getPrivateLinkResource(...at, "registry")).id === links[0].id);
+  const token = await acr.tokens.get(...at, ...NAMES.tokens);
+  const secrets = await call(registries, "generateCredentials", ...at, { tokenId: token.id });
+  told("registries generateCredentials", secrets.passwords.length === 2);
+  await assert.rejects(() => call(registries, "importImage", ...at,
+    { source: { resourceId: registry.id, sourceImage: "no/such:image" } }),
+  (problem) => says(problem, "SourceImageNotFound"));
+  told("registries importImage", true);
+  const known = await all(await acr.operations.list());
+  told("operations list", known.some((o) => o.name.endsWith("registries/read")));
+}
+
+async function actOnChildren() {
+  const { webhooks, connectedRegistries } = acr;
+  const hook = [...at, ...NAMES.webhooks];
+  told("webhooks getCallbackConfig", (await webhooks.getCallbackConfig(...hook)).serviceUri);
+  told("webhooks ping", (await webhooks.ping(...hook)).id);
+  told("webhooks listEvents", (await all(await webhooks.listEvents(...hook))).length === 1);
+  if (!connectedRegistries) return;
+  await call(connectedRegistries, "deactivate", ...at, ...NAMES.connectedRegistries);
+  told("connectedRegistries deactivate", true);
+}
+
+async function actOnTasks() {
+  const { agentPools, registries, runs, taskRuns, tasks } = acr;
+  told("agentPools getQueueStatus",
+    (await agentPools.getQueueStatus(...at, ...NAMES.agentPools)).count === 0);
+  told("tasks getDetails",
+    (await tasks.getDetails(...at, ...NAMES.tasks)).step.type === "EncodedTask");
+  told("taskRuns getDetails", (await taskRuns.getDetails(...at, ...NAMES.taskRuns)).id);
+  told("registries getBuildSourceUploadUrl",
+    (await registries.getBuildSourceUploadUrl(...at)).uploadUrl);
+  const run = await call(registries, "scheduleRun", ...at, cases.run);
+  told("registries scheduleRun", run.status === "Failed");
+  told("runs get", (await runs.get(...at, run.name)).id === run.id);
+  told("runs update",
+    (await call(runs, "update", ...at, run.name, { isArchiveEnabled: true })).isArchiveEnabled);
+  await call(runs, "cancel", ...at, run.name);
+  told("runs cancel", true);
+  told("runs list", (await all(await runs.list(...at))).some((r) => r.id === run.id));
+}
+
+async function actOnGroup() {
+  const { resourceGroups: groups, tagsOperations: tags } = resources;
+  const { id: scope } = await groups.get(group);
+  told("resourceGroups get", scope.endsWith(group));
+  told("resourceGroups update", (await groups.update(group, { tags: { c: "d" } })).tags.c === "d");
+  told("resourceGroups list", (await all(groups.list())).some((g) => g.name === group));
+  const set = await call(tags, "createOrUpdateAtScope", scope, { properties: { tags: { e: "f" } } });
+  told("tags create", set.properties.tags.e === "f");
+  const more = await call(tags, "updateAtScope", scope,
+    { operation: "Merge", properties: { tags: { g: "h" } } });
+  told("tags update", Object.keys(more.properties.tags).length === 2);
+  told("tags get", Object.keys((await tags.getAtScope(scope)).properties.tags).length === 2);
+  await call(tags, "deleteAtScope", scope);
+  told("tags delete", !Object.keys((await groups.get(group)).tags ?? {}).length);
 }
 
 const made = await resources.resourceGroups.createOrUpdate(group, { location: "eastus" });
-told("group create", made.name === group);
-told("group list", (await all(resources.resourceGroups.list())).some((g) => g.name === group));
+told("resourceGroups create", made.name === group);
 const answer = await acr.registries.checkNameAvailability(
   { name, type: "Microsoft.ContainerRegistry/registries" });
-told("name available", answer.nameAvailable === true);
-const registry = await done(acr.registries.create(
-  group, name, { location: "eastus", sku: { name: "Premium" }, adminUserEnabled: true,
-    dataEndpointEnabled: true, properties: { adminUserEnabled: true, dataEndpointEnabled: true } },
-  poll));
-told("registry create", (registry.provisioningState ?? registry.properties?.provisioningState) ===
-  "Succeeded");
-const updated = await done(acr.registries.update(group, name, { tags: { x: "y" } }, poll));
-told("registry update", updated.tags.x === "y");
-told("registry list",
-  (await all(acr.registries.listByResourceGroup(group))).map((r) => r.name).join() === name);
-told("usages", ((await acr.registries.listUsages(group, name)).value ?? []).length > 3);
-told("credentials", (await acr.registries.listCredentials(group, name)).passwords.length === 2);
-
-async function child(operations, kind, key, body, update, check) {
-  const it = await done(operations.create(group, name, key, body, poll));
-  told(`${kind} create`, it.name === key);
-  if (update) told(`${kind} update`, check(await done(operations.update(group, name, key, update,
-    poll))));
-  told(`${kind} get`, (await operations.get(group, name, key)).id === it.id);
-  told(`${kind} list`, (await all(operations.list(group, name))).some((x) => x.name === key));
-  return it;
-}
-
-async function gone(operations, kind, key) {
-  await done(operations.delete(group, name, key, poll));
-  told(`${kind} delete`, !(await all(operations.list(group, name))).some((x) => x.name === key));
-}
-
-// The library flattens properties in some versions and not in others: both forms are sent.
-const flat = (properties, rest = {}) => ({ ...rest, ...properties, properties });
-const at = (it, member) => it[member] ?? it.properties?.[member];
-
-const map = await child(acr.scopeMaps, "scope map", "mymap",
-  flat({ actions: ["repositories/app/content/read"] }), flat({ description: "reads app" }),
-  (it) => at(it, "description") === "reads app");
-const token = await child(acr.tokens, "token", "mytoken",
-  flat({ scopeMapId: map.id, status: "enabled" }), flat({ status: "disabled" }),
-  (it) => at(it, "status") === "disabled");
-const secrets = await done(acr.registries.generateCredentials(group, name, { tokenId: token.id },
-  poll));
-told("generate credentials", secrets.passwords.length === 2);
-await child(acr.webhooks, "webhook", "myhook",
-  flat({ serviceUri: "https://example.org/hook", actions: ["push"], status: "disabled" },
-    { location: "eastus" }), flat({ scope: "app:*" }), (it) => at(it, "scope") === "app:*");
-await child(acr.replications, "replication", "westeurope", { location: "westeurope" },
-  { tags: { r: "s" } }, (it) => it.tags.r === "s");
-const secret = "https://v.vault.example/secrets/";
-const credentials = (which) => [{ name: "Credential1", usernameSecretIdentifier: secret + which,
-  passwordSecretIdentifier: secret + which }];
-const set = await child(acr.credentialSets, "credential set", "mycreds",
-  flat({ loginServer: "docker.io", authCredentials: credentials("s") }),
-  flat({ authCredentials: credentials("t") }),
-  (it) => at(it, "authCredentials")[0].usernameSecretIdentifier.endsWith("/t"));
-await child(acr.cacheRules, "cache rule", "myrule",
-  flat({ sourceRepository: "docker.io/library/alpine", targetRepository: "alpine" }),
-  flat({ credentialSetResourceId: set.id }), (it) => at(it, "credentialSetResourceId") === set.id);
-told("private endpoint connection list",
-  (await all(acr.privateEndpointConnections.list(group, name))).length === 0);
-await assert.rejects(async () => await done(acr.registries.importImage(group, name,
-  { source: { resourceId: registry.id, sourceImage: "no/such:image" } }, poll)),
-  { code: "SourceImageNotFound" });
-told("import", true);
-await child(acr.connectedRegistries, "connected registry", "myedge",
-  flat({ mode: "ReadOnly", parent: { syncProperties: { tokenId: token.id, messageTtl: "P2D" } } }),
-  flat({ logging: { logLevel: "Debug" } }), (it) => at(it, "logging").logLevel === "Debug");
-await gone(acr.connectedRegistries, "connected registry", "myedge");
-await gone(acr.cacheRules, "cache rule", "myrule");
-await gone(acr.credentialSets, "credential set", "mycreds");
-await gone(acr.replications, "replication", "westeurope");
-await gone(acr.webhooks, "webhook", "myhook");
-await gone(acr.tokens, "token", "mytoken");
-await gone(acr.scopeMaps, "scope map", "mymap");
-await done(acr.registries.delete(group, name, poll));
-told("registry delete", (await all(acr.registries.listByResourceGroup(group))).length === 0);
-await (resources.resourceGroups.beginDeleteAndWait
-  ? resources.resourceGroups.beginDeleteAndWait(group, poll)
-  : done(resources.resourceGroups.delete(group, poll)));
-told("group delete", !(await all(resources.resourceGroups.list())).some((g) => g.name === group));
+told("registries checkNameAvailability", answer.nameAvailable === true);
+for (const it of cases.kinds) await make(it);
+await actOnRegistry();
+await actOnChildren();
+if (acr.tasks) await actOnTasks();
+await actOnGroup();
+for (const it of cases.kinds.reverse()) if (!it.kept) await remove(it);
+await call(resources.resourceGroups, "delete", group);
+told("resourceGroups delete", !(await all(resources.resourceGroups.list())).some((g) => g.name === group));

@@ -1,29 +1,15 @@
 // Drives a registry's data plane with the published JavaScript library; each step prints a line.
 //   registry.mjs PACKAGES ENDPOINT REPOSITORY [anonymous]
-import { createRequire } from "node:module";
 import { strict as assert } from "node:assert";
 import { randomBytes } from "node:crypto";
+import { all, loader, signedIn, told } from "./shared.mjs";
 
 const [packages, endpoint, repository, mode] = process.argv.slice(2);
-const require = createRequire(packages + "/");
-const { ClientSecretCredential } = require("@azure/identity");
-const { ContainerRegistryClient, ContainerRegistryContentClient } =
-  require("@azure/container-registry");
+const load = loader(packages);
+const { ContainerRegistryClient, ContainerRegistryContentClient } = load("@azure/container-registry");
 
-const env = process.env;
 const audience = "https://containerregistry.azure.net";
 const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
-
-function told(what, good) {
-  assert.ok(good, what);
-  console.log(what);
-}
-
-async function all(pages) {
-  const list = [];
-  for await (const item of pages) list.push(item);
-  return list;
-}
 
 async function pages(iterator, maxPageSize) {
   const list = [];
@@ -66,9 +52,7 @@ async function anonymous() {
 }
 
 async function main() {
-  const credential = new ClientSecretCredential(
-    env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, env.AZURE_CLIENT_SECRET,
-    { authorityHost: env.AZURE_AUTHORITY_HOST, disableInstanceDiscovery: true });
+  const credential = signedIn(load);
   const client = new ContainerRegistryClient(endpoint, credential, { audience });
   const content = new ContainerRegistryContentClient(endpoint, repository, credential, { audience });
 
