@@ -8,9 +8,10 @@ import uuid
 import pytest
 import requests
 
+from support.directory import Directory, assign
 from support.instance import eventually, make_image
 from support.networks import Networks
-
+from support.workloads import Workloads, console
 
 
 def code(reply):
@@ -170,6 +171,64 @@ def test_51_services_and_tasks_have_switches_of_their_own(instance, premium):
     assert verdict(premium, ipAddress="10.1.2.3", service="TrustedService") == closed
     change(premium, networkRuleBypassAllowedForTasks=False,
            networkRuleBypassOptions="AzureServices")
+
+
+TASK = {"location": "eastus", "identity": {"type": "SystemAssigned"}, "properties": {
+    "platform": {"os": "linux"}, "step": {"type": "Docker", "dockerFilePath": "Dockerfile",
+                                          "contextPath": "https://github.com/a/b"}}}
+ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
+OFF = {"networkRuleBypassOptions": "None", "networkRuleBypassAllowedForTasks": False}
+
+
+@pytest.mark.parametrize("kind,switch,other", [
+    ("task", {"networkRuleBypassAllowedForTasks": True}, {"networkRuleBypassOptions": "AzureServices"}),
+    ("registry", {"networkRuleBypassOptions": "AzureServices"}, {"networkRuleBypassAllowedForTasks": True}),
+    ("user-assigned", {}, {"networkRuleBypassOptions": "AzureServices",
+                           "networkRuleBypassAllowedForTasks": True})])
+def test_51_a_system_identity_gets_in_by_its_switch(instance, premium, group, kind, switch, other):
+    """The whole way: an identity of a task, of another registry, or one that somebody made, a role on the
+    registry, a token of the directory, and the registry closed to this machine."""
+    if kind == "task":
+        made = instance.arm("PUT", f"{premium.id}/tasks/t{uuid.uuid4().hex[:8]}", TASK,
+                            api="2019-06-01-preview").json()["identity"]
+    elif kind == "registry":
+        maker = instance.make_registry(group)
+        instance.finish(instance.arm("PATCH", maker.id, {"identity": {"type": "SystemAssigned"}}))
+        made = instance.arm("GET", maker.id).json()["identity"]
+    else:
+        made = instance.arm("PUT", f"{instance.group_id(group)}/providers/Microsoft.ManagedIdentity/"
+                            "userAssignedIdentities/worker", {"location": "eastus"},
+                            api="2023-01-31").json()["properties"]
+    directory = Directory(instance)
+    app_id = directory.call("GET", f"servicePrincipals/{made['principalId']}").json()["appId"]
+    secret = console(instance, "app", "secret", app_id)["AZURE_CLIENT_SECRET"]
+    workloads = Workloads(instance, app_id)
+    try:
+        eventually(workloads.is_up)
+        told = workloads.ask(f"/msi/token?api-version=2019-08-01&resource={instance.management}",
+                             **{"X-IDENTITY-HEADER": f"{app_id}.{secret}"})
+        token = told.json()["access_token"]
+    finally:
+        workloads.close()
+
+    def status():
+        return instance.session.post(f"{premium.url}/oauth2/exchange", data={
+            "grant_type": "access_token", "service": premium.host, "access_token": token}).status_code
+    assert status() == 401  # no role yet
+    assert assign(instance, made["principalId"], ACR_PULL, premium.id).status_code == 201
+    eventually(lambda: status() == 200)
+    change(premium, publicNetworkAccess="Disabled", **OFF)
+    eventually(lambda: status() == 403)
+    if switch:
+        change(premium, **{**OFF, **switch})
+        eventually(lambda: status() == 200)
+        assert instance.session.get(premium.url + "/v2/").status_code == 403
+        assert instance.session.get(premium.url + "/v2/", auth=premium.auth).status_code == 403
+    change(premium, **{**OFF, **other})
+    eventually(lambda: status() == 403)
+    time.sleep(1)
+    assert status() == 403
+    change(premium, networkRuleBypassAllowedForTasks=False, networkRuleBypassOptions="AzureServices")
 
 
 def test_questions_that_are_none(instance, premium):
