@@ -40,6 +40,10 @@ MUST_CHECK int endpoint_regions(const struct admission *ad, const struct resourc
  * `registry` is as it will be, and locked. */
 MUST_CHECK int endpoints_settle(const struct admission *ad, const struct resource *registry,
                                 const char *leaving, struct error *err);
+/* The same for a registry that comes to one more region, ad->resource->location. An endpoint whose
+ * addresses were chosen gets no other ones. */
+MUST_CHECK int endpoints_join(const struct admission *ad, const struct resource *registry,
+                              struct error *err);
 /* The same for one endpoint, whose subnet's and registry's rows are looked up and locked. */
 struct endpoint_place {
     const struct resource *endpoint;

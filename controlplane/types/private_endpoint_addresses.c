@@ -271,25 +271,62 @@ int endpoint_settle(const struct admission *ad, const struct endpoint_place *pla
     return settle_members(&t, &wanted, err);
 }
 
-int endpoints_settle(const struct admission *ad, const struct resource *registry,
-                     const char *leaving, struct error *err)
+/* Calls fn for every endpoint of place->registry that stays, until it fails. */
+static int each_endpoint(const struct admission *ad, struct endpoint_place *place,
+                         int (*fn)(const struct admission *ad, const struct endpoint_place *place,
+                                   struct error *err),
+                         struct error *err)
 {
     struct network_link *links = NULL;
     size_t count = 0;
 
-    if (network_links_of(ad->conn, ad->arena, registry->uid, &links, &count, err))
+    if (network_links_of(ad->conn, ad->arena, place->registry->uid, &links, &count, err))
         return -1;
     for (size_t i = 0; i < count; i++) {
-        struct endpoint_place place = { .registry = registry, .leaving = leaving };
         struct resource *endpoint = NULL;
         int found = resource_by_uid(ad->conn, ad->arena, links[i].endpoint_uid, false, &endpoint,
                                     err);
 
         if (found < 0)
             return -1;
-        place.endpoint = endpoint;
-        if (found && endpoint->state != STATE_DELETING && endpoint_settle(ad, &place, err))
+        place->endpoint = endpoint;
+        if (found && endpoint->state != STATE_DELETING && fn(ad, place, err))
             return -1;
     }
     return 0;
+}
+
+int endpoints_settle(const struct admission *ad, const struct resource *registry,
+                     const char *leaving, struct error *err)
+{
+    struct endpoint_place place = { .registry = registry, .leaving = leaving };
+
+    return each_endpoint(ad, &place, endpoint_settle, err);
+}
+
+/* Who chose the addresses chooses the new one as well. */
+static int check_chosen(const struct admission *ad, const struct endpoint_place *place,
+                        struct error *err)
+{
+    const char *member = arena_printf(ad->arena, ENDPOINT_DATA "%s", ad->resource->location);
+    const struct json_object *body = place->endpoint->body;
+
+    if (text_eq(ad->resource->location, place->registry->location) ||
+        json_count(json_at(body, "properties.ipConfigurations")) == 0 ||
+        config_of(place->endpoint, member))
+        return 0;
+    return fail_at(err, &E_BAD_REQUEST, "location",
+                   "The private endpoint '%s' has static IP addresses and none for the member "
+                   "'%s' of this replication. Add an IP configuration for it first.",
+                   place->endpoint->name, member);
+}
+
+int endpoints_join(const struct admission *ad, const struct resource *registry, struct error *err)
+{
+    struct endpoint_place place = { .registry = registry };
+
+    if (json_bool(registry->body, "properties.dataEndpointEnabled", false) &&
+        each_endpoint(ad, &place, check_chosen, err))
+        return -1;
+    return endpoints_settle(ad, registry, NULL, err);
 }

@@ -112,7 +112,7 @@ static int replication_admit(const struct admission *ad, struct error *err)
                               err);
     if (found < 0 || (!found && add_home(ad, err)))
         return -1;
-    return endpoints_settle(ad, ad->parent, NULL, err);
+    return endpoints_join(ad, ad->parent, err);
 }
 
 static const struct step steps[] = {

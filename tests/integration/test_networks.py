@@ -360,6 +360,29 @@ def test_a_replica_needs_room_in_every_subnet(instance, net):
     assert sorted(names) == ["eastus", "westus2"]
 
 
+def test_a_replica_takes_no_address_that_nobody_chose(instance, net):
+    """An endpoint with static addresses has one for every region, or the registry does not come there."""
+    registry = instance.make_registry(net.group, sku="Premium")
+    net.network("vn", subnets={"apps": "10.0.0.0/28"})
+    chosen = {"registry": "10.0.0.9", "registry_data_eastus": "10.0.0.8"}
+    net.endpoint("pe", registry.id, net.subnet_id("vn", "apps"), configs=chosen)
+    path, body = f"{registry.id}/replications/westus2", {"location": "westus2"}
+    reply = instance.arm("PUT", path, body)
+    assert reply.status_code == 400, reply.text
+    told = reply.json()["error"]
+    assert told["target"] == "location" and "'registry_data_westus2'" in told["message"], told
+    assert instance.arm("GET", f"{registry.id}/replications").json()["value"] == []
+    # The home region's own replication needs no other address.
+    instance.finish(instance.arm("PUT", f"{registry.id}/replications/eastus", {"location": "eastus"}))
+    net.endpoint("pe", registry.id, net.subnet_id("vn", "apps"),
+                 configs={**chosen, "registry_data_westus2": "10.0.0.7"})
+    reply = instance.arm("PUT", path, body)
+    assert reply.status_code in (200, 201), reply.text
+    instance.finish(reply)
+    assert addresses_of(net.get("privateEndpoints/pe"))[
+        f"{registry.name}.westus2.data.cr.{instance.domain}"] == "10.0.0.7"
+
+
 def test_rules_for_subnets_and_endpoints_exclude_each_other(instance, net):
     registry = instance.make_registry(net.group, sku="Premium")
     net.network("vn")
