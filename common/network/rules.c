@@ -221,7 +221,7 @@ struct network_verdict network_decide(const struct network_rules *r,
 
 bool network_has_bypass(const struct network_rules *r)
 {
-    return (r->may_services && r->trusted.count > 0) || (r->may_tasks && r->tasks.count > 0);
+    return r->may_services || (r->may_tasks && r->tasks.count > 0);
 }
 
 enum network_service network_service_of(const struct network_rules *r, const char *principal)

@@ -21,6 +21,10 @@
 struct json_object;
 struct network_rules;
 
+/* In a directory token that the service's own import carries, in the name of whoever ordered it: the
+ * id of the registry that is read, for which alone the import is a trusted service. */
+#define NETWORK_IMPORT_CLAIM "xms_import"
+
 /* What an authenticated identity is, beyond its address. Never taken from a header. */
 enum network_service { NETWORK_NO_SERVICE, NETWORK_TRUSTED, NETWORK_TASK, NETWORK_SERVICE_MAX };
 
@@ -57,7 +61,7 @@ void network_rules_freep(struct network_rules **r);
  * the default. Of nested IP rules the narrowest decides, of equal ones the first. */
 struct network_verdict network_decide(const struct network_rules *r,
                                       const struct network_origin *origin);
-/* True when there is a service that the switches let through. */
+/* True when the switches let a service through: imports are one, so there is one for every registry. */
 bool network_has_bypass(const struct network_rules *r);
 /* What a principal (uuid, lower case) is. */
 enum network_service network_service_of(const struct network_rules *r, const char *principal);

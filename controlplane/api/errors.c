@@ -57,4 +57,5 @@ const struct error_code E_ADDRESS_RESERVED = { "PrivateIPAddressInReservedRange"
 const struct error_code E_PEERINGS_OVERLAP = { "VnetAddressSpacesOverlap", 400 };
 const struct error_code E_NO_SERVICE_ENDPOINT = { "SubnetsHaveNoServiceEndpointsConfigured", 400 };
 const struct error_code E_EXPORT_DISABLED = { "ExportPolicyDisabled", 403 };
+const struct error_code E_NO_BYPASS = { "TrustedServicesNotAllowed", 403 };
 const struct error_code E_NESTED = { "CannotDeleteResource", 409 };

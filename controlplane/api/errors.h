@@ -71,6 +71,7 @@ extern const struct error_code E_ADDRESS_RESERVED; /* PrivateIPAddressInReserved
 extern const struct error_code E_PEERINGS_OVERLAP;
 extern const struct error_code E_NO_SERVICE_ENDPOINT; /* SubnetsHaveNoServiceEndpointsConfigured */
 extern const struct error_code E_EXPORT_DISABLED;
+extern const struct error_code E_NO_BYPASS; /* TrustedServicesNotAllowed 403 */
 extern const struct error_code E_NESTED; /* CannotDeleteResource 409: something below stands in the way */
 
 #endif

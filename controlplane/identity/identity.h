@@ -61,10 +61,12 @@ MUST_CHECK int access_check_data(struct control *control, struct arena *a,
 MUST_CHECK int access_any(struct control *control, struct arena *a, const struct caller *caller,
                           const char *scope, struct error *err);
 
-/* A token of the directory in the caller's name, for registries: what is done for it elsewhere is done
- * with its own rights, looked up there. It lives for an hour. */
-MUST_CHECK int identity_token_for(const struct control *control, struct arena *a,
-                                  const struct caller *caller, char **ret, struct error *err);
+/* A token of the directory in the caller's name, for an import from that registry: it is done with the
+ * caller's own rights, looked up there, and passes the registry's network rules as a trusted service.
+ * It lives for an hour, and is never shown to the caller. */
+MUST_CHECK int identity_import_token(const struct control *control, struct arena *a,
+                                     const struct caller *caller, const char *registry_uid,
+                                     char **ret, struct error *err);
 
 /* What data planes need of the directory, for the published projection. */
 struct directory_key_row {

@@ -8,6 +8,7 @@
 #include "common/crypto/token.h"
 #include "common/http/server.h"
 #include "common/json/json.h"
+#include "common/network/rules.h"
 
 #include "controlplane/control.h"
 #include "controlplane/identity/directory.h"
@@ -121,8 +122,9 @@ void login_issue(struct http_request *req, const struct token_issue *i)
     login_reply(req, 200, json_get(body));
 }
 
-int identity_token_for(const struct control *control, struct arena *a, const struct caller *caller,
-                       char **ret, struct error *err)
+int identity_import_token(const struct control *control, struct arena *a,
+                          const struct caller *caller, const char *registry_uid, char **ret,
+                          struct error *err)
 {
     const char *audience = directory_audience_names(a, control, AUDIENCE_REGISTRY)[0];
     struct json_object *claims = claims_of(control, a, caller->tenant_id, caller->object_id,
@@ -130,5 +132,6 @@ int identity_token_for(const struct control *control, struct arena *a, const str
     if (caller->app_id)
         json_set_text(claims, "appid", caller->app_id);
     json_set_text(claims, "ver", "1.0");
+    json_set_text(claims, NETWORK_IMPORT_CLAIM, registry_uid);
     return sign(control, a, claims, ret, err);
 }

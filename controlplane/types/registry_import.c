@@ -90,7 +90,8 @@ static int from_registry(struct order *o, struct error *err)
         return fail_at(err, &E_EXPORT_DISABLED, "source.resourceId",
                        "The registry '%s' does not let its artifacts be exported.",
                        o->registry->name);
-    if (identity_token_for(o->run->control, o->arena, o->run->caller, &token, err))
+    if (identity_import_token(o->run->control, o->arena, o->run->caller, o->registry->uid, &token,
+                              err))
         return wrap(err, "token for the source registry");
     json_set_text(o->source, "registryId", o->registry->uid);
     json_set_text(o->source, "url",
@@ -188,12 +189,28 @@ static struct json_object *read_targets(struct order *o)
     return o->targets;
 }
 
+/* An import writes as a trusted service; what it reads from decides for itself whether it lets one in. */
+static int check_target(const struct resource *registry, struct error *err)
+{
+    const struct json_object *body = registry->body;
+    bool is_closed = text_eq(json_text(body, "properties.publicNetworkAccess"), "Disabled") ||
+                     text_eq(json_text(body, "properties.networkRuleSet.defaultAction"), "Deny");
+
+    if (!is_closed ||
+        !text_eq(json_text(body, "properties.networkRuleBypassOptions"), "None"))
+        return 0;
+    return fail(err, &E_NO_BYPASS,
+                "The registry '%s' has network rules and lets no trusted service bypass them: an "
+                "import needs networkRuleBypassOptions 'AzureServices'.",
+                registry->name);
+}
+
 int registry_import(struct action_run *run, struct error *err)
 {
     struct json_object *request = json_own(run->arena, json_new_object());
     struct order o = { .run = run, .arena = run->arena };
 
-    if (read_source(&o, err))
+    if (check_target(run->resource, err) || read_source(&o, err))
         return -1;
     json_set(request, "source", o.source);
     json_set(request, "targets", read_targets(&o));

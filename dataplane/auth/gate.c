@@ -111,6 +111,7 @@ struct authority gate_authority(const struct call *call, bool is_quick)
 {
     return (struct authority){ .snapshot = call->snapshot,
                                .accounts = call->plane->accounts,
+                               .registry_id = call->plane->settings->registry_id,
                                .is_quick = is_quick };
 }
 

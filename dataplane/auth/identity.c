@@ -9,6 +9,7 @@
 #include "common/crypto/secret.h"
 #include "common/crypto/token.h"
 #include "common/json/json.h"
+#include "common/network/rules.h"
 #include "dataplane/store/accounts.h"
 #include "dataplane/store/snapshot.h"
 
@@ -175,7 +176,10 @@ int identity_from_directory(const struct authority *who, struct arena *a, const 
         return fail(err, &E_UNAUTHENTICATED, "The token names no principal.");
     *ret = (struct identity){ .kind = IDENTITY_PRINCIPAL,
                               .name = text_lower(a, principal),
-                              .mark = "" };
+                              .mark = text_eq(json_text(claims, NETWORK_IMPORT_CLAIM),
+                                              who->registry_id)
+                                          ? IDENTITY_IMPORT
+                                          : "" };
     if (!snapshot_grant(s, ret->name))
         return fail(err, &E_UNAUTHENTICATED, "The principal has no access to this registry.");
     return 0;

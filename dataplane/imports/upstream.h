@@ -1,7 +1,7 @@
 /* Another registry, read as its client: manifests and blobs of one repository. It signs in when it
- * is asked to, the way the challenge says, with what it was given: a name and a password, or a
- * directory token that registries of an installation trade for their own. Credentials go to the
- * registry's own host and to no other, but for the token hosts that are known by name.
+ * is asked to, the way the challenge says, with what it was given: a name and a password, or, before
+ * anything else, a directory token that registries of an installation trade for their own. Credentials
+ * go to the registry's own host and to no other, but for the token hosts that are known by name.
  *
  * Nothing that comes is trusted: sizes are bounded, and the caller compares digests. One thread. */
 #ifndef PORTOLAN_IMPORTS_UPSTREAM_H

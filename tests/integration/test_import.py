@@ -573,6 +573,64 @@ def test_52_what_may_not_be_exported(instance, registries):
     instance.arm("DELETE", instance.group_id(group), api="2024-11-01")
 
 
+def rules(instance, registry, bypass, action="Deny", access="Enabled"):
+    reply = instance.arm("PATCH", registry.id, {"properties": {
+        "networkRuleBypassOptions": bypass, "publicNetworkAccess": access,
+        "networkRuleSet": {"defaultAction": action, "ipRules": []}}})
+    assert reply.status_code in (200, 201), reply.text
+    instance.finish(reply)
+
+
+@pytest.mark.parametrize("closed", [{}, {"access": "Disabled"}], ids=["rules", "no public access"])
+def test_51_an_import_is_a_trusted_service(instance, registries, closed):
+    """Registries with rules that refuse this machine are read and written where they let trusted services
+    in, layers from the data endpoint too, and not otherwise. Who ordered it gets in as little as before."""
+    source, target = registries
+    repo = f"closed/{uuid.uuid4().hex[:8]}"
+    digest = source.push_image(repo, "v1", os.urandom(300_000))
+    traded = instance.session.post(f"{source.url}/oauth2/exchange", data={
+        "grant_type": "access_token", "service": source.host, "access_token": instance.token()})
+    refresh = traded.json()["refresh_token"]  # of who orders it
+    reply = instance.arm("PATCH", source.id, {"properties": {"dataEndpointEnabled": True}})
+    instance.finish(reply)
+    body = {"source": {"resourceId": source.id, "sourceImage": f"{repo}:v1"}, "mode": "Force"}
+
+    def outside(registry):
+        return instance.session.get(registry.url + "/v2/", auth=registry.auth).status_code
+    try:
+        rules(instance, source, "AzureServices", **closed)
+        eventually(lambda: outside(source) == 403)
+        done = outcome(instance, order(instance, target, body))
+        assert done.status_code == 200, done.text
+        got = target.call("GET", f"/v2/{repo}/manifests/v1")
+        assert got.headers["Docker-Content-Digest"] == digest
+        layer = got.json()["layers"][0]["digest"]
+        assert sha256(target.call("GET", f"/v2/{repo}/blobs/{layer}").content) == layer
+        for form in ({"grant_type": "access_token", "access_token": instance.token()},
+                     {"grant_type": "refresh_token", "refresh_token": refresh}):
+            path = "exchange" if "access_token" in form else "token"
+            told = instance.session.post(f"{source.url}/oauth2/{path}",
+                                         data={"service": source.host, **form})
+            assert told.status_code == 403, told.text
+        rules(instance, source, "None", **closed)
+        refused = outcome(instance, order(instance, target, body))
+        assert refused.status_code == 409
+        assert refused.json()["error"]["code"] == "SourceAccessDenied", refused.text
+        # What is written obeys the same switch, by the rules of the target.
+        rules(instance, source, "AzureServices", "Allow")
+        eventually(lambda: outside(source) == 200)
+        rules(instance, target, "None", **closed)
+        told = order(instance, target, body)
+        assert told.status_code == 403
+        assert told.json()["error"]["code"] == "TrustedServicesNotAllowed", told.text
+        rules(instance, target, "AzureServices", **closed)
+        assert outcome(instance, order(instance, target, body)).status_code == 200
+    finally:
+        for registry in registries:
+            rules(instance, registry, "AzureServices", "Allow")
+    eventually(lambda: outside(source) == 200 and outside(target) == 200)
+
+
 CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 CONFIGURATION_READER = "69b07be0-09bf-439a-b9a6-e73de851bd59"  # sees registries, pulls nothing
 PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"

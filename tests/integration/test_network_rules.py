@@ -495,3 +495,27 @@ def test_51_a_service_is_known_by_its_identity(plane, kind, switch, others):
                    timeout=10)
     client.close()
     plane.rules()
+
+
+def test_51_an_import_is_known_by_the_directorys_word(plane):
+    """Its token names the registry that it reads; anybody else's may say what it likes."""
+    plane.rules(**CLOSED, networkRuleBypassOptions="AzureServices")
+    settle(plane, STRANGE, 403)
+    client = plane.client(STRANGE)
+
+    def traded(**claims):
+        return exchange(plane, client, access_token=plane.directory_token(**claims))
+    assert traded()[0] == 403
+    assert traded(xms_import="11111111-2222-4333-8444-555555555555")[0] == 403
+    assert traded(xms_import=plane.id, aud="https://elsewhere.test")[0] == 403
+    status, refresh = traded(xms_import=plane.id)
+    assert status == 200
+    pair = base64.b64encode(f"00000000-0000-0000-0000-000000000000:{refresh}".encode()).decode()
+    reply = client.call("GET", "/oauth2/token?service=x&scope=registry:catalog:*", auth=False,
+                        headers={"Authorization": f"Basic {pair}"})
+    assert reply.status == 200, reply.content
+    bearer = {"Authorization": "Bearer " + json.loads(reply.content)["access_token"]}
+    assert client.call("GET", "/v2/", auth=False, headers=bearer).status == 200
+    plane.rules(**CLOSED, networkRuleBypassOptions="None", networkRuleBypassAllowedForTasks=True)
+    eventually(lambda: client.call("GET", "/v2/", auth=False, headers=bearer).status == 403)
+    client.close()
