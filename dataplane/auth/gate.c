@@ -92,12 +92,6 @@ static void deny(struct http_request *req, const char *rule)
                        challenge_detail(req, route_of(req)));
 }
 
-static void deny_link(struct http_request *req, const char *rule, const char *message)
-{
-    call_of(req)->rule = rule;
-    reply_error_detail(req, &E_DENIED, message, NULL);
-}
-
 /* --- signing in --------------------------------------------------------------------------------
  */
 
@@ -281,14 +275,14 @@ static bool check_link(struct http_request *req, bool is_quick)
     struct call *call = call_of(req);
 
     if (!link_read(req, &call->identity)) {
-        deny_link(req, "link", "the link is not valid, or not any more");
+        link_refuse(req, "link", LINK_OVER);
         return false;
     }
     if (find_allowed(req, is_quick) < 0)
         return false;
     if (call_may(call, req->params[0], route_of(req)->actions))
         return true;
-    deny_link(req, "permission", "requested access to the resource is denied");
+    link_refuse(req, "permission", "requested access to the resource is denied");
     return false;
 }
 
@@ -297,7 +291,7 @@ static bool check_host(struct http_request *req)
 {
     if (link_is_data_host(req) == (route_of(req)->access == ACCESS_LINK))
         return true;
-    deny_link(req, "host", "requested access to the resource is denied on this host");
+    link_refuse(req, "host", "requested access to the resource is denied on this host");
     return false;
 }
 

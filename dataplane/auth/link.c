@@ -11,6 +11,7 @@
 #include "common/crypto/digest.h"
 #include "common/http/server.h"
 #include "dataplane/call.h"
+#include "dataplane/oci/reply.h"
 #include "dataplane/plane.h"
 #include "dataplane/store/snapshot.h"
 
@@ -92,4 +93,10 @@ bool link_is_data_host(const struct http_request *req)
     size_t len = strcspn(req->host, ":");
 
     return host && strlen(host) == len && strncmp(host, req->host, len) == 0;
+}
+
+void link_refuse(struct http_request *req, const char *rule, const char *message)
+{
+    call_of(req)->rule = rule;
+    reply_error_detail(req, &E_DENIED, message, NULL);
 }

@@ -20,5 +20,8 @@ const char *link_make(struct http_request *req, const char *repository, const ch
 bool link_read(struct http_request *req, struct identity *ret);
 /* Whether the request came to the registry's data endpoint. */
 bool link_is_data_host(const struct http_request *req);
+/* What the data endpoint refuses is DENIED, whatever the reason; rule: for the log. */
+#define LINK_OVER "the link is not valid, or not any more"
+void link_refuse(struct http_request *req, const char *rule, const char *message);
 
 #endif

@@ -7,6 +7,7 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/http/range.h"
+#include "dataplane/auth/link.h"
 #include "dataplane/auth/transfer.h"
 #include "dataplane/call.h"
 #include "dataplane/oci/content.h"
@@ -248,7 +249,9 @@ void oci_blob_get(struct http_request *req)
     int status = content_blob(call_of(req), req->arena, repository, &digest, &ref, &err);
     if (status == 0)
         (void)fail_at(&err, &E_BLOB_UNKNOWN, req->params[1], "blob unknown to registry");
-    if (status != 1)
+    if (status < 0 && err.code == &E_DISALLOWED && link_is_data_host(req))
+        link_refuse(req, "lock", LINK_OVER); /* whoever follows a link cannot mend it */
+    else if (status != 1)
         reply_error(req, &err);
     else if (text_eq(req->method, "HEAD"))
         reply_head(req, ref.size);
