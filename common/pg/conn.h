@@ -94,6 +94,8 @@ int conn_fail_result(struct pg_conn *conn, const PGresult *res, const char *what
  * first. params may be NULL. */
 MUST_CHECK int flight_add(struct pg_conn *conn, const struct flight_leg *leg,
                           const struct stmt_params *params, struct error *err);
+/* Nobody reads the answers to what is queued any more. */
+void flight_forget(struct pg_conn *conn);
 /* Sends what is queued and reads all answers. */
 MUST_CHECK int flight_land(struct pg_conn *conn, struct error *err);
 

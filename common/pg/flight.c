@@ -9,20 +9,6 @@
 
 static const struct pg_stmt begin = { "tx_begin", "BEGIN", "" };
 
-static int open_flight(struct pg_conn *conn, const char *what, struct error *err)
-{
-    if (conn->leg_count > 0)
-        return 0;
-    if (!PQenterPipelineMode(conn->pq))
-        return conn_fail_broken(conn, what, PQerrorMessage(conn->pq), err);
-    conn->has_begin_leg = false;
-    if (!conn->is_begin_due)
-        return 0;
-    conn->is_begin_due = false;
-    conn->has_begin_leg = true;
-    return flight_add(conn, &(struct flight_leg){ .stmt = &begin }, NULL, err);
-}
-
 static int note(struct pg_conn *conn, int is_sent, const struct flight_leg *leg, struct error *err)
 {
     if (!is_sent)
@@ -31,16 +17,13 @@ static int note(struct pg_conn *conn, int is_sent, const struct flight_leg *leg,
     return 0;
 }
 
-int flight_add(struct pg_conn *conn, const struct flight_leg *leg, const struct stmt_params *params,
+/* Queues it, and before it its own preparation. */
+static int add(struct pg_conn *conn, const struct flight_leg *leg, const struct stmt_params *params,
                struct error *err)
 {
     const struct pg_stmt *stmt = leg->stmt;
     struct flight_leg preparing = { .stmt = stmt, .is_preparing = true };
 
-    if (conn->leg_count + 2 > FLIGHT_LEGS_MAX && flight_land(conn, err))
-        return -1;
-    if (open_flight(conn, stmt->name, err))
-        return -1;
     if (!conn_has_prepared(conn, stmt->name)) {
         int is_sent = stmt_send_prepare(conn, stmt, err);
 
@@ -50,6 +33,31 @@ int flight_add(struct pg_conn *conn, const struct flight_leg *leg, const struct 
     }
     conn_count(conn);
     return note(conn, stmt_send(conn, stmt, params), leg, err);
+}
+
+static int open_flight(struct pg_conn *conn, const char *what, struct error *err)
+{
+    if (conn->leg_count > 0)
+        return 0;
+    if (!PQenterPipelineMode(conn->pq))
+        return conn_fail_broken(conn, what, PQerrorMessage(conn->pq), err);
+    conn->has_begin_leg = conn->is_begin_due;
+    conn->is_begin_due = false;
+    return conn->has_begin_leg ? add(conn, &(struct flight_leg){ .stmt = &begin }, NULL, err) : 0;
+}
+
+int flight_add(struct pg_conn *conn, const struct flight_leg *leg, const struct stmt_params *params,
+               struct error *err)
+{
+    if (conn->leg_count + 2 > FLIGHT_LEGS_MAX && flight_land(conn, err))
+        return -1;
+    return open_flight(conn, leg->stmt->name, err) || add(conn, leg, params, err) ? -1 : 0;
+}
+
+void flight_forget(struct pg_conn *conn)
+{
+    for (size_t i = 0; i < conn->leg_count; i++)
+        conn->legs[i].ret = NULL;
 }
 
 /* The answer to one leg; aborted ones have told their reason with an earlier one. */

@@ -64,6 +64,8 @@ void pg_tx_end(struct pg_tx *tx)
         conn->is_begin_due = false;
         return;
     }
+    /* What was queued goes first, but the frames that asked for it may be gone. */
+    flight_forget(conn);
     if (flight_land(conn, &ignored) && conn->is_broken)
         return;
     res = conn_exec(conn, "ROLLBACK", &ignored);

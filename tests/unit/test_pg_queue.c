@@ -103,6 +103,12 @@ static void test_queue(void **state)
     ok(f, PG_QUEUE(conn, f->a, &tx_add, NULL, &f->err, pg_int(4), pg_int(1)));
     pg_tx_end(&tx);
     assert_int_equal(sum_of(f, conn), 16);
+    /* And nobody is told of it: who queued it may be gone. */
+    first = second;
+    ok(f, pg_begin(conn, &tx, &f->err));
+    ok(f, PG_QUEUE0(conn, f->a, &tx_sum, &first, &f->err));
+    pg_tx_end(&tx);
+    assert_ptr_equal(first, second);
     /* A transaction in which nothing was said. */
     ok(f, pg_begin(conn, &tx, &f->err));
     pg_tx_end(&tx);
@@ -183,6 +189,92 @@ static void test_queue_lands(void **state)
     assert_ptr_equal(f->err.code, &E_CONFLICT);
 }
 
+static const struct pg_stmt end_others = {
+    "end_others",
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
+    ""
+};
+
+/* All sessions but one of its own; waits until they are gone. */
+static void end_sessions(struct fixture *f)
+{
+    struct pg_pool_config config = { .conninfo = test_postgres_conninfo(server, "postgres") };
+    struct pg_pool *other = pg_pool_new(&config);
+    struct pg_conn *conn;
+    struct pg_result *r;
+
+    ok(f, pg_acquire(other, &conn, &f->err));
+    ok(f, PG_RUN0(conn, f->a, &end_others, &r, &f->err));
+    assert_int_equal(pg_rows(r), 1);
+    assert_true(pg_get_bool(r, 0, 0));
+    pg_release(conn);
+    pg_pool_free(other);
+}
+
+struct breaking {
+    struct fixture *fixture;
+    int runs;
+};
+
+/* Between BEGIN and the first statement of the first run. */
+static int break_then_add(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct breaking *b = ctx;
+
+    if (++b->runs == 1)
+        end_sessions(b->fixture);
+    return PG_RUN(conn, a, &tx_add, NULL, err, pg_int(78), pg_int(1));
+}
+
+/* After it: how far it came is not asked. */
+static int add_then_break(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct breaking *b = ctx;
+
+    ++b->runs;
+    if (PG_RUN(conn, a, &tx_add, NULL, err, pg_int(79), pg_int(1)))
+        return -1;
+    end_sessions(b->fixture);
+    return PG_RUN0(conn, a, &tx_sum, NULL, err);
+}
+
+/* And here everything goes with the COMMIT. */
+static int queue_then_break(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct breaking *b = ctx;
+
+    ++b->runs;
+    if (PG_QUEUE(conn, a, &tx_add, NULL, err, pg_int(80), pg_int(1)))
+        return -1;
+    end_sessions(b->fixture);
+    return 0;
+}
+
+static void test_connection_breaks(void **state)
+{
+    static pg_work *const final[] = { add_then_break, queue_then_break };
+    struct fixture *f = *state;
+    struct breaking b = { .fixture = f };
+    struct pg_conn *conn = acquire(f);
+
+    ok(f, PG_RUN0(conn, f->a, &tx_make, NULL, &f->err));
+    ok(f, PG_RUN0(conn, f->a, &tx_wipe, NULL, &f->err));
+    pg_release(conn);
+    /* What was lost with its BEGIN is done again. */
+    ok(f, pg_transact(f->pool, f->a, break_then_add, &b, &f->err));
+    assert_int_equal(b.runs, 2);
+    for (size_t i = 0; i < ARRAY_LEN(final); i++) {
+        b.runs = 0;
+        assert_int_equal(pg_transact(f->pool, f->a, final[i], &b, &f->err), -1);
+        assert_ptr_equal(f->err.code, &E_UNAVAILABLE);
+        assert_int_equal(b.runs, 1);
+    }
+    conn = acquire(f);
+    assert_int_equal(sum_of(f, conn), 1);
+    pg_release(conn);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -192,6 +284,7 @@ int main(void)
         T(test_queue),
         T(test_queue_failures),
         T(test_queue_lands),
+        T(test_connection_breaks),
     };
     int failed;
 
