@@ -169,8 +169,8 @@ static void *open_all(struct view *v, struct error *err)
     return bytes;
 }
 
-/* What cannot be read of the file any more fails the system call that sends it: nothing here looks
- * at these bytes. */
+/* All of the file is read now, and counts as little as anything in the page cache. What cannot be read of
+ * it any more fails the system call that sends it: nothing here looks at these bytes. */
 static void *map_plain(const struct view *v)
 {
     void *bytes = mmap(NULL, (size_t)v->size, PROT_READ, MAP_SHARED | MAP_POPULATE, v->fd, 0);
@@ -250,8 +250,8 @@ const uint8_t *hot_bytes(struct hot_cache *c, struct hot_file *file, struct view
 
     pthread_mutex_lock(&c->lock);
     void *bytes = file->bytes;
-    bool is_ours = v && v->size > 0 && !file->is_made && !file->is_gone && file->visits > 1 &&
-                   make_room(c, held, &closing);
+    bool is_ours = v && v->size > 0 && v->size <= c->max_bytes && !file->is_made &&
+                   !file->is_gone && file->visits > 1 && make_room(c, held, &closing);
     if (is_ours) {
         file->is_made = true;
         file->held = held;

@@ -1,6 +1,6 @@
 /* Files that are read again and again, kept ready to be sent without reading: of a sealed file its
- * plain bytes, opened once into memory; a plain one is mapped. The memory is bounded, and what nobody
- * read for some seconds is given back. Any thread. */
+ * plain bytes, opened once into memory; a plain one is mapped. The memory is bounded, what is larger than
+ * all of it is none of this, and what nobody read for some seconds is given back. Any thread. */
 #ifndef PORTOLAN_BLOBS_HOT_H
 #define PORTOLAN_BLOBS_HOT_H
 

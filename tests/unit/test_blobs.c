@@ -426,6 +426,33 @@ static bool visit(struct fixture *f, const struct blob_ref *ref, struct blob_rea
     return has_plain(*ret);
 }
 
+/* Of a plain file that is larger than all of the memory the descriptor is as good. */
+static void test_large_plain(void **state)
+{
+    const struct blob_driver *d = &blob_directory_driver;
+    const size_t len = 300000;
+    struct blob_reader *reader = NULL;
+    struct error err = { 0 };
+    struct blob_plain plain;
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, d, false);
+    uint8_t *large = pattern(len);
+    struct blob_ref ref = put(&f, large, len, len);
+
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(d->get(f.store, &ref, &reader, &err), 1);
+        assert_true(d->plain(reader, &plain));
+        assert_null(plain.bytes);
+        assert_true(plain.fd >= 0);
+        (void)close(plain.fd);
+        d->release(reader);
+    }
+    free(large);
+    tear_down(&f);
+}
+
 /* Opened content is bounded: what is being read stays, what is not makes room. */
 static void test_hot_bytes(void **state)
 {
@@ -589,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_tampering),
         cmocka_unit_test(test_plain),
         cmocka_unit_test(test_shared_bytes),
+        cmocka_unit_test(test_large_plain),
         cmocka_unit_test(test_hot_bytes),
         cmocka_unit_test(test_read_beside_hot),
         cmocka_unit_test(test_damaged_bytes),
