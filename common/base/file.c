@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -188,4 +189,17 @@ int file_fsync_dir(const char *path, struct error *err)
 bool file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
+}
+
+int file_lock(const char *path, struct error *err)
+{
+    _cleanup_(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return fail_errno(err, "open %s", path);
+    while (flock(fd, LOCK_EX) < 0) {
+        if (errno != EINTR)
+            return fail_errno(err, "lock %s", path);
+    }
+    return take_fd(&fd);
 }

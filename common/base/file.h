@@ -25,5 +25,8 @@ MUST_CHECK int file_mkdirs(const char *path, mode_t mode, struct error *err);
 MUST_CHECK int file_remove_tree(const char *path, struct error *err);
 MUST_CHECK int file_fsync_dir(const char *path, struct error *err);
 bool file_exists(const char *path);
+/* Waits for its turn at the file, which is made when it is absent. A descriptor: closing it, or the end
+ * of the process, gives the turn to the next, in whatever process. */
+MUST_CHECK int file_lock(const char *path, struct error *err);
 
 #endif

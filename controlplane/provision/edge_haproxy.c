@@ -6,8 +6,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/file.h>
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
@@ -84,18 +82,10 @@ static char *map_path(struct control *control, struct arena *a, int map)
     return arena_printf(a, "%s/%s", control->settings->edge_dir, map_names[map]);
 }
 
-/* The lock's descriptor; closing it releases the lock. */
+/* As file_lock() says. */
 static int lock_maps(struct control *control, struct arena *a, struct error *err)
 {
-    char *path = arena_printf(a, "%s/maps.lock", control->settings->edge_dir);
-    _cleanup_(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return fail_errno(err, "open %s", path);
-    while (flock(fd, LOCK_EX) < 0)
-        if (errno != EINTR)
-            return fail_errno(err, "lock %s", path);
-    return take_fd(&fd);
+    return file_lock(arena_printf(a, "%s/maps.lock", control->settings->edge_dir), err);
 }
 
 static int read_map(struct arena *a, const char *path, char **ret, struct error *err)

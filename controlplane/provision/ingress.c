@@ -11,9 +11,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "common/base/arena.h"
@@ -124,19 +122,6 @@ static int load(struct pg_conn *conn, struct arena *a, void *ctx, struct error *
         p->network_key = key && is_offered(p, key) ? key : NULL;
     }
     return p->network_key ? attached_load(conn, a, p->network_key, &p->net, err) : 0;
-}
-
-static int lock_place(const struct place *p, struct error *err)
-{
-    const char *path = path_of(p, "lock");
-    _cleanup_(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return fail_errno(err, "open %s", path);
-    while (flock(fd, LOCK_EX) < 0)
-        if (errno != EINTR)
-            return fail_errno(err, "lock %s", path);
-    return take_fd(&fd);
 }
 
 /* Files and programs --------------------------------------------------------------------------- */
@@ -356,7 +341,7 @@ static int sync_place(struct place *p, void *ctx, struct error *err)
     (void)ctx;
     if (found <= 0)
         return found;
-    _cleanup_(closep) int lock = lock_place(p, err);
+    _cleanup_(closep) int lock = file_lock(path_of(p, "lock"), err);
     if (lock < 0)
         return -1;
     /* Under the lock: whoever comes later has read what is newer. */

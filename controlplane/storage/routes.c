@@ -186,6 +186,7 @@ void storage_app(struct control *control, struct http_app *ret)
                               .missing = missing,
                               .fault = storage_reply_error,
                               .done = done,
+                              .has_slow_writes = true,
                               .takes_encoded_slashes = true,
                               .ctx = control };
 }

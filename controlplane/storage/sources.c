@@ -1,6 +1,7 @@
 /* The directory of sources. The layout, and folder_of() is the only function that makes paths of it:
  *
  *   <region's blobs>/sources/<registry's uid>/<source>/list          names of its blocks, one a line
+ *                                                     /lock          held by who writes a list
  *                                                     /<64 hex>      a block, sealed
  *                                                     /tmp-<uuid>    a block under way
  *
@@ -33,6 +34,7 @@
 #define TMP_PREFIX "tmp-"
 /* Of a source's folder: what is being replaced is there beside what replaces it. */
 #define FOLDER_MAX_BYTES (2 * SOURCE_MAX_BYTES)
+#define FOLDER_MAX_FILES (BLOCKS_MAX + 2) /* list and lock */
 #define NAME_LEN         (2 * SHA256_LEN)
 
 const struct error_code E_SOURCE_TOO_LARGE = { "RequestBodyTooLarge", 413 };
@@ -148,7 +150,7 @@ static int find_room(struct source_write *w, struct error *err)
 
     if (measure(w->folder, &count, &bytes, err))
         return -1;
-    if (count > BLOCKS_MAX || bytes > FOLDER_MAX_BYTES)
+    if (count >= FOLDER_MAX_FILES || bytes > FOLDER_MAX_BYTES)
         return fail(err, &E_SOURCE_TOO_LARGE,
                     "A source has at most %lld bytes and %d blocks.", (long long)SOURCE_MAX_BYTES,
                     BLOCKS_MAX);
@@ -255,6 +257,12 @@ static void drop_others(const char *folder, const char *list)
     }
 }
 
+/* Between this and put_list() nobody else's list takes the blocks away. */
+static int hold_list(struct arena *a, const char *folder, struct error *err)
+{
+    return file_lock(arena_printf(a, "%s/lock", folder), err);
+}
+
 static int put_list(struct arena *a, const char *folder, const char *list, struct error *err)
 {
     if (file_replace(list_path(a, folder), list, strlen(list), 0600, err))
@@ -263,19 +271,32 @@ static int put_list(struct arena *a, const char *folder, const char *list, struc
     return 0;
 }
 
+/* The block has its name, for good. */
+static int place(struct source_write *w, struct error *err)
+{
+    if (rename(w->tmp, w->path) < 0)
+        return fail_errno(err, "rename %s", w->tmp);
+    w->tmp = NULL;
+    return file_fsync_dir(w->folder, err);
+}
+
+static int place_whole(struct source_write *w, struct error *err)
+{
+    _cleanup_(closep) int lock = hold_list(w->arena, w->folder, err);
+
+    return lock < 0 || place(w, err) ||
+                   put_list(w->arena, w->folder, arena_printf(w->arena, "%s\n", w->name), err)
+               ? -1
+               : 0;
+}
+
 int source_end(struct source_write *w, struct error *err)
 {
     if (put_chunk(w, true, err))
         return -1;
     if (fsync(w->fd) < 0)
         return fail_errno(err, "fsync %s", w->tmp);
-    if (rename(w->tmp, w->path) < 0)
-        return fail_errno(err, "rename %s", w->tmp);
-    w->tmp = NULL;
-    if (file_fsync_dir(w->folder, err))
-        return -1;
-    return w->is_whole ? put_list(w->arena, w->folder, arena_printf(w->arena, "%s\n", w->name), err)
-                       : 0;
+    return w->is_whole ? place_whole(w, err) : place(w, err);
 }
 
 void source_free(struct source_write *w)
@@ -299,14 +320,14 @@ static int64_t plain_bytes(int64_t file_bytes)
     return sealed - (sealed + chunk - 1) / chunk * SEAL_TAG_BYTES;
 }
 
-int source_commit(struct arena *a, const struct source *source, const char *const *block_ids,
-                  size_t count, struct error *err)
+/* What the list of these blocks says, and how much they are. */
+static int list_blocks(struct arena *a, const char *folder, const char *const *block_ids,
+                       size_t count, const char **ret, int64_t *ret_bytes, struct error *err)
 {
-    const char *folder = folder_of(a, source);
     char *list = arena_alloc(a, count * (NAME_LEN + 1) + 1), *at = list;
-    int64_t bytes = 0;
     struct stat st;
 
+    *ret_bytes = 0;
     for (size_t i = 0; i < count; i++) {
         char name[NAME_LEN + 1];
 
@@ -316,14 +337,30 @@ int source_commit(struct arena *a, const struct source *source, const char *cons
                        ? fail(err, &E_BLOCK_LIST, "The specified block list is invalid: there is no "
                                                   "block '%s'.", block_ids[i])
                        : fail_errno(err, "block of %s", folder);
-        bytes += plain_bytes(st.st_size);
+        *ret_bytes += plain_bytes(st.st_size);
         memcpy(at, name, NAME_LEN);
         at[NAME_LEN] = '\n';
         at += NAME_LEN + 1;
     }
     *at = '\0';
+    *ret = list;
+    return 0;
+}
+
+int source_commit(struct arena *a, const struct source *source, const char *const *block_ids,
+                  size_t count, struct error *err)
+{
+    const char *folder = folder_of(a, source), *list = NULL;
+    int64_t bytes = 0;
+
     if (count == 0)
         return fail(err, &E_BLOCK_LIST, "The specified block list is invalid: it names no block.");
+    if (!file_exists(folder))
+        return fail(err, &E_BLOCK_LIST, "The specified block list is invalid: there is no block '%s'.",
+                    block_ids[0]);
+    _cleanup_(closep) int lock = hold_list(a, folder, err);
+    if (lock < 0 || list_blocks(a, folder, block_ids, count, &list, &bytes, err))
+        return -1;
     if (bytes > SOURCE_MAX_BYTES)
         return fail(err, &E_SOURCE_TOO_LARGE, "A source has at most %lld bytes.",
                     (long long)SOURCE_MAX_BYTES);

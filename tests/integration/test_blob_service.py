@@ -93,7 +93,7 @@ def under_way(place):
 def blocks_in(place):
     """The names that the list has, and all files."""
     with open(os.path.join(place, "list")) as f:
-        return f.read().split(), sorted(n for n in os.listdir(place) if n != "list")
+        return f.read().split(), sorted(n for n in os.listdir(place) if n not in ("list", "lock"))
 
 
 # --- signed URLs ----------------------------------------------------------------------------------

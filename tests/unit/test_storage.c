@@ -3,6 +3,7 @@
 /* links: portolan_control */
 #include "controlplane/storage/sources.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -294,6 +295,42 @@ static void test_blocks(void **state)
     assert_int_equal(source_commit(p->a, &p->source, order, 3, &p->err), -1);
 }
 
+/* NULL when all went well. */
+static void *put_again(void *ctx)
+{
+    static char failed[] = "a source could not be written";
+    const struct place *p = ctx;
+    struct error err;
+
+    for (int i = 0; i < 25; i++) {
+        struct source_write *w = NULL;
+        int rc = source_begin(&p->source, NULL, &w, &err) || source_add(w, "same", 4, &err) ||
+                 source_end(w, &err);
+
+        source_free(w);
+        if (rc)
+            return failed;
+    }
+    return NULL;
+}
+
+/* Who writes the list last has all its blocks, and the others' are gone. */
+static void test_two_at_once(void **state)
+{
+    struct place *p = *state;
+    void *theirs = NULL;
+    pthread_t other;
+    size_t len = 0;
+
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(pthread_create(&other, NULL, put_again, p), 0);
+        assert_null(put_again(p));
+        assert_int_equal(pthread_join(other, &theirs), 0);
+        assert_null(theirs);
+        assert_string_equal(content(p, &len), "same");
+    }
+}
+
 static void test_given_up(void **state)
 {
     struct place *p = *state;
@@ -345,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_block_lists),
         cmocka_unit_test_setup_teardown(test_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_blocks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_given_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sweep, set_up, tear_down),
     };
