@@ -10,7 +10,6 @@
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
-#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
@@ -19,6 +18,7 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/crypto/foreign_internal.h"
+#include "common/crypto/jwk_internal.h"
 #include "common/crypto/token.h"
 #include "common/json/json.h"
 
@@ -57,16 +57,6 @@ static void bn_freep(BIGNUM **n)
     BN_free(*n);
 }
 
-static void bld_freep(OSSL_PARAM_BLD **b)
-{
-    OSSL_PARAM_BLD_free(*b);
-}
-
-static void params_freep(OSSL_PARAM **p)
-{
-    OSSL_PARAM_free(*p);
-}
-
 bool foreign_pkey_is_sound(EVP_PKEY *key)
 {
     char group[32];
@@ -97,60 +87,6 @@ char *foreign_pkey_pem(struct arena *a, EVP_PKEY *key)
     return arena_strndup(a, data, (size_t)len);
 }
 
-static EVP_PKEY *make_key(const char *kind, OSSL_PARAM_BLD *bld)
-{
-    _cleanup_(params_freep) OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(bld);
-    _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, kind, NULL);
-    EVP_PKEY *key = NULL;
-
-    if (!params || !ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
-        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
-        return NULL;
-    return key;
-}
-
-static uint8_t *member(struct arena *a, const struct json_object *jwk, const char *name,
-                       size_t *ret_len)
-{
-    const char *text = json_text(jwk, name);
-
-    return text && strlen(text) <= 2 * SIGNATURE_MAX ? text_unbase64(a, text, strlen(text), ret_len)
-                                                     : NULL;
-}
-
-static EVP_PKEY *rsa_of(struct arena *a, const struct json_object *jwk)
-{
-    size_t n_len = 0, e_len = 0;
-    const uint8_t *n = member(a, jwk, "n", &n_len), *e = member(a, jwk, "e", &e_len);
-    _cleanup_(bn_freep) BIGNUM *modulus = n ? BN_bin2bn(n, (int)n_len, NULL) : NULL;
-    _cleanup_(bn_freep) BIGNUM *exponent = e ? BN_bin2bn(e, (int)e_len, NULL) : NULL;
-    _cleanup_(bld_freep) OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
-
-    if (!modulus || !exponent || !bld || BN_num_bits(exponent) > 64 ||
-        OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, modulus) != 1 ||
-        OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, exponent) != 1)
-        return NULL;
-    return make_key("RSA", bld);
-}
-
-static EVP_PKEY *ec_of(struct arena *a, const struct json_object *jwk)
-{
-    uint8_t point[1 + 2 * P256_LEN] = { 4 };
-    size_t x_len = 0, y_len = 0;
-    const uint8_t *x = member(a, jwk, "x", &x_len), *y = member(a, jwk, "y", &y_len);
-    _cleanup_(bld_freep) OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
-
-    if (!x || !y || x_len != P256_LEN || y_len != P256_LEN || !bld ||
-        !text_eq(json_text(jwk, "crv"), "P-256"))
-        return NULL;
-    memcpy(point + 1, x, P256_LEN);
-    memcpy(point + 1 + P256_LEN, y, P256_LEN);
-    if (OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) != 1 ||
-        OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point)) != 1)
-        return NULL;
-    return make_key("EC", bld);
-}
-
 int foreign_key_of_jwk(struct arena *a, const struct json_object *jwk, struct foreign_key *ret)
 {
     const char *kty = json_text(jwk, "kty"), *use = json_text(jwk, "use");
@@ -159,9 +95,9 @@ int foreign_key_of_jwk(struct arena *a, const struct json_object *jwk, struct fo
     if (use && !text_eq(use, "sig"))
         return 0;
     if (text_eq(kty, "RSA"))
-        key = rsa_of(a, jwk);
-    else if (text_eq(kty, "EC"))
-        key = ec_of(a, jwk);
+        key = jwk_rsa(a, jwk, false);
+    else if (text_eq(kty, "EC") && text_eq(json_text(jwk, "crv"), "P-256"))
+        key = jwk_ec(a, jwk, "prime256v1", P256_LEN, false);
     if (!key || !foreign_pkey_is_sound(key))
         return 0;
     *ret = (struct foreign_key){ .ids = { json_text(jwk, "kid"), json_text(jwk, "x5t") },

@@ -14,6 +14,7 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
+#include "common/crypto/jwk_internal.h"
 #include "common/json/json.h"
 
 #define PEM_MAX        16384
@@ -157,6 +158,49 @@ int key_pair_parse(const char *pem, struct key_pair **ret, struct error *err)
 
     if (!pkey || !(EVP_PKEY_get_base_id(pkey) == EVP_PKEY_RSA || curve_of(pkey)))
         return fail_cause(err, &E_INTERNAL, "a stored key does not parse");
+    *ret = key_of(take(pkey));
+    return 0;
+}
+
+int key_pair_bits(const struct key_pair *key)
+{
+    return key->curve ? 0 : EVP_PKEY_get_bits(key->pkey);
+}
+
+static EVP_PKEY *read_jwk(struct arena *a, const struct json_object *jwk)
+{
+    if (text_eq(json_text(jwk, "kty"), "RSA"))
+        return jwk_rsa(a, jwk, true);
+    for (size_t i = 0; text_eq(json_text(jwk, "kty"), "EC") && i < ARRAY_LEN(curves); i++) {
+        if (text_eq(curves[i].name, json_text(jwk, "crv")))
+            return jwk_ec(a, jwk, curves[i].group, curves[i].bytes, true);
+    }
+    return NULL;
+}
+
+static bool is_whole(EVP_PKEY *pkey)
+{
+    _cleanup_(ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+
+    return ctx && EVP_PKEY_check(ctx) == 1;
+}
+
+static bool is_rsa_size(int bits)
+{
+    return bits == 2048 || bits == 3072 || bits == 4096;
+}
+
+int key_pair_of_jwk(struct arena *a, const struct json_object *jwk, struct key_pair **ret,
+                    struct error *err)
+{
+    _cleanup_(pkey_freep) EVP_PKEY *pkey = read_jwk(a, jwk);
+
+    if (!pkey || (!curve_of(pkey) && !is_rsa_size(EVP_PKEY_get_bits(pkey))) || !is_whole(pkey)) {
+        ERR_clear_error();
+        return fail(err, &E_INVALID,
+                    "The key is no private JWK of RSA 2048, 3072 or 4096 (n, e, d, p, q, dp, dq, qi), "
+                    "P-256, P-384, P-521 or P-256K (x, y, d) whose numbers belong together.");
+    }
     *ret = key_of(take(pkey));
     return 0;
 }

@@ -1,5 +1,5 @@
-/* Key pairs that a vault keeps for others: RSA and elliptic curves, made here, used here, shown by
- * their public half only. Operations are named as in RFC 7518; RSA1_5 is not offered, because
+/* Key pairs that a vault keeps for others: RSA and elliptic curves, made here or brought here, used here,
+ * shown by their public half only. Operations are named as in RFC 7518; RSA1_5 is not offered, because
  * decrypting with it answers a stranger's questions about other messages (Bleichenbacher). */
 #ifndef PORTOLAN_CRYPTO_KEY_PAIR_H
 #define PORTOLAN_CRYPTO_KEY_PAIR_H
@@ -24,6 +24,11 @@ struct key_pair *key_pair_new_ec(const char *curve);
 char *key_pair_pem(struct arena *a, const struct key_pair *key);
 /* What key_pair_pem() gave. */
 MUST_CHECK int key_pair_parse(const char *pem, struct key_pair **ret, struct error *err);
+/* A private JWK of one of these kinds, whose numbers belong together; E_INVALID otherwise. */
+MUST_CHECK int key_pair_of_jwk(struct arena *a, const struct json_object *jwk,
+                               struct key_pair **ret, struct error *err);
+/* Of RSA; 0: EC. */
+int key_pair_bits(const struct key_pair *key);
 void key_pair_free(struct key_pair *key);
 void key_pair_freep(struct key_pair **key);
 /* The public members kty, n, e or crv, x, y (RFC 7517); caller owns it. */
