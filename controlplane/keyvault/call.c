@@ -157,7 +157,7 @@ static int read_body(struct vault_call *v, struct error *err)
 {
     struct error reason;
 
-    if (json_parse_object(v->req->body, v->req->body_len, VAULT_BODY_MAX_BYTES, &v->body, &reason))
+    if (json_parse_object(v->req->body, v->req->body_len, v->req->route->max_body, &v->body, &reason))
         return fail(err, &E_VAULT_PARAMETER, "The request body is no JSON object: %.300s",
                     reason.message);
     json_own(v->arena, v->body);
@@ -236,6 +236,7 @@ void vault_serve(struct http_request *req)
 struct work {
     struct vault_call *call;
     pg_work *fn;
+    void *ctx;
 };
 
 static int hold(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -249,12 +250,12 @@ static int hold(struct pg_conn *conn, struct arena *a, void *ctx, struct error *
     if (!found || !text_eq(vault->uid, w->call->vault->uid))
         return fail(err, &E_VAULT_MISSING, "The key vault '%s' was deleted.",
                     w->call->vault->name);
-    return w->fn(conn, a, w->call, err);
+    return w->fn(conn, a, w->ctx, err);
 }
 
-int vault_transact(struct vault_call *v, pg_work *fn, struct error *err)
+int vault_transact(struct vault_call *v, pg_work *fn, void *ctx, struct error *err)
 {
-    struct work w = { .call = v, .fn = fn };
+    struct work w = { .call = v, .fn = fn, .ctx = ctx };
 
     return pg_transact(v->control->db, v->arena, hold, &w, err);
 }
@@ -331,6 +332,13 @@ int vault_read_common(struct vault_call *v, struct vault_version *object, struct
                     TAG_MAX_BYTES);
     object->tags = tags;
     return 0;
+}
+
+int vault_fail_parameter(struct error *err)
+{
+    if (err->code == &E_INVALID)
+        err->code = &E_VAULT_PARAMETER;
+    return -1;
 }
 
 char *vault_context(struct arena *a, const char *version_uid)

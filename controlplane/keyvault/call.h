@@ -20,6 +20,7 @@ struct error;
 struct json_object;
 
 #define VAULT_BODY_MAX_BYTES 262144
+#define VAULT_BACKUP_MAX_BYTES (6u << 20) /* of a request that brings one */
 
 struct vault_call {
     struct http_request *req;
@@ -63,7 +64,7 @@ void vault_serve(struct http_request *req);
 void vault_reply_error(struct http_request *req, const struct error *err);
 void vault_reply(struct vault_call *v, int status, struct json_object *value);
 /* Runs in a transaction that keeps the vault where it is. */
-MUST_CHECK int vault_transact(struct vault_call *v, pg_work *fn, struct error *err);
+MUST_CHECK int vault_transact(struct vault_call *v, pg_work *fn, void *ctx, struct error *err);
 /* Fills v->object; KeyNotFound or SecretNotFound. */
 MUST_CHECK int vault_load(struct vault_call *v, struct error *err);
 int vault_fail_missing(const struct vault_call *v, struct error *err);
@@ -81,6 +82,8 @@ MUST_CHECK int vault_read_common(struct vault_call *v, struct vault_version *obj
                                  struct error *err);
 /* 32 hex digits as the uuid they are; NULL: something else. */
 const char *vault_version_uuid(struct arena *a, const char *version);
+/* Says of what E_INVALID is about that it is a parameter; -1. */
+int vault_fail_parameter(struct error *err);
 /* What the wrapped value is bound to. */
 char *vault_context(struct arena *a, const char *version_uid);
 
@@ -101,9 +104,11 @@ struct json_object *vault_item(const struct vault_call *v, const struct vault_ve
                                bool has_version);
 
 extern const struct vault_endpoint secret_set, secret_get, secret_change, secret_delete, secret_list,
-    secret_versions, secret_deleted_list, secret_deleted, secret_recover, secret_purge;
-extern const struct vault_endpoint key_create, key_get, key_change, key_delete, key_list,
+    secret_versions, secret_deleted_list, secret_deleted, secret_recover, secret_purge, secret_backup,
+    secret_restore;
+extern const struct vault_endpoint key_create, key_import, key_get, key_change, key_delete, key_list,
     key_versions, key_deleted_list, key_deleted, key_recover, key_purge, key_rotate, key_encrypt,
-    key_decrypt, key_wrap, key_unwrap, key_sign, key_verify;
+    key_decrypt, key_wrap, key_unwrap, key_sign, key_verify, key_backup, key_restore, key_policy,
+    key_policy_set;
 
 #endif

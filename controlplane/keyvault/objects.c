@@ -259,7 +259,7 @@ static int remove_object(struct pg_conn *conn, struct arena *a, void *ctx, struc
 
 int vault_run_delete(struct vault_call *v, struct error *err)
 {
-    if (vault_transact(v, remove_object, err))
+    if (vault_transact(v, remove_object, v, err))
         return -1;
     if (!v->found)
         return vault_fail_missing(v, err);
@@ -282,7 +282,7 @@ static int recover(struct pg_conn *conn, struct arena *a, void *ctx, struct erro
 
 int vault_run_recover(struct vault_call *v, struct error *err)
 {
-    if (vault_transact(v, recover, err))
+    if (vault_transact(v, recover, v, err))
         return -1;
     if (!v->found)
         return vault_fail_missing(v, err);
@@ -304,7 +304,7 @@ int vault_run_purge(struct vault_call *v, struct error *err)
         return fail(err, &E_PURGE_PROTECTED,
                     "Operation \"purge\" is not allowed because purge protection is enabled for "
                     "this vault.");
-    if (vault_transact(v, purge, err))
+    if (vault_transact(v, purge, v, err))
         return -1;
     if (!v->found)
         return vault_fail_missing(v, err);
@@ -331,7 +331,7 @@ static int change(struct pg_conn *conn, struct arena *a, void *ctx, struct error
 
 int vault_run_change(struct vault_call *v, struct error *err)
 {
-    if (vault_transact(v, change, err))
+    if (vault_transact(v, change, v, err))
         return -1;
     if (!v->found)
         return vault_fail_missing(v, err);

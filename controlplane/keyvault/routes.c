@@ -14,11 +14,12 @@ static const struct error_code E_METHOD = { "MethodNotAllowed", 405 };
       .is_nocase = true },                                                                         \
     { .method = m, .pattern = p "/", .body = HTTP_BODY_NONE, .run = vault_serve, .plane = &(e),    \
       .is_nocase = true }
-#define BODY(m, p, e)                                                                              \
-    { .method = m, .pattern = p, .body = HTTP_BODY_BUFFER, .max_body = VAULT_BODY_MAX_BYTES,       \
-      .run = vault_serve, .plane = &(e), .is_nocase = true },                                      \
-    { .method = m, .pattern = p "/", .body = HTTP_BODY_BUFFER, .max_body = VAULT_BODY_MAX_BYTES,   \
+#define BODY_UP_TO(bytes, m, p, e)                                                                 \
+    { .method = m, .pattern = p, .body = HTTP_BODY_BUFFER, .max_body = bytes, .run = vault_serve,  \
+      .plane = &(e), .is_nocase = true },                                                          \
+    { .method = m, .pattern = p "/", .body = HTTP_BODY_BUFFER, .max_body = bytes,                  \
       .run = vault_serve, .plane = &(e), .is_nocase = true }
+#define BODY(m, p, e) BODY_UP_TO(VAULT_BODY_MAX_BYTES, m, p, e)
 
 #define S "/secrets"
 #define DS "/deletedsecrets"
@@ -36,13 +37,20 @@ static const struct http_route routes[] = {
     BODY("PATCH", S "/{name}", secret_change),
     BODY("PATCH", S "/{name}/{version}", secret_change),
     PLAIN("DELETE", S "/{name}", secret_delete),
+    PLAIN("POST", S "/{name}/backup", secret_backup),
+    BODY_UP_TO(VAULT_BACKUP_MAX_BYTES, "POST", S "/restore", secret_restore),
     PLAIN("GET", DS, secret_deleted_list),
     PLAIN("GET", DS "/{name}", secret_deleted),
     PLAIN("POST", DS "/{name}/recover", secret_recover),
     PLAIN("DELETE", DS "/{name}", secret_purge),
     PLAIN("GET", K, key_list),
     BODY("POST", K "/{name}/create", key_create),
+    BODY("PUT", K "/{name}", key_import),
     PLAIN("POST", K "/{name}/rotate", key_rotate),
+    PLAIN("GET", K "/{name}/rotationpolicy", key_policy),
+    BODY("PUT", K "/{name}/rotationpolicy", key_policy_set),
+    PLAIN("POST", K "/{name}/backup", key_backup),
+    BODY_UP_TO(VAULT_BACKUP_MAX_BYTES, "POST", K "/restore", key_restore),
     PLAIN("GET", K "/{name}", key_get),
     PLAIN("GET", K "/{name}/versions", key_versions),
     PLAIN("GET", K "/{name}/{version}", key_get),

@@ -58,7 +58,7 @@ static int add(struct pg_conn *conn, struct arena *a, void *ctx, struct error *e
 
 static int run_set(struct vault_call *v, struct error *err)
 {
-    if (read_set(v, err) || vault_transact(v, add, err))
+    if (read_set(v, err) || vault_transact(v, add, v, err))
         return -1;
     if (!v->found)
         return fail(err, &E_OBJECT_DELETED,

@@ -14,6 +14,7 @@
 #include "common/base/thread.h"
 #include "common/pg/pg.h"
 #include "controlplane/control.h"
+#include "controlplane/keyvault/keyvault.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/provision/sweep.h"
 #include "controlplane/reconcile/pass.h"
@@ -262,6 +263,18 @@ static int prune(struct pg_conn *conn, struct arena *a, void *ctx, struct error 
     return operation_prune(conn, a, err) || vaults_prune(conn, a, err) ? -1 : 0;
 }
 
+static void rotate_keys(struct reconcile *r, struct arena *a)
+{
+    struct error err;
+    int rotated;
+
+    do
+        rotated = keyvault_rotate_due(r->control, a, &err);
+    while (rotated > 0 && !is_stopping(r));
+    if (rotated < 0)
+        log_failure(LOG_WARN, "rotation-failed", &err);
+}
+
 /* Failures here are logged and tried again at the next round: the work is never urgent. */
 static void *keep_house(void *ctx)
 {
@@ -286,6 +299,7 @@ static void *keep_house(void *ctx)
         if (now >= prune_at) {
             if (pg_transact(r->control->db, a, prune, NULL, &err))
                 log_failure(LOG_WARN, "prune-failed", &err);
+            rotate_keys(r, a);
             prune_at = now + PRUNE_MS;
         }
         arena_reset(a);

@@ -27,6 +27,7 @@ extern const struct pg_stmt directory_statements[];
 extern const struct pg_stmt credential_statements[];
 extern const struct pg_stmt provider_statements[];
 extern const struct pg_stmt vault_statements[];
+extern const struct pg_stmt vault_rotation_statements[];
 extern const struct pg_stmt insights_statements[];
 extern const struct pg_stmt move_statements[];
 extern const struct pg_stmt network_statements[];

@@ -22,6 +22,7 @@ enum {
     OBJECT,
     LOCK,
     ADD,
+    ADD_AGAIN,
     CHANGE,
     LIST,
     VERSIONS,
@@ -39,7 +40,7 @@ enum {
 
 #define VERSION_COLUMNS                                                                            \
     "v.uid, o.name, v.wrapped, v.shown, v.tags, v.is_enabled, v.not_before, v.expires_at, "        \
-    "v.created_at, v.updated_at, o.deleted_at, o.purge_at, v.position"
+    "v.created_at, v.updated_at, o.deleted_at, o.purge_at, v.position, o.uid"
 #define OBJECT_IS                                                                                  \
     "o.vault_uid = $1 and o.kind = $2 and o.name_key = $3 and (o.deleted_at is not null) = $4"
 #define DELETED_COLUMNS                                                                            \
@@ -84,12 +85,18 @@ const struct pg_stmt vault_statements[] = {
               "to_timestamp($7::float8 / 1000000), to_timestamp($8::float8 / 1000000)) "
               "returning created_at",
               "uuid uuid text jsonb jsonb bool int8 int8" },
+    [ADD_AGAIN] = { "vault_version_add_again",
+                    "insert into vault_versions (uid, object_uid, wrapped, shown, tags, is_enabled, "
+                    "not_before, expires_at, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, "
+                    "to_timestamp($7::float8 / 1000000), to_timestamp($8::float8 / 1000000), "
+                    "to_timestamp($9::float8 / 1000000), to_timestamp($10::float8 / 1000000))",
+                    "uuid uuid text jsonb jsonb bool int8 int8 int8 int8" },
     [CHANGE] = { "vault_version_change",
                  "update vault_versions set shown = $2, tags = $3, is_enabled = $4, "
                  "not_before = to_timestamp($5::float8 / 1000000), "
                  "expires_at = to_timestamp($6::float8 / 1000000), updated_at = now() "
-                 "where uid = $1 returning updated_at",
-                 "uuid jsonb jsonb bool int8 int8" },
+                 "where uid = $1 and object_uid = $7 returning updated_at",
+                 "uuid jsonb jsonb bool int8 int8 uuid" },
     [LIST] = { "vault_object_list",
                "select " VERSION_COLUMNS " from vault_objects o join lateral (select * "
                "from vault_versions x where x.object_uid = o.uid order by x.position desc limit 1) "
@@ -165,6 +172,7 @@ static int read_version(const struct pg_result *r, size_t row, struct arena *a,
         .deleted_us = pg_get_time_us(r, row, 10),
         .purge_us = pg_get_time_us(r, row, 11),
         .position = pg_get_int(r, row, 12),
+        .object_uid = pg_get_text(r, row, 13),
     };
     return read_json(pg_get_text(r, row, 3), a, &ret->shown, err) ||
                    read_json(pg_get_text(r, row, 4), a, &ret->tags, err)
@@ -260,29 +268,65 @@ int vault_version_get(struct pg_conn *conn, struct arena *a, const struct vault_
     return read_version(r, 0, a, ret, err) ? -1 : 1;
 }
 
+/* The object's row, its lock taken; *ret_is_new: it was made for this. */
+static int take_object(struct pg_conn *conn, struct arena *a, const struct vault_query *q,
+                       const char *name, struct pg_result **ret, bool *ret_is_new, struct error *err)
+{
+    struct pg_result *made = NULL;
+
+    if (PG_RUN(conn, a, &vault_statements[OBJECT], &made, err, pg_text(q->vault_uid),
+               pg_text(kind_names[q->kind]), pg_text(name), pg_text(q->name_key)) ||
+        PG_RUN(conn, a, &vault_statements[LOCK], ret, err, pg_text(q->vault_uid),
+               pg_text(kind_names[q->kind]), pg_text(q->name_key)))
+        return wrap(err, "make a vault's object");
+    if (pg_rows(*ret) == 0)
+        return fail(err, &E_CONFLICT, "The object is being purged.");
+    *ret_is_new = pg_affected(made) > 0;
+    return 0;
+}
+
 int vault_version_add(struct pg_conn *conn, struct arena *a, const struct vault_query *q,
                       struct vault_version *v, struct error *err)
 {
     struct pg_result *r = NULL;
-    const char *object_uid;
+    bool is_new;
 
-    if (PG_RUN(conn, a, &vault_statements[OBJECT], NULL, err, pg_text(q->vault_uid),
-               pg_text(kind_names[q->kind]), pg_text(v->name), pg_text(q->name_key)) ||
-        PG_RUN(conn, a, &vault_statements[LOCK], &r, err, pg_text(q->vault_uid),
-               pg_text(kind_names[q->kind]), pg_text(q->name_key)))
-        return wrap(err, "make a vault's object");
-    if (pg_rows(r) == 0)
-        return fail(err, &E_CONFLICT, "The object is being purged.");
+    if (take_object(conn, a, q, v->name, &r, &is_new, err))
+        return -1;
     if (pg_get_bool(r, 0, 1))
         return 0;
-    object_uid = pg_get_text(r, 0, 0);
+    v->object_uid = pg_get_text(r, 0, 0);
     v->name = pg_get_text(r, 0, 2);
-    if (PG_RUN(conn, a, &vault_statements[ADD], &r, err, pg_text(v->uid), pg_text(object_uid),
+    if (PG_RUN(conn, a, &vault_statements[ADD], &r, err, pg_text(v->uid), pg_text(v->object_uid),
                pg_text(v->wrapped), pg_text(json_print(a, v->shown)),
                pg_text(json_print(a, v->tags)), pg_bool(v->is_enabled),
                time_arg(v->not_before_us), time_arg(v->expires_us)))
         return wrap(err, "add a version");
     v->created_us = v->updated_us = pg_get_time_us(r, 0, 0);
+    return 1;
+}
+
+int vault_object_restore(struct pg_conn *conn, struct arena *a, const struct vault_query *q,
+                         const char *name, const struct vault_version *versions, size_t count,
+                         struct error *err)
+{
+    struct pg_result *r = NULL;
+    bool is_new;
+
+    if (take_object(conn, a, q, name, &r, &is_new, err))
+        return -1;
+    if (!is_new)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct vault_version *v = &versions[i];
+
+        if (PG_RUN(conn, a, &vault_statements[ADD_AGAIN], NULL, err, pg_text(v->uid),
+                   pg_text(pg_get_text(r, 0, 0)), pg_text(v->wrapped),
+                   pg_text(json_print(a, v->shown)), pg_text(json_print(a, v->tags)),
+                   pg_bool(v->is_enabled), time_arg(v->not_before_us), time_arg(v->expires_us),
+                   time_arg(v->created_us), time_arg(v->updated_us)))
+            return wrap(err, "restore a version");
+    }
     return 1;
 }
 
@@ -293,7 +337,8 @@ int vault_version_change(struct pg_conn *conn, struct arena *a, struct vault_ver
 
     if (PG_RUN(conn, a, &vault_statements[CHANGE], &r, err, pg_text(v->uid),
                pg_text(json_print(a, v->shown)), pg_text(json_print(a, v->tags)),
-               pg_bool(v->is_enabled), time_arg(v->not_before_us), time_arg(v->expires_us)))
+               pg_bool(v->is_enabled), time_arg(v->not_before_us), time_arg(v->expires_us),
+               pg_text(v->object_uid)))
         return wrap(err, "change a version");
     if (pg_rows(r) != 1)
         return fail(err, &E_CONFLICT, "The object is being purged.");

@@ -22,7 +22,8 @@ struct resource;
 enum vault_kind { VAULT_KEY, VAULT_SECRET, VAULT_KIND_MAX };
 
 struct vault_version {
-    const char *uid; /* what its wrapped value is bound to */
+    const char *uid; /* what its wrapped value is bound to; of its object alone */
+    const char *object_uid;
     const char *name;
     const char *wrapped;
     struct json_object *shown; /* content type, or the public half and what it is for */
@@ -70,6 +71,12 @@ MUST_CHECK int vault_version_list(struct pg_conn *conn, struct arena *a,
                                   const struct vault_query *q, int64_t after, int64_t limit,
                                   struct vault_version **ret, size_t *ret_count,
                                   struct error *err);
+/* The object with all its versions, in their order, out of a backup; `name` as written. 1, or 0 when there is
+ * an object of that name, deleted or not. */
+MUST_CHECK int vault_object_restore(struct pg_conn *conn, struct arena *a,
+                                    const struct vault_query *q, const char *name,
+                                    const struct vault_version *versions, size_t count,
+                                    struct error *err);
 /* 1/0/-1 each. */
 MUST_CHECK int vault_object_delete(struct pg_conn *conn, struct arena *a,
                                    const struct vault_query *q, int64_t days, struct error *err);
@@ -77,6 +84,27 @@ MUST_CHECK int vault_object_recover(struct pg_conn *conn, struct arena *a,
                                     const struct vault_query *q, struct error *err);
 MUST_CHECK int vault_object_purge(struct pg_conn *conn, struct arena *a,
                                   const struct vault_query *q, struct error *err);
+
+/* vault_rotation.c: when keys get their next version by themselves. */
+
+/* The policy, NULL when none was set, and when a version that is made now expires by it, or 0. 1/0/-1 */
+MUST_CHECK int vault_rotation_get(struct pg_conn *conn, struct arena *a,
+                                  const struct vault_query *q, struct json_object **ret,
+                                  int64_t *ret_expires_us, struct error *err);
+/* 1/0/-1 */
+MUST_CHECK int vault_rotation_set(struct pg_conn *conn, struct arena *a,
+                                  const struct vault_query *q, struct json_object *policy,
+                                  struct error *err);
+struct due_key {
+    struct vault_query query;
+    const char *vault_key; /* of the vault's resource */
+};
+/* Those whose next version is due, the longest waiting first. */
+MUST_CHECK int vault_rotation_due(struct pg_conn *conn, struct arena *a, int64_t limit,
+                                  struct due_key **ret, size_t *ret_count, struct error *err);
+/* Takes the key's row, if its next version is due still. 1/0/-1 */
+MUST_CHECK int vault_rotation_take(struct pg_conn *conn, struct arena *a,
+                                   const struct vault_query *q, struct error *err);
 
 struct deleted_vault {
     const char *uid;

@@ -62,14 +62,6 @@ NOT_DRIVEN = {
     "keyvault check-name": "asks for a managed HSM's name first",
     "keyvault private-endpoint-connection": "vaults here have no private endpoints",
     "keyvault private-link-resource": "vaults here have no private endpoints",
-    "keyvault network-rule wait": "the same request as keyvault wait",
-    "keyvault key get-policy-template": "is answered by az itself",
-    "keyvault key rotation-policy": "keys here are rotated when they are asked to",
-    "keyvault key import": "keys here are made in the vault",
-    "keyvault key backup": "vaults are backed up with the control database",
-    "keyvault key restore": "vaults are backed up with the control database",
-    "keyvault secret backup": "vaults are backed up with the control database",
-    "keyvault secret restore": "vaults are backed up with the control database",
 }
 # Of Debian's az: its own libraries are of other versions than it.
 NOT_LOADED = {"debian": ("network", "role assignment", "role definition", "keyvault key",

@@ -3,9 +3,12 @@ Python."""
 
 import base64
 import hashlib
+import json
 import uuid
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from support.az import KINDS, Az, newest_only
 from support.instance import GROUPS_API
@@ -60,6 +63,7 @@ def test_rules_of_a_vault(az, vault):
     assert [r["value"] for r in rules] == ["192.0.2.0/24"]
     az("keyvault", "network-rule", "remove", *at)
     assert az("keyvault", "network-rule", "list", "-n", vault)["ipRules"] == []
+    az("keyvault", "network-rule", "wait", "-n", vault, "--exists", "--timeout", "9", "--interval", "1")
 
 
 @newest_only
@@ -72,6 +76,8 @@ def test_secrets(az, vault, tmp_path):
     assert az("keyvault", "secret", "set-attributes", *at, "--content-type", "x")["contentType"] == "x"
     az("keyvault", "secret", "download", *at, "-f", str(tmp_path / "word"))
     assert (tmp_path / "word").read_text() == "open sesame"
+    kept = str(tmp_path / "kept")
+    az("keyvault", "secret", "backup", *at, "-f", kept)
     az("keyvault", "secret", "delete", *at)
     assert [x["name"] for x in az("keyvault", "secret", "list-deleted", *within)] == ["word"]
     assert az("keyvault", "secret", "show-deleted", *at)["name"] == "word"
@@ -79,6 +85,9 @@ def test_secrets(az, vault, tmp_path):
     az("keyvault", "secret", "delete", *at)
     az("keyvault", "secret", "purge", *at)
     assert az("keyvault", "secret", "list-deleted", *within) == []
+    assert az("keyvault", "secret", "restore", *within, "-f", kept)["id"] == made["id"]
+    assert az("keyvault", "secret", "show", *at)["value"] == "open sesame"
+    az("keyvault", "secret", "delete", *at)
 
 
 @newest_only
@@ -98,6 +107,8 @@ def test_keys(az, vault, tmp_path):
     assert az("keyvault", "key", "rotate", *at)["key"]["kid"] != made
     az("keyvault", "key", "download", *at, "-f", str(tmp_path / "box.pem"))
     assert "PUBLIC KEY" in (tmp_path / "box.pem").read_text()
+    kept = str(tmp_path / "kept")
+    az("keyvault", "key", "backup", *at, "-f", kept)
     az("keyvault", "key", "delete", *at)
     assert [x["name"] for x in az("keyvault", "key", "list-deleted", *within)] == ["box"]
     assert az("keyvault", "key", "show-deleted", *at)["key"]["kid"]
@@ -105,6 +116,45 @@ def test_keys(az, vault, tmp_path):
     az("keyvault", "key", "delete", *at)
     az("keyvault", "key", "purge", *at)
     assert az("keyvault", "key", "list-deleted", *within) == []
+    az("keyvault", "key", "restore", *within, "-f", kept)
+    assert made in [x["kid"] for x in az("keyvault", "key", "list-versions", *at)]
+    assert az("keyvault", "key", "decrypt", *at, *way, "--value", sealed, "--version",
+              made.rsplit("/", 1)[1])["result"] == "aGVsbG8="
+    az("keyvault", "key", "delete", *at)
+
+
+def pem(key, *way):
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                             *way or [serialization.NoEncryption()])
+
+
+@newest_only
+def test_keys_that_are_brought(az, vault, tmp_path):
+    mine, file = rsa.generate_private_key(65537, 2048), tmp_path / "mine.pem"
+    file.write_bytes(pem(mine, serialization.BestAvailableEncryption(b"over here")))
+    made = az("keyvault", "key", "import", "--vault-name", vault, "-n", "mine", "--pem-file", str(file),
+              "--pem-password", "over here", "--ops", "sign", "verify")
+    modulus = base64.b64decode(made["key"]["n"] + "==")
+    assert int.from_bytes(modulus, "big") == mine.public_key().public_numbers().n
+    assert made["key"]["keyOps"] == ["sign", "verify"]
+    curve = ec.generate_private_key(ec.SECP256R1())
+    made = az("keyvault", "key", "import", "--vault-name", vault, "-n", "curve", "--pem-string",
+              pem(curve).decode())
+    assert made["key"]["crv"] == "P-256"
+
+
+@newest_only
+def test_rotation_of_keys(az, vault, tmp_path):
+    at, file = ["--vault-name", vault, "-n", "turning"], tmp_path / "policy.json"
+    az("keyvault", "key", "create", *at, "--kty", "EC")
+    file.write_text(json.dumps({"lifetimeActions": [
+        {"trigger": {"timeAfterCreate": "P90D", "timeBeforeExpiry": None}, "action": {"type": "Rotate"}},
+        {"trigger": {"timeBeforeExpiry": "P30D"}, "action": {"type": "Notify"}}],
+        "attributes": {"expiryTime": "P2Y"}}))
+    made = az("keyvault", "key", "rotation-policy", "update", *at, "--value", str(file))
+    assert made["expiresIn"] == "P2Y" and len(made["lifetimeActions"]) == 2
+    assert az("keyvault", "key", "rotation-policy", "show", *at)["lifetimeActions"] == made["lifetimeActions"]
+    assert az("keyvault", "key", "get-policy-template")["version"] == "1.0.0"
 
 
 @newest_only

@@ -44,6 +44,7 @@ static const struct {
     { "credentials", credential_statements },
     { "providers", provider_statements },
     { "vaults", vault_statements },
+    { "vault_rotation", vault_rotation_statements },
     { "insights", insights_statements },
     { "moves", move_statements },
     { "network", network_statements },
