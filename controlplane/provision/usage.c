@@ -11,20 +11,8 @@
 
 struct question {
     const char *uid;
-    const char *region;
     int64_t bytes;
 };
-
-static int find_region(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
-{
-    struct question *q = ctx;
-    struct resource *registry;
-    int found = resource_by_uid(conn, a, q->uid, false, &registry, err);
-
-    if (found > 0)
-        q->region = registry->location;
-    return found < 0 ? -1 : 0;
-}
 
 static int ask(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
@@ -33,17 +21,15 @@ static int ask(struct pg_conn *conn, struct arena *a, void *ctx, struct error *e
     return published_size(conn, a, q->uid, &q->bytes, err);
 }
 
-int registry_size_bytes(struct control *control, struct arena *a, const char *registry_uid,
+int registry_size_bytes(struct control *control, struct arena *a, const struct resource *registry,
                         int64_t *ret_bytes, struct error *err)
 {
-    struct question q = { .uid = registry_uid };
-    const struct region *region;
+    const struct region *region = region_find(control->regions, registry->location);
+    struct question q = { .uid = registry->uid };
 
-    if (pg_with(control->db, a, find_region, &q, err))
-        return wrap(err, "region of registry");
-    region = region_find(control->regions, q.region);
     if (!region)
-        return fail_cause(err, &E_INTERNAL, "no region '%s'", q.region ? q.region : "");
+        return fail_cause(err, &E_INTERNAL, "no region '%s'",
+                          registry->location ? registry->location : "");
     if (pg_with(region->db, a, ask, &q, err))
         return wrap(err, "size of registry");
     *ret_bytes = q.bytes;

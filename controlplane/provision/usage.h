@@ -9,10 +9,11 @@
 struct arena;
 struct control;
 struct error;
+struct resource;
 
 /* Bytes of content stored in the registry's home region. */
 MUST_CHECK int registry_size_bytes(struct control *control, struct arena *a,
-                                   const char *registry_uid, int64_t *ret_bytes,
+                                   const struct resource *registry, int64_t *ret_bytes,
                                    struct error *err);
 
 #endif

@@ -240,7 +240,7 @@ static int list_usages(struct action_run *run, struct error *err)
     int64_t bytes = 0;
 
     json_set(run->answer, "value", list);
-    if (registry_size_bytes(run->control, run->arena, run->resource->uid, &bytes, err) ||
+    if (registry_size_bytes(run->control, run->arena, run->resource, &bytes, err) ||
         resource_tally_below(run->control->db, run->arena, run->resource->uid, &tally, &count,
                              err))
         return -1;

@@ -55,7 +55,7 @@ static int check_size(const struct admission *ad, enum sku was, enum sku now, st
 
     if (tier_limit(TIER_STORAGE_BYTES, was) <= limit)
         return 0;
-    if (registry_size_bytes(ad->control, ad->arena, ad->resource->uid, &bytes, err))
+    if (registry_size_bytes(ad->control, ad->arena, ad->resource, &bytes, err))
         return -1;
     if (bytes > limit)
         add_reason(reasons, "bytes of storage", bytes, limit);
