@@ -21,6 +21,9 @@ struct json_object;
         .versions = known_versions, .right = need, .description = text, .run = handler             \
     }
 
+#define DEPLOYMENT_ENDPOINT(name, handler, what, text)                                             \
+    SCOPED_ENDPOINT(name, deployment_versions, "Microsoft.Resources/deployments/" what, text, handler)
+
 struct progress {
     const char *operation_id, *state;
     int64_t began_us, ended_us; /* ended 0: it goes on */

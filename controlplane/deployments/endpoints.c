@@ -23,7 +23,6 @@
 #include "controlplane/deployments/whatif.h"
 #include "controlplane/store/deployments.h"
 
-
 int request_body(struct call *c, struct json_object **ret, struct error *err)
 {
     struct json_object *body = NULL;
@@ -173,26 +172,11 @@ static int run_hash(struct call *c, struct error *err)
     return 0;
 }
 
-const struct endpoint deployment_put_one = {
-    .versions = deployment_versions,
-    .right = "Microsoft.Resources/deployments/write",
-    .description = "Deploys a template",
-    .run = run_put,
-};
-
-const struct endpoint deployment_validate = {
-    .versions = deployment_versions,
-    .right = "Microsoft.Resources/deployments/validate/action",
-    .description = "Checks a template against the installation",
-    .run = run_validate,
-};
-
-const struct endpoint deployment_what_if = {
-    .versions = deployment_versions,
-    .right = "Microsoft.Resources/deployments/whatIf/action",
-    .description = "What a deployment would change",
-    .run = run_what_if,
-};
+DEPLOYMENT_ENDPOINT(deployment_put_one, run_put, "write", "Deploys a template");
+DEPLOYMENT_ENDPOINT(deployment_validate, run_validate, "validate/action",
+                    "Checks a template against the installation");
+DEPLOYMENT_ENDPOINT(deployment_what_if, run_what_if, "whatIf/action",
+                    "What a deployment would change");
 
 const struct endpoint deployment_hash = {
     .versions = deployment_versions,

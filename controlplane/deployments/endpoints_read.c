@@ -24,8 +24,6 @@
 #include "controlplane/store/deployments.h"
 #include "controlplane/store/stacks.h"
 
-#define RIGHT(what) "Microsoft.Resources/deployments/" what
-
 const char *const deployment_versions[] = {
     "2026-06-01", "2025-04-01", "2025-03-01", "2024-11-01", "2024-07-01", "2024-03-01",
     "2023-07-01", "2022-09-01", "2021-04-01", "2021-01-01", "2020-10-01", "2020-08-01",
@@ -419,9 +417,6 @@ static int run_operation(struct call *c, struct error *err)
     return fail(err, &E_OPERATION_NOT_FOUND, "The operation '%.64s' could not be found.",
                 last_segment(c));
 }
-
-#define DEPLOYMENT_ENDPOINT(name, handler, what, text)                                             \
-    SCOPED_ENDPOINT(name, deployment_versions, RIGHT(what), text, handler)
 
 DEPLOYMENT_ENDPOINT(deployment_show, run_show, "read", "A deployment");
 DEPLOYMENT_ENDPOINT(deployment_head, run_head, "read", "Whether there is such a deployment");

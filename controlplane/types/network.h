@@ -8,6 +8,14 @@
 #define NETWORK_NAME_TEXT                                                                          \
     "it must begin with a letter or number, end with a letter, number or underscore, and may "     \
     "contain only letters, numbers, underscores, periods, or hyphens."
+/* In a type's table: how its resources are named. */
+#define NETWORK_NAMES(least, most)                                                                 \
+    .pattern = NETWORK_NAME, .name_min = least, .name_max = most, .pattern_text = NETWORK_NAME_TEXT
+/* And what holds for all that stand below a network resource and change what that one shows. */
+#define NETWORK_CHILD(above)                                                                       \
+    .scope = SCOPE_CHILD, .parent = &(above), NETWORK_NAMES(1, 80), .hides_system_data = true,     \
+    .has_etag = true, .is_projected = true, .moves_parent = true, .refuses = REFUSES_PATCH,        \
+    .lro = LRO_PUT | LRO_DELETE
 
 extern const char *const network_versions[];          /* virtual networks and what is below them */
 extern const char *const private_endpoint_versions[]; /* from the version that brought them */
