@@ -17,6 +17,7 @@
 #include "controlplane/store/network.h"
 #include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
+#include "controlplane/types/all.h"
 #include "controlplane/types/children.h"
 #include "controlplane/types/network.h"
 #include "controlplane/types/registry.h"
@@ -25,6 +26,7 @@
 
 #define CONNECTIONS "properties.privateLinkServiceConnections"
 #define MANUAL "properties.manualPrivateLinkServiceConnections"
+#define INTERFACE_NAME "properties.customNetworkInterfaceName"
 #define MESSAGE_MAX 140
 #define CONFIGS_MAX 64
 
@@ -64,8 +66,7 @@ static const struct field fields[] = {
     { ROW_IN(private_endpoint, "properties.ipConfigurations", FIELD_LIST, configs), RW,
       .def = "[]", .of = config_fields, .of_size = sizeof(struct endpoint_config),
       .max = CONFIGS_MAX, .since = "2021-05-01" },
-    { ROW_IN(private_endpoint, "properties.customNetworkInterfaceName", FIELD_TEXT,
-             interface_name), SET_ONCE, .max = 80, .def = "\"\"", .since = "2021-05-01" },
+    { ROW_IN(private_endpoint, INTERFACE_NAME, FIELD_TEXT, interface_name), SET_ONCE, .max = 80, .def = "\"\"", .since = "2021-05-01" },
     { ROW_SHOWN("properties.networkInterfaces", FIELD_JSON), .def = "[]" },
     { ROW_SHOWN("properties.customDnsConfigs", FIELD_JSON), .def = "[]" },
     ROW_STATE,
@@ -116,17 +117,21 @@ static int private_endpoint_validate(struct arena *a, const void *was_, const vo
                 was->manual.count != now->manual.count))
         return fail_at(err, &E_CHANGE_NOT_ALLOWED, CONNECTIONS,
                        "Changing property '" CONNECTIONS "' is not allowed.");
+    if (!was && now->interface_name[0] &&
+        type_name_check(&network_interface_type, now->interface_name, err))
+        return -1;
     return check_configs(now, err);
 }
 
 /* Creating ------------------------------------------------------------------------------------- */
 
+/* 0 when something has its key. */
 static int insert_row(const struct admission *ad, struct resource *row, struct error *err)
 {
     row->key = text_lower(ad->arena, row->id);
     row->system_data = ad->resource->system_data;
     row->due_in_ms = NEVER_DUE;
-    return resource_insert(ad->conn, ad->arena, row, false, err);
+    return resource_insert_absent(ad->conn, ad->arena, row, false, err);
 }
 
 static int add_interface(const struct admission *ad, struct error *err)
@@ -134,6 +139,7 @@ static int add_interface(const struct admission *ad, struct error *err)
     const struct private_endpoint *p = ad->decoded;
     const struct resource *pe = ad->resource;
     char uid[UUID_TEXT_LEN + 1];
+    int inserted;
     struct resource row = {
         .uid = uid,
         .type_key = type_key(ad->arena, &network_interface_type),
@@ -150,7 +156,12 @@ static int add_interface(const struct admission *ad, struct error *err)
         row.name = arena_printf(ad->arena, "%.40s.nic.%s", pe->name, uid);
     row.id = arena_printf(ad->arena, "%.*s/%s/%s", (int)(strstr(pe->id, "/providers/") - pe->id),
                           pe->id, "providers/Microsoft.Network/networkInterfaces", row.name);
-    return insert_row(ad, &row, err);
+    inserted = insert_row(ad, &row, err);
+    if (inserted != 0)
+        return inserted < 0 ? -1 : 0;
+    return fail_at(err, &E_IN_USE, INTERFACE_NAME,
+                   "A network interface '%s' is there already, and is not this endpoint's.",
+                   row.name);
 }
 
 /* The caller's own registry says yes at once. */
@@ -227,7 +238,7 @@ static int add_connection(const struct admission *ad, const struct resource *reg
     row.name = arena_printf(ad->arena, "%s.%s", ad->resource->name, uid);
     row.id = arena_printf(ad->arena, "%s/privateEndpointConnections/%s", registry->id, row.name);
     row.body = connection_body(ad->arena, ad->resource, &link);
-    if (network_link_add(ad->conn, ad->arena, &link, err) || insert_row(ad, &row, err))
+    if (network_link_add(ad->conn, ad->arena, &link, err) || insert_row(ad, &row, err) < 0)
         return -1;
     return check_quota(ad, registry, err);
 }
@@ -268,8 +279,8 @@ static int create(const struct admission *ad, struct error *err)
 
     if (network_hold(ad, CONNECTIONS, registry_id, &registry_type, &registry, err) ||
         check_registry(registry, err) ||
-        enable_data_endpoint(ad, registry, err) ||
-        add_interface(ad, err) || add_connection(ad, registry, err))
+        enable_data_endpoint(ad, registry, err) || add_interface(ad, err) ||
+        add_connection(ad, registry, err))
         return -1;
     place.registry = registry;
     return network_may_use(ad, "Microsoft.Network/virtualNetworks/subnets/join/action",

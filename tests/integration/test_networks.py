@@ -212,6 +212,25 @@ def test_the_interface_of_an_endpoint(instance, net, premium):
     assert "privateEndpoints" not in net.get("virtualNetworks/vn/subnets/apps")["properties"]
 
 
+def test_an_interface_of_a_chosen_name(instance, net, premium):
+    net.network("vn")
+    body = net.endpoint_body(premium.id, net.subnet_id("vn", "apps"))
+    for name in ("a/b", "a/ipConfigurations/b", "..", "-a", "a b", "a?b"):
+        wrong = {**body, "customNetworkInterfaceName": name}
+        assert net.refused("privateEndpoints/pe", wrong)["code"] == "InvalidResourceName", name
+    chosen = {**body, "customNetworkInterfaceName": "Chosen.nic"}
+    made = net.put("privateEndpoints/pe", chosen)
+    (nic,) = made["properties"]["networkInterfaces"]
+    assert nic["id"] == net.id("networkInterfaces/Chosen.nic")
+    taken = {**body, "customNetworkInterfaceName": "chosen.NIC"}
+    assert net.refused("privateEndpoints/other", taken)["code"] == "ResourceInUse"
+    assert len(net.list("privateEndpoints")) == len(net.list("networkInterfaces")) == 1
+    net.put("privateEndpoints/pe", chosen)
+    net.delete("privateEndpoints/pe")
+    net.put("privateEndpoints/other", taken)
+    net.delete("privateEndpoints/other")
+
+
 def test_what_is_in_use_stays(instance, net, premium):
     net.network("vn", subnets={"a": "10.0.0.0/24", "b": "10.0.1.0/24"})
     net.endpoint("pe", premium.id, net.subnet_id("vn", "a"))
