@@ -20,7 +20,7 @@ static int check_unused(struct pg_conn *conn, struct call *c, const struct resou
 
     if (found <= 0)
         return found;
-    return fail(err, &E_IN_USE, "The resource '%s' is in use by '%s' and cannot be deleted.",
+    return fail(err, &E_IN_USE, "The resource '%s' is in use by '%.700s' and cannot be deleted.",
                 r->name, user);
 }
 
@@ -70,7 +70,7 @@ static int delete_row(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     if (now->is_system)
         return write_fail_system(now->name, err);
     if (now->state != STATE_DELETING &&
-        (check_unused(conn, c, now, err) || write_admit(conn, c, CHANGE_DELETE, now, err)))
+        (write_admit(conn, c, CHANGE_DELETE, now, err) || check_unused(conn, c, now, err)))
         return -1;
     if (is_only_rows(c->type))
         return delete_at_once(conn, c, now, err);

@@ -56,7 +56,7 @@ const struct pg_stmt related_statements[] = {
                "select distinct $1::uuid, u from unnest($2) u on conflict do nothing",
                "uuid uuid[]" },
     [LINK_USER] = { "resource_link_user",
-                    "select r.name from resource_links l join resources r on r.uid = l.from_uid "
+                    "select r.id from resource_links l join resources r on r.uid = l.from_uid "
                     "where l.to_uid = $1 and r.state <> 'Deleting' order by r.key limit 1",
                     "uuid" },
     [OUTDATED] = { "resource_outdated",
@@ -172,7 +172,7 @@ int resource_links_replace(struct pg_conn *conn, struct arena *a, const char *ui
 }
 
 /* 1 with the text of the only column, 0 without rows. */
-static int read_name(struct pg_result *r, const char **ret)
+static int read_text(struct pg_result *r, const char **ret)
 {
     if (pg_rows(r) == 0)
         return 0;
@@ -181,13 +181,13 @@ static int read_name(struct pg_result *r, const char **ret)
 }
 
 int resource_link_user(struct pg_conn *conn, struct arena *a, const char *uid,
-                       const char **ret_name, struct error *err)
+                       const char **ret_id, struct error *err)
 {
     struct pg_result *r = NULL;
 
     if (PG_RUN(conn, a, &related_statements[LINK_USER], &r, err, pg_text(uid)))
         return wrap(err, "look up links");
-    return read_name(r, ret_name);
+    return read_text(r, ret_id);
 }
 
 int resource_outdated(struct pg_conn *conn, struct arena *a, const char *const *uids,
@@ -259,7 +259,7 @@ int resource_child_at(struct pg_conn *conn, struct arena *a, const char *parent_
     if (PG_RUN(conn, a, &related_statements[CHILD_AT], &r, err, pg_text(parent_uid),
                pg_text(type_key), pg_text(location), pg_text(except_uid)))
         return wrap(err, "look up a child by location");
-    return read_name(r, ret_name);
+    return read_text(r, ret_name);
 }
 
 int resource_insert_absent(struct pg_conn *conn, struct arena *a, const struct resource *r,

@@ -44,9 +44,9 @@ MUST_CHECK int resource_count_like(struct pg_pool *db, struct arena *a, const ch
 MUST_CHECK int resource_links_replace(struct pg_conn *conn, struct arena *a, const char *uid,
                                       const char *const *to_uids, size_t count,
                                       struct error *err);
-/* 1 with the name of a row that names this one and is not being deleted, 0 when there is none. */
+/* 1 with the id of a row that names this one and is not being deleted, 0 when there is none. */
 MUST_CHECK int resource_link_user(struct pg_conn *conn, struct arena *a, const char *uid,
-                                  const char **ret_name, struct error *err);
+                                  const char **ret_id, struct error *err);
 /* Of these uids, those that are gone, go, or have a newer generation than the one beside them. */
 MUST_CHECK int resource_outdated(struct pg_conn *conn, struct arena *a, const char *const *uids,
                                  const int64_t *generations, size_t count, const char ***ret,

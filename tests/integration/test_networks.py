@@ -240,10 +240,17 @@ def test_what_is_in_use_stays(instance, net, premium):
         "InUseSubnetCannotBeDeleted"
     assert net.refused("virtualNetworks/vn/subnets/a", {"addressPrefix": "10.0.7.0/24"},
                        location=None)["code"] == "InUseSubnetCannotBeUpdated"
+    # A zone link to the network stands in the way only after what has addresses in it.
+    net.zone("in-use.test", "vn")
+    assert net.refused("virtualNetworks/vn", method="DELETE")["code"] == "InUseSubnetCannotBeDeleted"
     # What the addresses lie in may grow.
     net.put("virtualNetworks/vn", space("10.0.0.0/16", "10.7.0.0/16"))
     net.delete("virtualNetworks/vn/subnets/b")
     net.delete("privateEndpoints/pe")
+    told = net.refused("virtualNetworks/vn", method="DELETE")
+    link = net.id("privateDnsZones/in-use.test/virtualNetworkLinks/vn")
+    assert told["code"] == "ResourceInUse" and link in told["message"], told
+    net.delete("privateDnsZones/in-use.test/virtualNetworkLinks/vn")
     net.delete("virtualNetworks/vn")
 
 
