@@ -4,12 +4,15 @@ libraries are newer than it), so these run with the newest one alone."""
 
 import os
 import re
+import shutil
 import subprocess
 import uuid
 
 import pytest
 
 from support.az import Az
+from support.instance import DEV
+from support.namespaces import ip, why_none
 
 PAGE = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "private-network.md")
 EXISTS = ["--exists", "--timeout", "9", "--interval", "1"]
@@ -239,17 +242,48 @@ def test_records_of_a_zone(published, land):
         "network", "private-dns", "zone", "list", *land)]
 
 
+def blocks(text):
+    return re.findall(r"```sh\n(.*?)```", text, re.S)
+
+
+def without_the_pages_network():
+    """Whatever is left of it, also of a run that was killed."""
+    for space in ("harbour-ingress", "harbour-client"):
+        ip("netns", "del", space, check=False)
+    ip("link", "del", "harbour", check=False)
+    shutil.rmtree("/etc/netns/harbour-client", ignore_errors=True)
+
+
 def test_the_page_of_private_networks(published, instance):
+    """All of it where there may be namespaces, with a client that pushes and pulls inside; else all but
+    that."""
     with open(PAGE) as page:
-        blocks = re.findall(r"```sh\n(.*?)```", page.read(), re.S)
-    assert len(blocks) == 5
+        before, _, rest = page.read().partition("## From inside")
+    inside, _, after = rest.partition("\n## ")
+    parts = [blocks(text) for text in (before, inside, after)]
+    assert [len(p) for p in parts] == [4, 4, 1]
+    reason = why_none()
     group = instance.make_group()
     registry = instance.make_registry(group, sku="Premium")
-    done = subprocess.run(
-        ["bash", "-c", "set -euo pipefail\n" + "\n".join(blocks)], text=True, capture_output=True,
-        timeout=580, env={**published.env, "GROUP": group, "REGISTRY": registry.name,
-                          "REGISTRY_ID": registry.id, "DOMAIN": instance.domain})
+    words = "\n".join(parts[0] + parts[1] * (not reason) + parts[2])
+    without_the_pages_network()
+    try:
+        done = subprocess.run(
+            ["bash", "-c", "set -euo pipefail\n" + words], text=True, capture_output=True, timeout=580,
+            cwd=os.path.dirname(os.path.abspath(DEV)),
+            env={**published.env, "GROUP": group, "REGISTRY": registry.name, "REGISTRY_ID": registry.id,
+                 "DOMAIN": instance.domain, "PORTOLAN_STATE": instance.state})
+    finally:
+        without_the_pages_network()
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert f"{registry.name}.cr.{instance.domain}" in done.stdout
     assert '"status": "Approved"' in done.stdout and '"10.1.1.5"' in done.stdout
     instance.delete(instance.group_id(group), api="2024-11-01")
+    if reason:
+        pytest.skip(reason)
+    assert re.search(r"at 10\.1\.0\.4 \(namespace harbour-ingress\)", done.stdout)
+    assert re.search(rf"^10\.1\.1\.5 .*{registry.name}\.privatelink", done.stdout, re.M)
+    assert "403 (Forbidden)" in done.stderr  # of the one who is outside
+    log = instance.log_text()
+    assert "path=/data/samples/busybox/blobs/" in log
+    assert re.search(r"path=/v2/samples/busybox/manifests/v1 status=201 .*link=", log)

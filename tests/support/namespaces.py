@@ -71,15 +71,22 @@ class Wires:
                               capture_output=True, timeout=timeout, **options)
 
 
-def wires_or_skip():
-    """New wires, after a look whether the machine allows any."""
+def why_none():
+    """Why this machine allows no wires; None: it does."""
     if os.getuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("network namespaces need root and iproute2")
+        return "network namespaces need root and iproute2"
     wires = Wires()
     try:
         wires.space("look", wires.bridge("look"))
     except subprocess.CalledProcessError as refused:
-        pytest.skip(f"this machine allows no namespaces with bridges: {refused.stderr.strip()}")
+        return f"this machine allows no namespaces with bridges: {refused.stderr.strip()}"
     finally:
         wires.remove()
+    return None
+
+
+def wires_or_skip():
+    """New wires, after a look whether the machine allows any."""
+    if reason := why_none():
+        pytest.skip(reason)
     return Wires()
