@@ -16,6 +16,7 @@ from support.instance import Instance, eventually
 NET4, NET6 = "198.18.77", "fd00:77"
 EDGE4, EDGE6 = f"{NET4}.1", f"{NET6}::1"
 CLIENTS = {"in": 10, "out": 11}
+MAPPED = "mapped"  # IPv4, from a socket for IPv6
 
 # A client's PROXY header before TLS, and a first line of it within TLS.
 SPOOF = r"""
@@ -117,9 +118,12 @@ def rules(*values, action="Deny"):
 
 
 def curl(network, registry, client, path="/v2/", family=4, *options):
-    """Status and body as a client of that namespace gets them."""
+    """Status and body as a client of that namespace gets them. A path may have a method before it."""
     it = registry.instance
-    edge = EDGE4 if family == 4 else f"[{EDGE6}]"
+    edge = {4: EDGE4, 6: f"[{EDGE6}]", MAPPED: f"[::ffff:{EDGE4}]"}[family]
+    method, _, path = path.rpartition(" ")
+    if method:
+        options = ("-X", method, "-d", "", *options)
     host = registry.host.split(":")[0]
     done = network.run(client, "curl", "-sS", "--max-time", "20", "--cacert", it.ca, "--resolve",
                        f"{host}:{it.port}:{edge}", "-w", "\n%{http_code}", *options,
@@ -141,16 +145,17 @@ TABLE = [
     ("closed", {"publicNetworkAccess": "Disabled", **rules(f"{NET4}.0/24")},
      {"in": (False, False), "out": (False, False)}),
 ]
-PATHS = ["/v2/", "/v2/a/tags/list", "/acr/v1/_catalog", "/oauth2/token", "/nothing"]
+PATHS = ["/v2/", "/v2/a/tags/list", "/acr/v1/_catalog", "/oauth2/token", "/nothing",
+         "POST /v2/a/blobs/uploads/", "PUT /v2/a/manifests/v1", "POST /oauth2/exchange", "POST /oauth2/token"]
 
 
 @pytest.mark.parametrize("name,settings,want", TABLE, ids=[row[0] for row in TABLE])
 def test_who_gets_in(network, registry, name, settings, want):
     change(registry, **{"publicNetworkAccess": "Enabled", **settings})
     for client, (by4, by6) in want.items():
-        for family, is_in in ((4, by4), (6, by6)):
+        for family, is_in in ((4, by4), (MAPPED, by4), (6, by6)):
             number = CLIENTS[client]
-            address = f"{NET4}.{number}" if family == 4 else f"{NET6}::{number}"
+            address = f"{NET6}::{number}" if family == 6 else f"{NET4}.{number}"
             eventually(lambda: (curl(network, registry, client, "/v2/", family)[0] != 403) is is_in,
                        timeout=10)
             for path in PATHS:

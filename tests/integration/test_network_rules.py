@@ -5,6 +5,7 @@ import base64
 import http.client
 import json
 import os
+import select
 import socket
 import time
 
@@ -285,6 +286,123 @@ def test_55_what_is_being_sent_ends_with_the_rules(lone):
     for reader in stay:
         assert reader.rest() == content
     eventually(lambda: len(ended()) == len(readers) + len(stay))
+
+
+# --- what was begun before a change ---------------------------------------------------------------
+
+INSIDE = "203.0.113.7"
+
+
+def shut_out(plane, allowed):
+    """Only that address is let in from now on."""
+    plane.rules(**deny(allowed))
+    settle(plane, allowed, 200)
+    settle(plane, "192.0.2.1", 403)
+
+
+def once(plane, method, path, **options):
+    """A request on a connection of its own: one that is refused before its body may end it."""
+    client = plane.client(INSIDE)
+    try:
+        return client.call(method, path, **options)
+    finally:
+        client.close()
+
+
+def begin_upload(plane, repository):
+    reply = once(plane, "POST", f"/v2/{repository}/blobs/uploads/")
+    assert reply.status == 202, reply.content
+    return reply.getheader("Location")
+
+
+def put_last(plane, place, digest, **options):
+    return once(plane, "PUT", f"{place}{'&' if '?' in place else '?'}digest={digest}", **options)
+
+
+def test_an_upload_in_chunks_begun_before_a_change(plane):
+    """No step of it is taken any more, nor any other way to write, nor is a token to be had for one; let in
+    again, its owner goes on where it was."""
+    parts = [os.urandom(5000) for _ in range(3)]
+    digest = sha256(b"".join(parts))
+    plane.push_blob("early/source", b"mounted from here")
+    shut_out(plane, INSIDE)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    status, refresh = exchange(plane, plane.client(INSIDE), access_token=plane.directory_token())
+    assert status == 200
+    place = begin_upload(plane, "early/bird")
+
+    def chunk(n):
+        return once(plane, "PATCH", place, body=parts[n],
+                    headers={"Content-Range": f"{5000 * n}-{5000 * n + 4999}"})
+    assert chunk(0).status == 202
+    shut_out(plane, "203.0.113.8")
+    mount = f"/v2/early/bird/blobs/uploads/?mount={sha256(b'mounted from here')}&from=early/source"
+    ask = f"grant_type=refresh_token&service=x&scope=repository:early/bird:pull&refresh_token={refresh}"
+    for reply in (chunk(1), once(plane, "GET", place), once(plane, "DELETE", place),
+                  put_last(plane, place, digest, body=parts[1] + parts[2]), once(plane, "POST", mount),
+                  once(plane, "PUT", "/v2/early/bird/manifests/v1", body=b"{}"),
+                  once(plane, "POST", "/oauth2/token", auth=False, body=ask, headers=form)):
+        assert is_refused(reply, INSIDE), reply.content
+    shut_out(plane, INSIDE)
+    stands = once(plane, "GET", place)
+    assert (stands.status, stands.getheader("Range")) == (204, "0-4999")
+    missing = once(plane, "HEAD", f"/v2/early/bird/blobs/{sha256(b'mounted from here')}")
+    assert missing.status == 404
+    assert chunk(1).status == 202 and chunk(2).status == 202
+    assert put_last(plane, place, digest).status == 201
+    assert once(plane, "GET", f"/v2/early/bird/blobs/{digest}").content == b"".join(parts)
+    assert once(plane, "POST", mount).status == 201
+    assert once(plane, "POST", "/oauth2/token", auth=False, body=ask, headers=form).status == 200
+
+
+def test_55_what_is_being_received_ends_with_the_rules(plane):
+    """A chunk under way is refused in the middle; what came before is kept for whoever comes again."""
+    shut_out(plane, INSIDE)
+    content = os.urandom(1 << 16) * 256
+    place = begin_upload(plane, "under/way")
+    client = plane.client(INSIDE)
+    pair = base64.b64encode(":".join(plane.admin).encode()).decode()
+    wire, sent = client.http.sock, 1 << 20
+    wire.sendall((f"PATCH {place} HTTP/1.1\r\nHost: {plane.login_server}\r\nAuthorization: Basic {pair}\r\n"
+                  f"Content-Length: {len(content)}\r\n\r\n").encode() + content[:sent])
+    shut_out(plane, "203.0.113.8")
+    while not select.select([wire], [], [], 0.02)[0]:
+        assert sent < len(content), "it was taken whole"
+        wire.sendall(content[sent:sent + (1 << 16)])
+        sent += 1 << 16
+    reply = http.client.HTTPResponse(wire, method="PATCH")
+    reply.begin()
+    assert reply.status == 403
+    client.close()
+    eventually(lambda: any("method=PATCH" in line and "/under/way/" in line and "status=403" in line
+                           and "rule=network:defaultAction" in line for line in plane.log().splitlines()))
+    shut_out(plane, INSIDE)
+    came = once(plane, "GET", place)
+    assert came.status == 204, came.content
+    there = int(came.getheader("Range").split("-")[1]) + 1
+    assert 0 < there <= sent
+    rest = once(plane, "PATCH", place, body=content[there:],
+                headers={"Content-Range": f"{there}-{len(content) - 1}"})
+    assert rest.status == 202, rest.content
+    assert put_last(plane, place, sha256(content)).status == 201
+
+
+def test_a_listener_for_both_families_knows_them_apart():
+    """Without an edge, on one socket: who comes by IPv4 has a mapped address there, and obeys IPv4 rules."""
+    it = DataPlane()
+    it.options = ["--listen", f"[::]:{it.port}"]
+    try:
+        it.start()
+
+        def status(host):
+            return requests.get(f"http://{host}:{it.port}/v2/", auth=it.admin, timeout=10).status_code
+        assert status("127.0.0.1") == status("[::1]") == 200
+        for value, v4, v6 in (("127.0.0.0/8", 200, 403), ("192.0.2.1", 403, 403), ("0.0.0.0/0", 200, 403)):
+            it.pg.sql(f"update registries set settings = settings || '{json.dumps(deny(value))}'::jsonb, "
+                      "generation = generation + 1")
+            eventually(lambda: (status("127.0.0.1"), status("[::1]")) == (v4, v6))
+    finally:
+        it.close()
 
 
 # --- data endpoints -------------------------------------------------------------------------------
