@@ -11,15 +11,23 @@ import time
 
 import pytest
 
+from support.deployments import Scope
 from support.instance import Instance, eventually, make_image
 from support.namespaces import ip, wires_or_skip
 from support.rawhttp import proxy_v2
 
+GALLERY = os.path.join(os.path.dirname(__file__), "..", "..", "templates", "gallery")
 NETWORK_API, DNS_API = "2024-05-01", "2020-06-01"
-PUBLIC = "198.18.79"
-INGRESS = "10.20.0.4"
+PUBLIC, PUBLIC6 = "198.18.79", "fd00:79"
+EDGE, EDGE6 = f"{PUBLIC}.1", f"{PUBLIC6}::1"
+EDGE_MAPPED = f"::ffff:{EDGE}"
+INGRESS, INGRESS6 = "10.20.0.4", "fd00:20::4"
 CLOSED = {"publicNetworkAccess": "Disabled"}
-PATHS = ["/v2/", "/v2/a/tags/list", "/acr/v1/_catalog", "/oauth2/token", "/nothing"]
+MOUNT = f"?mount=sha256:{'0' * 64}&from=b"
+# What is asked for with nothing but a way there: refused by the rules, or with another word.
+PATHS = ["/v2/", "/v2/a/tags/list", "/acr/v1/_catalog", "/oauth2/token", "/nothing",
+         "POST /v2/a/blobs/uploads/", f"POST /v2/a/blobs/uploads/{MOUNT}", "PUT /v2/a/manifests/v1",
+         "POST /oauth2/exchange", "POST /oauth2/token", "PATCH /acr/v1/a", "DELETE /acr/v1/a"]
 
 
 class World:
@@ -31,9 +39,9 @@ class World:
 
     def build(self):
         wires, it = self.wires, self.it
-        public = wires.bridge("pub", f"{PUBLIC}.1/24")
+        public = wires.bridge("pub", f"{EDGE}/24", f"{EDGE6}/64")
         self.spaces = {
-            "public": wires.space("public", public, f"{PUBLIC}.10/24"),
+            "public": wires.space("public", public, f"{PUBLIC}.10/24", f"{PUBLIC6}::10/64"),
             # Comes to the public edge with an address of the networks.
             "rogue": wires.space("rogue", public, f"{PUBLIC}.11/24", "10.20.1.10/32",
                                  routes=[f"{PUBLIC}.1/32 dev eth src 10.20.1.10"]),
@@ -43,14 +51,14 @@ class World:
             bridge = wires.bridge(net)
             back = ["10.30.0.0/16 dev eth"] if net == "a" else []
             self.spaces[f"ingress-{net}"] = wires.space(f"ingress-{net}", bridge, f"{INGRESS}/16",
-                                                        routes=back)
-            self.spaces[net] = wires.space(net, bridge, "10.20.1.10/16", dns=INGRESS)
+                                                        f"{INGRESS6}/48", routes=back)
+            self.spaces[net] = wires.space(net, bridge, "10.20.1.10/16", "fd00:20:0:1::10/48", dns=INGRESS)
             if net == "a":
                 self.spaces["a2"] = wires.space("a2", bridge, "10.20.2.10/16", dns=INGRESS)
                 self.spaces["stranger"] = wires.space("stranger", bridge, "10.20.9.10/16")
                 self.spaces["peer"] = wires.space("peer", bridge, "10.30.1.10/16",
                                                   routes=["10.20.0.0/16 dev eth"])
-        it.up("--listen", f"{PUBLIC}.1")
+        it.up("--listen", EDGE, "--listen", EDGE6)
         self.group = it.make_group()
         self.linked = it.make_registry(self.group, sku="Premium")
         self.other = it.make_registry(self.group, sku="Premium")
@@ -77,13 +85,13 @@ class World:
 
     def make_networks(self):
         endpoint = [{"service": "Microsoft.ContainerRegistry"}]
-        subnets = [("s1", "10.20.1.0/24", endpoint), ("s2", "10.20.2.0/24", []),
-                   ("links", "10.20.3.0/24", [])]
+        subnets = [("s1", ["10.20.1.0/24", "fd00:20:0:1::/64"], endpoint), ("s2", ["10.20.2.0/24"], []),
+                   ("links", ["10.20.3.0/24"], [])]
         for net in "ab":
             self.put(self.network_id("virtualNetworks", net), {
                 "location": "eastus", "properties": {
-                    "addressSpace": {"addressPrefixes": ["10.20.0.0/16"]},
-                    "subnets": [{"name": n, "properties": {"addressPrefix": p,
+                    "addressSpace": {"addressPrefixes": ["10.20.0.0/16", "fd00:20::/48"]},
+                    "subnets": [{"name": n, "properties": {"addressPrefixes": p,
                                                            "serviceEndpoints": e}}
                                 for n, p, e in subnets]}})
             self.it.dev("attach", "--network", self.network_id("virtualNetworks", net),
@@ -149,15 +157,19 @@ class World:
 
     def curl(self, client, registry, door, *paths):
         """The statuses, on one connection for each host; None when there is no answer at all. A path
-        may be a whole URL."""
+        may be a whole URL, or have a method before it."""
         it = self.it
-        urls = [part for path in paths for part in (
-            "-o", "/dev/null", path if path.startswith("https:") else registry.url + path)]
-        resolve = [part for host, address in self.hosts(registry, door).items()
-                   for part in ("--resolve", f"{host}:{it.port}:{address}")]
-        done = self.wires.run(
-            self.spaces[client], "curl", "-sS", "--max-time", "10", "--connect-timeout", "3",
-            "--cacert", it.ca, *resolve, "-w", "%{http_code}\n", *urls)
+        resolve = [part for host, address in self.hosts(registry, door).items() for part in (
+            "--resolve", f"{host}:{it.port}:{f'[{address}]' if ':' in address else address}")]
+        words = []
+        for path in paths:
+            method, _, path = path.rpartition(" ")
+            words += ["--next"] * bool(words) + [
+                "-sS", "--max-time", "10", "--connect-timeout", "3", "--cacert", it.ca, *resolve,
+                "-w", "%{http_code}\n", "-o", "/dev/null",
+                *(["-X", method, "-d", ""] if method else []),
+                path if path.startswith("https:") else registry.url + path]
+        done = self.wires.run(self.spaces[client], "curl", *words)
         return [int(x) for x in done.stdout.split()] if done.returncode == 0 else None
 
     def skopeo_verdict(self, client, registry, door):
@@ -246,38 +258,57 @@ def rules(*values, action="Deny", subnets=()):
                                 for s in subnets]}}
 
 
-EDGE = f"{PUBLIC}.1"
 # Where a client stands, and the address it dials there.
 LINK = "the link"
-DOORS = [("public", EDGE), ("rogue", EDGE), ("a", LINK), ("a", INGRESS), ("a2", LINK),
-         ("a2", INGRESS), ("stranger", INGRESS), ("peer", LINK), ("peer", INGRESS), ("b", LINK),
-         ("b", INGRESS), ("public", LINK)]
+DOORS = [("public", EDGE), ("public", EDGE_MAPPED), ("public", EDGE6), ("rogue", EDGE), ("a", LINK),
+         ("a", INGRESS), ("a", INGRESS6), ("a2", LINK), ("a2", INGRESS), ("stranger", INGRESS),
+         ("peer", LINK), ("peer", INGRESS), ("b", LINK), ("b", INGRESS), ("b", INGRESS6),
+         ("public", LINK)]
 # Rules of the registry that network a has a link to → verdict at each door, in their order. A link
 # of another registry (b's, at the same address) leads nowhere; who is in none of a network's subnets
-# has no door but the links.
+# has no door but the links. No rule for addresses lets anybody in by IPv6.
+#    public         | rogue | a's link, ingress | a2     | stranger | peer    | b             | public
+#    4    mapped 6  |       |          4    6   |        |          |         |         4   6 | (link)
 LINKED = [
     ("open", rules(action="Allow"),
-     "in in in in in in none in none out in none"),
+     "in   in   in    in      in   in   in        in  in   none       in   none out  in  in    none"),
     ("nobody", rules(),
-     "out out in out in out none in none out out none"),
+     "out  out  out   out     in   out  out       in  out  none       in   none out  out out   none"),
     ("the public client", rules(f"{PUBLIC}.10"),
-     "in out in out in out none in none out out none"),
+     "in   in   out   out     in   out  out       in  out  none       in   none out  out out   none"),
     # Rules for addresses bind who comes by the public edge: the rogue has that address there.
     ("the networks' addresses", rules("10.20.0.0/16", "10.30.0.0/16"),
-     "out in in out in out none in none out out none"),
+     "out  out  out   in      in   out  out       in  out  none       in   none out  out out   none"),
     ("closed", CLOSED,
-     "out out in out in out none in none out out none"),
+     "out  out  out   out     in   out  out       in  out  none       in   none out  out out   none"),
 ]
 
 
+def question(world, client, door):
+    """Who comes by a door, in the words of the call that tells which rule decides."""
+    net = {"a2": "a", "peer": "a"}.get(client, client)
+    if door == LINK:
+        return {"link": world.network_id("privateEndpoints", {"a": "mine", "b": "theirs"}[net])}
+    if net in ("a", "b"):
+        return {"ipAddress": "fd00:20:0:1::10" if door == INGRESS6 else "10.20.1.10",
+                "link": world.subnet(net, "s2" if client == "a2" else "s1")}
+    return {"ipAddress": {EDGE: f"{PUBLIC}.10", EDGE_MAPPED: f"::ffff:{PUBLIC}.10",
+                          EDGE6: f"{PUBLIC6}::10"}[door] if client == "public" else "10.20.1.10"}
+
+
 def judge_all(world, registry, link, settings, want):
-    """Every path of the registry, its data endpoint too, by curl; and skopeo, at each door."""
+    """Every path of the registry, its data endpoint too, by curl; and skopeo, at each door. The call that
+    tells which rule decides says the same of whoever finds the door open."""
     paths = [*PATHS, world.data_link(registry)]
     change(registry, settings)
     for (client, door), verdict in zip(DOORS, want.split(), strict=True):
         at = (client, registry, link if door == LINK else door)
         eventually(lambda: world.verdict(*at, *paths) == verdict)
         assert world.skopeo_verdict(*at) == verdict, (client, door)
+        if verdict != "none":
+            told = world.it.arm("POST", f"{registry.id}/checkNetworkAccess", question(world, client, door))
+            access = {"in": "Allowed", "out": "Denied"}[verdict]
+            assert told.json()["access"] == access, (client, door, told.text)
 
 
 @pytest.mark.parametrize("name,settings,want", LINKED, ids=[row[0] for row in LINKED])
@@ -294,16 +325,16 @@ def test_who_reaches_a_registry_with_a_link(world, links, name, settings, want):
 # Of the registry that has no links: rules for subnets.
 PLAIN = [
     ("open", lambda w: rules(action="Allow"),
-     "in in out in out in none out none out in none"),
+     "in   in   in    in      out  in   in        out in   none       out  none out  in  in    none"),
     ("a's first subnet", lambda w: rules(subnets=[w.subnet("a", "s1")]),
-     "out out out in out out none out none out out none"),
+     "out  out  out   out     out  in   in        out out  none       out  none out  out out   none"),
     ("b's first subnet", lambda w: rules(subnets=[w.subnet("b", "s1")]),
-     "out out out out out out none out none out in none"),
+     "out  out  out   out     out  out  out       out out  none       out  none out  in  in    none"),
     ("both, and an address", lambda w: rules(f"{PUBLIC}.10", subnets=[w.subnet("a", "s1"),
                                                                     w.subnet("b", "s1")]),
-     "in out out in out out none out none out in none"),
+     "in   in   out   out     out  in   in        out out  none       out  none out  in  in    none"),
     ("closed", lambda w: CLOSED,
-     "out out out out out out none out none out out none"),
+     "out  out  out   out     out  out  out       out out  none       out  none out  out out   none"),
 ]
 
 
@@ -317,7 +348,7 @@ def test_a_subnet_counts_while_it_has_the_service_endpoint(world):
     eventually(lambda: world.verdict("a", world.plain, INGRESS) == "in")
     for endpoints, verdict in (([], "out"), ([{"service": "Microsoft.ContainerRegistry"}], "in")):
         world.put(world.subnet("a", "s1"), {"properties": {
-            "addressPrefix": "10.20.1.0/24", "serviceEndpoints": endpoints}})
+            "addressPrefixes": ["10.20.1.0/24", "fd00:20:0:1::/64"], "serviceEndpoints": endpoints}})
         eventually(lambda: world.verdict("a", world.plain, INGRESS) == verdict)
 
 
@@ -416,8 +447,12 @@ def test_names_inside_and_outside(world, links):
     world.put(group, {"properties": {"privateDnsZoneConfigs": [
         {"name": "acr", "properties": {"privateDnsZoneId": zone}}]}})
     eventually(lambda: world.resolve("a", host) == links["mine"])
-    assert world.resolve("b", host) == INGRESS
+    data = world.data_host(world.linked)
+    eventually(lambda: world.resolve("a", data) == world.data_doors[links["mine"]])
+    assert world.resolve("b", host) == world.resolve("b", data) == INGRESS
     assert world.resolve("a", f"management.{it.domain}") == INGRESS
+    # A registry without a private endpoint is where everything else is, also in a linked network.
+    assert world.resolve("a", world.plain.host.split(":")[0]) == INGRESS
     assert subprocess.run(["getent", "ahostsv4", host], text=True,
                           capture_output=True).stdout.startswith("127.0.0.1")
     extra = f"{zone}/TXT/hello"
@@ -570,6 +605,75 @@ def test_53_open_connections_are_cut(world, links, pending, end):
             one.stdout.close()
 
 
+def test_53_a_registry_that_is_deleted_takes_its_link_along(world, links):
+    """The open connections are cut, and its name made again is another registry: the endpoint that is left
+    leads nowhere until it is made anew."""
+    it = world.it
+    registry = it.make_registry(world.group, sku="Premium", **CLOSED)  # but by its link
+    endpoint = world.make_endpoint("orphan", "a", registry)
+    door = world.addresses(endpoint)[registry.host.split(":")[0]]
+    eventually(lambda: world.verdict("a", registry, door) == "in")
+    mine, others = (idle(world, "a", r, at) for r, at in ((registry, door), (world.linked, links["mine"])))
+    try:
+        assert " 401" in mine.stdout.readline() and " 401" in others.stdout.readline()
+        it.delete(registry.id)
+        assert mine.wait(timeout=30) == 0 and mine.stdout.read() == "closed\n"
+        assert others.poll() is None
+    finally:
+        for one in (mine, others):
+            one.kill()
+            one.wait()
+            one.stdout.close()
+    again = it.make_registry(world.group, registry.name, sku="Premium", **CLOSED)
+    eventually(lambda: world.verdict("public", again, EDGE) == "out")
+    assert world.verdict("a", again, door) == "out"
+    it.delete(world.network_id("privateEndpoints", "orphan"), api=NETWORK_API)
+    world.make_endpoint("orphan", "a", again)
+    eventually(lambda: world.verdict("a", again, door) == "in")
+    it.delete(world.network_id("privateEndpoints", "orphan"), api=NETWORK_API)
+    it.delete(again.id)
+
+
+def test_53_an_upload_under_way_is_cut(world, pending):
+    """Not only what is read: a body that is being sent by a link ends with it, and nothing is left of it
+    but the session, which whoever is let in again may go on with."""
+    registry, it = world.plain, world.it
+    it.finish(world.judge(registry, "Approved"))
+    eventually(lambda: world.verdict("a", registry, pending) == "in")
+    host = registry.host.split(":")[0]
+
+    def curl(*words):
+        return ["curl", "-sS", "--max-time", "60", "--cacert", it.ca, "-u",
+                f"{registry.name}:{registry.password}", "--resolve", f"{host}:{it.port}:{pending}", *words]
+    begun = world.wires.run(world.spaces["a"], *curl("-X", "POST", "-d", "", "-D", "-", "-o", "/dev/null",
+                                                     registry.url + "/v2/late/one/blobs/uploads/"))
+    place = next(line.split(": ", 1)[1].strip() for line in begun.stdout.splitlines()
+                 if line.lower().startswith("location:"))
+    place = place if place.startswith("https:") else registry.url + place
+    body = os.path.join(it.base, "late")
+    with open(body, "wb") as f:
+        f.write(os.urandom(1 << 16) * 512)
+    sender = subprocess.Popen(
+        ["ip", "netns", "exec", world.spaces["a"], *curl(
+            "--limit-rate", "1M", "-T", body, "-X", "PATCH", "-w", "%{http_code}", "-o", "/dev/null",
+            place)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        time.sleep(2)
+        assert sender.poll() is None, sender.communicate()
+        it.finish(world.judge(registry, "Rejected"))
+        said, why = sender.communicate(timeout=25)
+        assert sender.returncode != 0 or said == "403", (sender.returncode, said, why)
+    finally:
+        sender.kill()
+        sender.wait()
+    it.finish(world.judge(registry, "Approved"))
+    eventually(lambda: world.verdict("a", registry, pending) == "in")
+    left = world.wires.run(world.spaces["a"], *curl("-D", "-", "-o", "/dev/null", place))
+    assert left.returncode == 0 and " 204" in left.stdout.splitlines()[0], left.stdout + left.stderr
+    assert f"0-{os.path.getsize(body) - 1}" not in left.stdout
+
+
 def test_53_removal_by_the_owner(world, pending):
     registry = world.plain
     world.it.finish(world.judge(registry, "Approved"))
@@ -600,6 +704,34 @@ def test_53_a_dead_control_plane_takes_no_end_back(world, pending, end):
     finally:
         world.it.start("controlplane")
     eventually(lambda: world.it.arm("GET", registry.id).status_code == 200)
+
+
+def test_the_gallerys_private_registry(world):
+    """What the template makes, attached as it is: the registry answers inside by its name, and nowhere
+    else."""
+    it, wires = world.it, world.wires
+    bridge = wires.bridge("g")
+    space = wires.space("ingress-g", bridge, "10.0.0.40/24")
+    world.spaces["g"] = wires.space("g", bridge, "10.0.0.50/24", dns="10.0.0.40")
+    group = it.make_group()
+    with open(os.path.join(GALLERY, "registry-private-endpoint.json")) as f:
+        deployed = Scope(it, it.group_id(group)).run(json.load(f), {
+            "privateZone": f"privatelink.cr.{it.domain}"})
+    done = deployed["properties"]["outputs"]
+    host = done["acrLoginServer"]["value"].split(":")[0]
+    registry = it.registry(group, host.split(".")[0])
+    addresses = {c["fqdn"]: c["ipAddresses"][0] for c in done["addresses"]["value"]}
+    assert set(addresses) == {host, world.data_host(registry)}
+    network = f"{it.group_id(group)}/providers/Microsoft.Network/virtualNetworks/registry-network"
+    it.dev("attach", "--network", network, "--namespace", space)
+    try:
+        for name, address in addresses.items():
+            eventually(lambda: world.resolve("g", name) == address)
+        eventually(lambda: world.verdict("g", registry, addresses[host], *PATHS) == "in")
+        assert world.verdict("g", registry, "10.0.0.40") == "none"  # it stands in no subnet
+        assert world.verdict("public", registry, EDGE, *PATHS) == "out"
+    finally:
+        it.dev("detach", "--network", network)
 
 
 def test_an_ingress_comes_back(world, links):
