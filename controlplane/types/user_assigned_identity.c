@@ -1,5 +1,5 @@
 /* User-assigned identities: principals that live as long as their resource. The directory's row is
- * made and removed by the database with the resource's own (follow_identity()), so no way of
+ * made and removed by the database with the resource's own (make_identity()), so no way of
  * deleting one leaves an identity behind. The principal's id is the resource's uid. */
 #include "controlplane/types/user_assigned_identity.h"
 
