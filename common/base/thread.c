@@ -1,10 +1,12 @@
-/* Waits with a deadline: see the header. */
+/* Waits with a deadline, and patience: see the header. */
 #include "common/base/thread.h"
 
 #include <errno.h>
 #include <time.h>
 
 #include "common/base/clock.h"
+
+static _Thread_local bool is_this_patient;
 
 bool thread_wait(pthread_cond_t *c, pthread_mutex_t *lock, int64_t until_ms)
 {
@@ -23,4 +25,14 @@ bool thread_join(pthread_t thread, int64_t until_ms)
                            .tv_nsec = (long)(wall_us % 1000000) * 1000L };
 
     return pthread_timedjoin_np(thread, NULL, &at) == 0;
+}
+
+void thread_set_patient(bool is_patient)
+{
+    is_this_patient = is_patient;
+}
+
+bool thread_is_patient(void)
+{
+    return is_this_patient;
 }

@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/thread.h"
 #include "common/http/source.h"
 
 #define QUEUE_WAIT_MS 10000
@@ -15,6 +16,16 @@
 static struct http_exchange *exchange_of(struct http_job *job)
 {
     return (struct http_exchange *)(void *)((char *)job - offsetof(struct http_exchange, job));
+}
+
+static bool is_read(const struct http_request *req)
+{
+    return strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
+}
+
+static bool is_slow_write(const struct http_exchange *ex)
+{
+    return ex->server->app.has_slow_writes && !is_read(&ex->req);
 }
 
 static bool is_past_deadline(const struct http_exchange *ex)
@@ -105,6 +116,7 @@ void http_work_run(struct http_job *job)
 {
     struct http_exchange *ex = exchange_of(job);
 
+    thread_set_patient(is_slow_write(ex));
     switch (ex->work) {
     case HTTP_WORK_RUN:
         ex->req.route->run(&ex->req);
@@ -164,11 +176,6 @@ void http_work_refuse(struct http_job *job, enum http_refusal why)
     MHD_resume_connection(ex->connection);
 }
 
-static bool is_read(const struct http_request *req)
-{
-    return strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
-}
-
 /* The deadline covers all work of the request and starts with the first job. */
 static void set_times(struct http_exchange *ex, bool is_first)
 {
@@ -177,8 +184,7 @@ static void set_times(struct http_exchange *ex, bool is_first)
     if (ex->deadline_ms == 0)
         ex->deadline_ms = limit < 0 ? INT64_MAX : now + (limit ? limit : DEADLINE_MS);
     ex->job.is_counted = is_first;
-    ex->job.is_brief = (ex->server->config.is_brief || ex->req.route->is_brief) &&
-                       (!ex->server->app.has_slow_writes || is_read(&ex->req));
+    ex->job.is_brief = (ex->server->config.is_brief || ex->req.route->is_brief) && !is_slow_write(ex);
     ex->job.expires_ms = 0;
     if (is_first)
         ex->job.expires_ms =

@@ -36,6 +36,8 @@ struct pg_conn {
     struct pg_pool *pool;         /* NULL outside a pool */
     struct pg_conn *next;         /* in the pool's idle list, newest first */
     _Atomic uint64_t *statements; /* counter of the pool, or NULL */
+    bool is_patients; /* a patient thread has it */
+    bool is_green;    /* opened for the one who has it */
     int64_t idle_since_ms;
     int64_t answer_max_ms; /* how long one answer may take; 0: for ever */
     bool is_broken;

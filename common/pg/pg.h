@@ -28,9 +28,11 @@ struct pg_pool_config {
     unsigned max;         /* connections; 0: 8 */
     unsigned idle_close_ms; /* 0: 5,000 */
     unsigned acquire_timeout_ms; /* waiting for a free connection; 0: 5,000 */
+    unsigned green_ms; /* how long one that a patient thread opened keeps others from opening; 0: 50 */
 };
 
-/* Does not connect yet. */
+/* Does not connect yet. Patient threads (common/base/thread.h) come after others, open connections one
+ * after the other, and leave the last one alone. */
 struct pg_pool *pg_pool_new(const struct pg_pool_config *config);
 void pg_pool_free(struct pg_pool *pool); /* all connections must be back */
 /* Closes connections idle for longer than idle_close_ms; cheap; call it now and then. */

@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "common/json/json.h"
 #include "common/pg/pg.h"
 
@@ -313,6 +314,7 @@ static void *send_some(void *ctx)
 {
     struct batch *b = ctx;
 
+    thread_set_patient(true); /* as who started it */
     for (size_t i; (i = atomic_fetch_add(&b->next, 1)) < b->count;)
         b->items[i].rc = arm_call(&b->items[i].call, &b->items[i].err);
     return NULL;

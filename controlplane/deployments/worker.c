@@ -181,6 +181,7 @@ static void *work(void *ctx)
 {
     struct deployer *d = ctx;
 
+    thread_set_patient(true);
     (void)pthread_mutex_lock(&d->lock);
     while (!d->is_stopping) {
         int64_t due = d->claim_at_ms;

@@ -190,6 +190,7 @@ static void *work(void *ctx)
     bool is_failing = false;
     struct error err;
 
+    thread_set_patient(true);
     while (!is_stopping(w->loop)) {
         if (turn(w, a, &err)) {
             is_failing = false;
@@ -283,6 +284,7 @@ static void *keep_house(void *ctx)
     int64_t sweep_at = 0, prune_at = 0;
     struct error err;
 
+    thread_set_patient(true);
     while (!is_stopping(r)) {
         int64_t now = clock_mono_ms();
 

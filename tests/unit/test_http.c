@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "common/base/thread.h"
 #include "common/http/range.h"
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: Reg.Example:5000\r\n\r\n"
@@ -137,6 +138,11 @@ static void run_status(struct http_request *req)
     http_reply_empty(req, (int)strtol(req->params[0], NULL, 10));
 }
 
+static void run_patience(struct http_request *req)
+{
+    reply_text(req, 200, thread_is_patient() ? "patient" : "hurried");
+}
+
 static void run_silent(struct http_request *req)
 {
     (void)req;
@@ -162,6 +168,8 @@ static const struct http_route routes[] = {
     { .method = "GET", .pattern = "/hurry", .run = run_block, .deadline_ms = 200 },
     { .method = "GET", .pattern = "/status/{code}", .run = run_status },
     { .method = "HEAD", .pattern = "/status/{code}", .run = run_status },
+    { .method = "GET", .pattern = "/patience", .run = run_patience },
+    { .method = "POST", .pattern = "/patience", .run = run_patience },
     { .method = "GET", .pattern = "/silent", .run = run_silent },
     { 0 },
 };
@@ -622,6 +630,29 @@ static void test_queue_full(void **state)
     (void)close(extra);
 }
 
+/* The same thread serves both. */
+static void test_patience(void **state)
+{
+    static const char *const write = "POST /patience HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    struct http_server_config config = { .listen = "127.0.0.1:0", .workers_max = 1 };
+    struct http_app slow = app;
+    struct http_server *other;
+    struct error err;
+    int fd = dial();
+
+    (void)state;
+    kit_expect(fd, write, 200, "hurried");
+    (void)close(fd);
+    slow.has_slow_writes = true;
+    assert_int_equal(http_server_start(&config, &slow, &other, &err), 0);
+    fd = kit_connect(http_server_port(other));
+    kit_expect(fd, GET("/patience"), 200, "hurried");
+    kit_expect(fd, write, 200, "patient");
+    kit_expect(fd, GET("/patience"), 200, "hurried");
+    (void)close(fd);
+    http_server_stop(other, 1000);
+}
+
 static void test_unix(void **state)
 {
     static const char path[] = "/tmp/test_http.sock";
@@ -743,6 +774,7 @@ int main(void)
         SERVED(test_embedded_nul), SERVED(test_limits),
         SERVED(test_replies),    SERVED(test_inject),
         SERVED(test_queue_full), cmocka_unit_test(test_unix),
+        SERVED(test_patience),
         cmocka_unit_test(test_bad_config), SERVED(test_stop),
         SERVED(test_stop_without_grace),
     };
