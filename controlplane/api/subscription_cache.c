@@ -6,6 +6,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/clock.h"
+#include "common/base/refresh.h"
 #include "common/base/text.h"
 #include "common/pg/pg.h"
 
@@ -17,7 +18,7 @@
 struct entry {
     struct arena *arena; /* NULL: never used */
     struct subscription value;
-    int64_t expires_ms;
+    struct refresh refresh;
 };
 
 struct subscription_cache {
@@ -77,7 +78,7 @@ static struct entry *find(struct subscription_cache *cache, const char *id)
     return NULL;
 }
 
-static void keep(struct subscription_cache *cache, const struct subscription *value)
+static void keep(struct subscription_cache *cache, const struct subscription *value, int64_t read_ms)
 {
     struct entry *e = find(cache, value->id);
 
@@ -88,7 +89,7 @@ static void keep(struct subscription_cache *cache, const struct subscription *va
     else
         e->arena = arena_new();
     copy(e->arena, value, &e->value);
-    e->expires_ms = clock_mono_ms() + LIFE_MS;
+    refresh_done(&e->refresh, read_ms);
 }
 
 static int query(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -104,13 +105,14 @@ int subscription_cache_get(struct subscription_cache *cache, struct pg_pool *db,
                            struct error *err)
 {
     struct query q = { .id = id };
+    int64_t read_ms = clock_mono_ms();
     struct entry *e;
     bool is_found = false;
 
     if (!is_fresh) {
         (void)pthread_mutex_lock(&cache->lock);
         e = find(cache, id);
-        is_found = e && e->expires_ms > clock_mono_ms();
+        is_found = e && !refresh_is_due(&e->refresh, read_ms, LIFE_MS);
         if (is_found)
             copy(a, &e->value, ret);
         (void)pthread_mutex_unlock(&cache->lock);
@@ -123,7 +125,7 @@ int subscription_cache_get(struct subscription_cache *cache, struct pg_pool *db,
         return 0;
     *ret = q.value;
     (void)pthread_mutex_lock(&cache->lock);
-    keep(cache, ret);
+    keep(cache, ret, read_ms);
     (void)pthread_mutex_unlock(&cache->lock);
     return 1;
 }

@@ -101,12 +101,12 @@ static size_t slot_of(const char *object_id)
     return h % SLOTS;
 }
 
-/* A live view with one more holder, or NULL. */
+/* A live view with one more holder; NULL for who is to read it. */
 static struct principal_view *find(struct access_cache *cache, const char *object_id)
 {
     struct principal_view *view = cache->slots[slot_of(object_id)];
     if (!view || !text_eq(view->object_id, object_id) ||
-        clock_mono_ms() - view->loaded_ms >= ACCESS_FRESH_MS)
+        refresh_is_due(&view->refresh, clock_mono_ms(), ACCESS_FRESH_MS))
         return NULL;
     (void)__atomic_add_fetch(&view->holders, 1, __ATOMIC_RELAXED);
     return view;
@@ -125,7 +125,7 @@ int access_view(struct control *control, struct arena *a, const char *object_id,
         view = ARENA_NEW(own, struct principal_view);
         view->arena = own;
         view->holders = 1;
-        view->loaded_ms = clock_mono_ms(); /* before reading, so that freshness is not overstated */
+        refresh_done(&view->refresh, clock_mono_ms()); /* before reading: freshness is not overstated */
         (void)snprintf(view->object_id, sizeof(view->object_id), "%s", id);
         if (pg_with(control->db, a, load, view, err) != 0) {
             view_put(view);

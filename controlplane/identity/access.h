@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/refresh.h"
 #include "controlplane/store/identity.h"
 
 struct access_cache;
@@ -18,10 +19,10 @@ struct error;
 
 #define ACCESS_FRESH_MS 1000 /* a change of rights holds after this long */
 
-/* Immutable once made. */
+/* Immutable once made, but for what the cache counts. */
 struct principal_view {
     unsigned holders; /* atomic */
-    int64_t loaded_ms;
+    struct refresh refresh; /* the cache's own */
     struct arena *arena;
     bool exists;
     struct principal_row principal;
