@@ -119,6 +119,15 @@ def test_group_life(instance):
     assert gone.status_code == 404 and code(gone) == "ResourceGroupNotFound"
 
 
+def test_nobody_works_on_a_group_that_is_there(instance):
+    """Neither when it is made nor a minute later: of many groups that would be most of all work."""
+    path = instance.group_id(instance.make_group())
+    (row,) = instance.sql("control", f"select state, observed_generation, not_before > now() + interval "
+                                     f"'1 hour' from resources where key = lower('{path}')")
+    assert row == ["Succeeded", "1", "t"]
+    instance.delete(path, api=GROUPS_API)
+
+
 @pytest.mark.parametrize("name", ["ends.", "a" * 91, "spa ce", "per%25cent"])
 def test_bad_group_names(instance, name):
     reply = instance.arm("PUT", instance.group_id(name), {"location": "eastus"}, api=GROUPS_API)
