@@ -11,7 +11,8 @@ import time
 import pytest
 import requests
 
-from support.dataplane import (BUILD, CONFIG, INDEX, LAYER, MANIFEST, DataPlane, descriptor, sha256)
+from support.dataplane import (BUILD, CONFIG, INDEX, LAYER, MANIFEST, DataPlane, descriptor, running,
+                               sha256)
 from support.imports import ALLOW, ask, end, same, signed_in
 
 PROGRAM = os.path.join(BUILD, "dataplane", "portolan-dataplane")
@@ -325,11 +326,8 @@ def test_two_pushers_at_one_digest(plane):
 
 @pytest.fixture(scope="module")
 def source():
-    it = DataPlane()
-    try:
-        yield it.start()
-    finally:
-        it.close()
+    with running() as it:
+        yield it
 
 
 def ask_for(plane, source, number, kind):

@@ -10,25 +10,19 @@ import time
 import pytest
 import requests
 
-from support.dataplane import CONFIG, MANIFEST, DataPlane, descriptor, sha256
+from support.dataplane import CONFIG, MANIFEST, descriptor, running, sha256
 
 
 @pytest.fixture
 def plane():
-    it = DataPlane("--collect-delay", "0", "--walk-delay", "0")
-    try:
-        yield it.start()
-    finally:
-        it.close()
+    with running("--collect-delay", "0", "--walk-delay", "0") as it:
+        yield it
 
 
 @pytest.fixture
 def patient_plane():
-    it = DataPlane("--collect-delay", "5")
-    try:
-        yield it.start()
-    finally:
-        it.close()
+    with running("--collect-delay", "5") as it:
+        yield it
 
 
 def both(plane):

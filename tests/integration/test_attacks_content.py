@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from support.dataplane import DataPlane
+from support.dataplane import running
 from support.instance import API, eventually
 from support.rawhttp import (MIB, Bounded, Plane, add_token, ask, at_edge, call, head, is_clean,
                              sha256)
@@ -799,11 +799,8 @@ def test_34_urls_of_foreign_layers_are_not_fetched(target, repo):
 @pytest.fixture
 def collecting():
     """A data plane of its own that collects at once what nobody uses."""
-    plane = DataPlane("--collect-delay", "0")
-    try:
-        yield plane.start()
-    finally:
-        plane.close()
+    with running("--collect-delay", "0") as it:
+        yield it
 
 
 class Crowd:

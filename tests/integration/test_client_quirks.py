@@ -6,8 +6,7 @@ import json
 import pytest
 import requests
 
-from support.dataplane import (INDEX, LAYER, MANIFEST, NULL_USER, DataPlane, descriptor,
-                               sha256)
+from support.dataplane import INDEX, LAYER, MANIFEST, NULL_USER, descriptor, running, sha256
 from support.instance import eventually
 
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
@@ -19,11 +18,8 @@ FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 
 @pytest.fixture(scope="module")
 def plane():
-    it = DataPlane()
-    try:
-        yield it.start()
-    finally:
-        it.close()
+    with running() as it:
+        yield it
 
 
 def code(reply):

@@ -19,7 +19,7 @@ import jwt
 import pytest
 
 from support.dataplane import (CONFIG, INDEX, LAYER, MANIFEST, NULL_USER, DataPlane, descriptor,
-                               sha256, sha512)
+                               running, sha256, sha512)
 
 pytestmark = pytest.mark.sanitized
 
@@ -39,11 +39,8 @@ def plane():
 
 @pytest.fixture
 def own_plane():
-    it = DataPlane("--collect-delay", "1")
-    try:
-        yield it.start()
-    finally:
-        it.close()
+    with running("--collect-delay", "1") as it:
+        yield it
 
 
 @pytest.fixture(autouse=True)

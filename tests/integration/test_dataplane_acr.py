@@ -8,8 +8,7 @@ import uuid
 
 import pytest
 
-from support.dataplane import (CONFIG, INDEX, LAYER, MANIFEST, DataPlane, descriptor, sha256,
-                               sha512)
+from support.dataplane import CONFIG, INDEX, LAYER, MANIFEST, descriptor, running, sha256, sha512
 from support.instance import eventually
 
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
@@ -19,11 +18,8 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 @pytest.fixture(scope="module")
 def plane():
-    it = DataPlane("--collect-delay", "1")
-    try:
-        yield it.start()
-    finally:
-        it.close()
+    with running("--collect-delay", "1") as it:
+        yield it
 
 
 @pytest.fixture(autouse=True)

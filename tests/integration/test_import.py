@@ -12,8 +12,8 @@ import uuid
 
 import pytest
 
-from support.dataplane import (CONFIG, INDEX, LAYER, MANIFEST, DataPlane, descriptor, sha256,
-                               sha512)
+from support.dataplane import (CONFIG, INDEX, LAYER, MANIFEST, DataPlane, descriptor, running,
+                               sha256, sha512)
 from support.directory import Directory, assign
 from support.imports import ALLOW, ask, bring, end, same, signed_in, wrapped
 from support.instance import eventually
@@ -23,20 +23,14 @@ pytestmark = pytest.mark.sanitized
 
 @pytest.fixture(scope="module")
 def source():
-    it = DataPlane()
-    try:
-        yield it.start()
-    finally:
-        it.close()
+    with running() as it:
+        yield it
 
 
 @pytest.fixture(scope="module")
 def plane():
-    it = DataPlane("--collect-delay", "3600", *ALLOW)
-    try:
-        yield it.start()
-    finally:
-        it.close()
+    with running("--collect-delay", "3600", *ALLOW) as it:
+        yield it
 
 
 @pytest.fixture(autouse=True)
@@ -384,11 +378,8 @@ def test_24_listing_a_digest_gives_nothing_away(plane, repo):
 
 @pytest.fixture(scope="module")
 def strict():
-    it = DataPlane()
-    try:
-        yield it.start()
-    finally:
-        it.close()
+    with running() as it:
+        yield it
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.1",

@@ -79,8 +79,7 @@ def plane():
     it = Plane()
     try:
         yield it.start()
-        assert it.process.poll() is None, it.log()[-4000:]
-        assert "AddressSanitizer" not in it.log() and "runtime error" not in it.log()
+        it.check()
         it.stop()
     finally:
         it.close()
@@ -256,8 +255,7 @@ def lone(request):
     it = Plane("--encryption", request.param)
     try:
         yield it.start()
-        assert it.process.poll() is None, it.log()[-4000:]
-        assert "AddressSanitizer" not in it.log() and "runtime error" not in it.log()
+        it.check()
     finally:
         it.close()
 

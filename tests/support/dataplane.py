@@ -2,6 +2,7 @@
 plain listener. No control plane, no edge."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ import uuid
 import jwt
 import requests
 
-from support.instance import unnamed_refusals
+from support.instance import sanitizer_reports, unnamed_refusals
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.environ.get("PORTOLAN_BUILD_DIR", os.path.join(ROOT, "build", "release"))
@@ -154,14 +155,15 @@ class DataPlane:
         if self.process and self.process.poll() is None:
             self.stop()
         self.pg.stop("immediate")
-        unnamed = unnamed_refusals(self.log()) if os.path.exists(self.log_path) else []
+        log = self.log() if os.path.exists(self.log_path) else ""
         shutil.rmtree(self.base, ignore_errors=True)
-        assert not unnamed, "\n".join(unnamed[:20])
+        problems = sanitizer_reports(log) + unnamed_refusals(log)
+        assert not problems, "\n".join(problems[:20])
 
     def check(self):
         """Fails when it crashed, or a sanitizer found something."""
         assert self.process.poll() is None, self.log()[-4000:]
-        assert "AddressSanitizer" not in self.log() and "runtime error" not in self.log()
+        assert sanitizer_reports(self.log()) == []
 
     def log(self):
         with open(self.log_path, errors="replace") as text:
@@ -230,3 +232,13 @@ class DataPlane:
         reply, data = self.push_manifest(repository, tag, manifest)
         assert reply.status_code == 201, reply.text
         return data
+
+
+@contextlib.contextmanager
+def running(*options):
+    """A data plane that serves, and what it leaves is removed."""
+    it = DataPlane(*options)
+    try:
+        yield it.start()
+    finally:
+        it.close()

@@ -56,9 +56,11 @@ class Instance:
         return self
 
     def down(self):
+        reports = sanitizer_reports(self.log_text()) if self.env else []
         subprocess.run([DEV, "down", "--purge", "--state", self.state], check=False,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         shutil.rmtree(self.base, ignore_errors=True)
+        assert not reports, "\n".join(reports[:20])
 
     def dev(self, command, *options):
         done = subprocess.run([DEV, command, "--state", self.state, *options], text=True,
@@ -79,7 +81,8 @@ class Instance:
     def log_text(self):
         """All log lines of the instance, oldest first."""
         folder = os.path.join(self.state, "log")
-        names = sorted(n for n in os.listdir(folder) if n.startswith("@")) + ["current"]
+        there = os.listdir(folder) if os.path.isdir(folder) else []
+        names = sorted(n for n in there if n.startswith("@")) + ["current"] * ("current" in there)
         return "".join(open(os.path.join(folder, n), errors="replace").read() for n in names)
 
     def sql(self, database, statement):
@@ -314,6 +317,12 @@ def make_image(folder, tag="v1", extra=0):
     done = subprocess.run([os.path.join(SUPPORT, "make-image"), str(folder), tag, str(extra)],
                           text=True, capture_output=True, check=True)
     return done.stdout.strip().splitlines()[-1]
+
+
+def sanitizer_reports(log):
+    """Lines in which a sanitizer tells what it found: there are none."""
+    return [line for line in log.splitlines()
+            if re.search(r"(Address|Leak|Thread)Sanitizer|runtime error:", line)]
 
 
 def unnamed_refusals(log):

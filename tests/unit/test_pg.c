@@ -1,76 +1,14 @@
 /* common/pg against a real server: types both ways, failures and their codes, transactions, and
  * what happens when the server goes away. */
 /* links: portolan_pg portolan_test_support */
-#include "common/pg/pg.h"
+#include "tests/unit/test_pg_kit.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
+#include <semaphore.h>
 
-#include "common/base/arena.h"
 #include "common/base/clock.h"
-#include "common/base/error.h"
-#include "tests/support/postgres.h"
-
-/* Last: it defines a macro named fail. */
-#include <cmocka.h>
 
 #define MAX_CONNECTIONS 12
-
-static struct test_postgres *server;
-
-struct fixture {
-    struct pg_pool *pool;
-    struct arena *a;
-    struct error err;
-};
-
-static struct pg_pool *new_pool(unsigned max, unsigned idle_close_ms, unsigned acquire_timeout_ms)
-{
-    struct pg_pool_config config = { .conninfo = test_postgres_conninfo(server, "postgres"),
-                                     .application = "test_pg",
-                                     .max = max,
-                                     .idle_close_ms = idle_close_ms,
-                                     .acquire_timeout_ms = acquire_timeout_ms };
-
-    return pg_pool_new(&config);
-}
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-
-    f->pool = new_pool(4, 0, 0);
-    f->a = arena_new();
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-
-    arena_free(f->a);
-    pg_pool_free(f->pool);
-    free(f);
-    return 0;
-}
-
-#define ok(f, call)                                                                                \
-    do {                                                                                           \
-        if ((call) != 0) {                                                                         \
-            print_error("%s: %s\n", #call, (f)->err.cause);                                        \
-            fail();                                                                                \
-        }                                                                                          \
-    } while (0)
-
-static struct pg_conn *acquire(struct fixture *f)
-{
-    struct pg_conn *conn;
-
-    ok(f, pg_acquire(f->pool, &conn, &f->err));
-    return conn;
-}
 
 static const struct pg_stmt select_one = { "one", "SELECT 1", "" };
 static const struct pg_stmt terminate_others = {
@@ -300,22 +238,7 @@ static void test_misdeclared(void **state)
     pg_release(conn);
 }
 
-static const struct pg_stmt tx_make = {
-    "tx_make", "CREATE TABLE IF NOT EXISTS tx (id int PRIMARY KEY, n int8 NOT NULL)", ""
-};
-static const struct pg_stmt tx_add = { "tx_add", "INSERT INTO tx VALUES ($1, $2)", "int4 int8" };
-static const struct pg_stmt tx_sum = { "tx_sum", "SELECT coalesce(sum(n), 0)::int8 FROM tx", "" };
 static const struct pg_stmt tx_inc = { "tx_inc", "UPDATE tx SET n = n + 1 WHERE id = $1", "int4" };
-static const struct pg_stmt tx_wipe = { "tx_wipe", "DELETE FROM tx", "" };
-static const struct pg_stmt tx_break = { "tx_break", "SELECT 1 / $1::int4", "int4" };
-
-static int64_t sum_of(struct fixture *f, struct pg_conn *conn)
-{
-    struct pg_result *r;
-
-    ok(f, PG_RUN0(conn, f->a, &tx_sum, &r, &f->err));
-    return pg_get_int(r, 0, 0);
-}
 
 static void test_transaction(void **state)
 {
@@ -351,19 +274,25 @@ static void test_transaction(void **state)
 
 struct deadlock {
     struct fixture *f;
+    struct deadlock *other;
     pthread_barrier_t *both_hold_one;
+    sem_t done;
     int first, second;
     int runs;
     int rc;
 };
 
+/* The one that is repeated waits for the other to be done: it might take the other's second row before the
+ * other does, and then both stand as they stood. */
 static int lock_two(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct deadlock *d = ctx;
 
+    if (d->runs++ == 1)
+        (void)sem_wait(&d->other->done);
     if (PG_RUN(conn, a, &tx_inc, NULL, err, pg_int(d->first)))
         return -1;
-    if (d->runs++ == 0)
+    if (d->runs == 1)
         (void)pthread_barrier_wait(d->both_hold_one);
     return PG_RUN(conn, a, &tx_inc, NULL, err, pg_int(d->second));
 }
@@ -375,6 +304,7 @@ static void *deadlock_thread(void *ctx)
     struct error err = { 0 };
 
     d->rc = pg_transact(d->f->pool, a, lock_two, d, &err);
+    (void)sem_post(&d->done);
     return NULL;
 }
 
@@ -382,15 +312,20 @@ static void test_deadlock_is_repeated(void **state)
 {
     struct fixture *f = *state;
     struct pg_conn *conn = acquire(f);
-    pthread_barrier_t barrier;
-    struct deadlock sides[] = { { f, &barrier, 1, 2, 0, -1 }, { f, &barrier, 2, 1, 0, -1 } };
+    pthread_barrier_t held;
+    struct deadlock sides[] = { { .f = f, .both_hold_one = &held, .first = 1, .second = 2 },
+                                { .f = f, .both_hold_one = &held, .first = 2, .second = 1 } };
     pthread_t threads[2];
 
     ok(f, PG_RUN0(conn, f->a, &tx_make, NULL, &f->err));
     ok(f, PG_RUN0(conn, f->a, &tx_wipe, NULL, &f->err));
     ok(f, PG_RUN(conn, f->a, &tx_add, NULL, &f->err, pg_int(1), pg_int(0)));
     ok(f, PG_RUN(conn, f->a, &tx_add, NULL, &f->err, pg_int(2), pg_int(0)));
-    assert_int_equal(pthread_barrier_init(&barrier, NULL, 2), 0);
+    assert_int_equal(pthread_barrier_init(&held, NULL, 2), 0);
+    for (size_t i = 0; i < 2; i++) {
+        sides[i].other = &sides[1 - i];
+        assert_int_equal(sem_init(&sides[i].done, 0, 0), 0);
+    }
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, deadlock_thread, &sides[i]), 0);
     for (size_t i = 0; i < 2; i++)
@@ -399,7 +334,9 @@ static void test_deadlock_is_repeated(void **state)
     assert_int_equal(sides[1].rc, 0);
     assert_int_equal(sides[0].runs + sides[1].runs, 3);
     assert_int_equal(sum_of(f, conn), 4);
-    pthread_barrier_destroy(&barrier);
+    for (size_t i = 0; i < 2; i++)
+        sem_destroy(&sides[i].done);
+    pthread_barrier_destroy(&held);
     pg_release(conn);
 }
 
@@ -737,8 +674,6 @@ static void test_listener(void **state)
     pg_listener_free(l);
     pg_listener_free(NULL);
 }
-
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
