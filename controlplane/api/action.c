@@ -118,6 +118,7 @@ enum stage_result commit_action(struct call *c, struct error *err)
         .parent = c->parent,
         .decoded = c->decoded,
         .body = c->request,
+        .query = c->action->query ? http_query_nocase(c->req, c->action->query) : NULL,
         .answer = json_own(c->arena, json_new_object()),
     };
 

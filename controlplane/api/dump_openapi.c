@@ -411,6 +411,9 @@ static void add_action(struct writer *w, const struct resource_type *type,
                   arena_printf(w->a, "%s_%s", schema_name(w->a, type), action->name));
     json_set_text(operation, "description", action->description);
     json_set(operation, "parameters", parameters_of(w, type, path));
+    if (action->query)
+        json_add(json_at(operation, "parameters"),
+                 parameter(action->query, "query", new_of_type("string")));
     if (action->request) {
         body = json_new_object();
         json_set_bool(body, "required", true);

@@ -53,6 +53,7 @@ const struct error_code E_SUBNET_FIXED = { "InUseSubnetCannotBeUpdated", 400 };
 const struct error_code E_SUBNET_FULL = { "SubnetIsFull", 400 };
 const struct error_code E_ADDRESS_TAKEN = { "PrivateIPAddressIsAllocated", 400 };
 const struct error_code E_ADDRESS_OUTSIDE = { "PrivateIPAddressNotInSubnet", 400 };
+const struct error_code E_ADDRESS_NOWHERE = { "PrivateIPAddressNotInAnySubnet", 400 };
 const struct error_code E_ADDRESS_RESERVED = { "PrivateIPAddressInReservedRange", 400 };
 const struct error_code E_PEERINGS_OVERLAP = { "VnetAddressSpacesOverlap", 400 };
 const struct error_code E_NO_SERVICE_ENDPOINT = { "SubnetsHaveNoServiceEndpointsConfigured", 400 };

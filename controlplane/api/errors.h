@@ -66,6 +66,7 @@ extern const struct error_code E_SUBNET_FIXED;
 extern const struct error_code E_SUBNET_FULL; /* SubnetIsFull */
 extern const struct error_code E_ADDRESS_TAKEN; /* PrivateIPAddressIsAllocated */
 extern const struct error_code E_ADDRESS_OUTSIDE; /* PrivateIPAddressNotInSubnet */
+extern const struct error_code E_ADDRESS_NOWHERE; /* PrivateIPAddressNotInAnySubnet */
 extern const struct error_code E_ADDRESS_RESERVED; /* PrivateIPAddressInReservedRange */
 /* VnetAddressSpacesOverlap: of two networks that would be peers */
 extern const struct error_code E_PEERINGS_OVERLAP;

@@ -19,6 +19,7 @@
 #include "controlplane/deployments/stack.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/types/all.h"
+#include "controlplane/types/network.h"
 #include "controlplane/types/vault.h"
 #include "controlplane/types/versions.h"
 
@@ -42,6 +43,10 @@ static const struct plain_type {
     { "Microsoft.KeyVault", "locations", vault_versions },
     { "Microsoft.KeyVault", "locations/deletedVaults", vault_versions },
     { "Microsoft.KeyVault", "vaults/accessPolicies", vault_versions },
+    { "Microsoft.Network", "locations", network_versions },
+    { "Microsoft.Network", "locations/virtualNetworkAvailableEndpointServices", network_versions },
+    { "Microsoft.Network", "locations/availablePrivateEndpointTypes", network_versions },
+    { "Microsoft.Network", "locations/availableDelegations", network_versions },
     { "Microsoft.ContainerRegistry", "operations", registry_versions },
     { "Microsoft.ContainerRegistry", "locations", registry_versions },
     { "Microsoft.ContainerRegistry", "locations/operationResults", registry_versions },
@@ -288,6 +293,20 @@ static int run_unregister(struct call *c, struct error *err)
     return set_registration(c, false, err);
 }
 
+/* Of applications that act for a provider, and the roles they have for it: the providers here act as
+ * nobody. */
+static int run_permissions(struct call *c, struct error *err)
+{
+    struct json_object *body;
+
+    if (!provider_find(c, c->req->params[1], err))
+        return -1;
+    body = json_own(c->arena, json_new_object());
+    json_set(body, "value", json_new_array());
+    reply_json(c, 200, body);
+    return 0;
+}
+
 #define MAY_READ                                                                                   \
     .subscription = 1, .action = "Microsoft.Resources/subscriptions/providers/read",               \
     .is_for_any = true, .versions = resources_versions
@@ -311,6 +330,11 @@ const struct endpoint provider_show = {
     MAY_READ,
     .description = "A provider namespace as a subscription uses it",
     .run = run_show,
+};
+const struct endpoint provider_permissions = {
+    MAY_READ,
+    .description = "Roles of a provider's own applications: none",
+    .run = run_permissions,
 };
 const struct endpoint provider_register = {
     .versions = resources_versions,

@@ -29,6 +29,7 @@ extern const struct endpoint tenant_providers_list;
 extern const struct endpoint tenant_provider_show;
 extern const struct endpoint providers_list;
 extern const struct endpoint provider_show;
+extern const struct endpoint provider_permissions;
 extern const struct endpoint provider_register;
 extern const struct endpoint provider_unregister;
 

@@ -9,6 +9,7 @@
 #include "controlplane/api/lro.h"
 #include "controlplane/api/metadata.h"
 #include "controlplane/api/moves.h"
+#include "controlplane/api/network_offers.h"
 #include "controlplane/api/pipeline.h"
 #include "controlplane/api/provider_operations.h"
 #include "controlplane/api/providers.h"
@@ -23,6 +24,7 @@
 #define ENDPOINT(m, p, e)                                                                          \
     { .method = m, .pattern = p, .run = endpoint_run, .plane = &(e), .is_nocase = true }
 #define VAULTS "/providers/Microsoft.KeyVault/"
+#define NETWORK_AT "/providers/Microsoft.Network/locations/{location}/"
 /* An extension resource at any scope, and at the tenant. */
 #define AUTH "/providers/Microsoft.Authorization/"
 #define EXTENSION(m, t, e) ENDPOINT(m, "/{scope*}" AUTH t, e), ENDPOINT(m, AUTH t, e)
@@ -101,6 +103,7 @@ const struct http_route arm_routes[] = {
     ENDPOINT("GET", SUB "/locations", locations_list),
     ENDPOINT("GET", SUB "/providers", providers_list),
     ENDPOINT("GET", SUB "/providers/{provider}", provider_show),
+    ENDPOINT("GET", SUB "/providers/{provider}/providerPermissions", provider_permissions),
     ENDPOINT("POST", SUB "/providers/{provider}/register", provider_register),
     ENDPOINT("POST", SUB "/providers/{provider}/unregister", provider_unregister),
     ENDPOINT("GET", SUB "/resources", subscription_resources),
@@ -115,6 +118,9 @@ const struct http_route arm_routes[] = {
              deleted_vault_remove),
     ENDPOINT("GET", SUB VAULTS "managedHSMs", hsm_list),
     ENDPOINT("GET", SUB VAULTS "deletedManagedHSMs", hsm_list),
+    ENDPOINT("GET", SUB NETWORK_AT "virtualNetworkAvailableEndpointServices", endpoint_services_list),
+    ENDPOINT("GET", SUB NETWORK_AT "availablePrivateEndpointTypes", endpoint_types_list),
+    ENDPOINT("GET", SUB NETWORK_AT "availableDelegations", delegations_list),
     BODY("PUT", GROUP VAULTS "vaults/{vault}/accessPolicies/{kind}", vault_policies_put),
     ENDPOINT("GET", SUB "/tagNames", tag_names_list),
     ENDPOINT("PUT", SUB "/tagNames/{name}", tag_name_put),

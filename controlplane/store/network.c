@@ -86,6 +86,31 @@ int network_taken(struct pg_conn *conn, struct arena *a, const char *subnet_uid,
     return 0;
 }
 
+struct taken {
+    const char *subnet_uid;
+    const char *const *items;
+    size_t count;
+};
+
+static int read_taken(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct taken *t = ctx;
+
+    return network_taken(conn, a, t->subnet_uid, &t->items, &t->count, err);
+}
+
+int network_taken_now(struct pg_pool *db, struct arena *a, const char *subnet_uid,
+                      const char *const **ret, size_t *ret_count, struct error *err)
+{
+    struct taken t = { .subnet_uid = subnet_uid };
+
+    if (pg_with(db, a, read_taken, &t, err))
+        return -1;
+    *ret = t.items;
+    *ret_count = t.count;
+    return 0;
+}
+
 int network_addresses_of(struct pg_conn *conn, struct arena *a, const char *endpoint_uid,
                          struct network_address **ret, size_t *ret_count, struct error *err)
 {

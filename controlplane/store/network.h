@@ -37,6 +37,9 @@ struct network_link {
 /* Addresses of a subnet in use, in order. The caller holds the subnet's row. */
 MUST_CHECK int network_taken(struct pg_conn *conn, struct arena *a, const char *subnet_uid,
                              const char *const **ret, size_t *ret_count, struct error *err);
+/* The same for whoever only wants to know. */
+MUST_CHECK int network_taken_now(struct pg_pool *db, struct arena *a, const char *subnet_uid,
+                                 const char *const **ret, size_t *ret_count, struct error *err);
 MUST_CHECK int network_addresses_of(struct pg_conn *conn, struct arena *a,
                                     const char *endpoint_uid, struct network_address **ret,
                                     size_t *ret_count, struct error *err);

@@ -25,6 +25,7 @@ enum {
     AT_OR_BELOW,
     STILL_IN,
     CHILD_AT,
+    IDENTITY_USERS,
     KEY_TAKEN,
     EDIT,
 };
@@ -71,6 +72,15 @@ const struct pg_stmt related_statements[] = {
                       "and r.observed_generation > 0 and r.state <> 'Deleting' "
                       "and r.key > $3 order by r.key limit $4",
                       "text text text int8" },
+    [IDENTITY_USERS] = { "resource_identity_users",
+                         "select r.id, r.name, r.type_key, r.group_key, r.subscription_id::text, "
+                         "s.display_name from resources r "
+                         "join subscriptions s on s.id = r.subscription_id "
+                         "where r.type_key = any ($2) and r.state <> 'Deleting' "
+                         "and r.body #>> '{identity,type}' like '%UserAssigned%' and exists (select from "
+                         "jsonb_path_query(r.body, 'lax $.identity.userAssignedIdentities.keyvalue().key') k "
+                         "where lower(k #>> '{}') = $1) order by r.key",
+                         "text text[]" },
     [STILL_IN] = { "resource_still_in",
                    "select uid, key from resources where uid = any ($1) and subscription_id = $2 "
                    "order by uid",
@@ -231,6 +241,51 @@ int resource_at_or_below(struct pg_conn *conn, struct arena *a, const char *type
                pg_text(scope_key), pg_text(after_key), pg_int(limit)))
         return wrap(err, "list resources below a scope");
     resource_read_places(a, r, ret, ret_count);
+    return 0;
+}
+
+struct identity_users {
+    const char *identity_key;
+    const char *const *type_keys;
+    size_t type_count;
+    struct identity_user *items;
+    size_t count;
+};
+
+static int read_identity_users(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct identity_users *u = ctx;
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &related_statements[IDENTITY_USERS], &r, err, pg_text(u->identity_key),
+               pg_texts(u->type_keys, u->type_count)))
+        return wrap(err, "who has an identity");
+    u->count = pg_rows(r);
+    u->items = arena_array(a, u->count + 1, sizeof(*u->items));
+    for (size_t i = 0; i < u->count; i++)
+        u->items[i] = (struct identity_user){
+            .id = pg_get_text(r, i, 0),
+            .name = pg_get_text(r, i, 1),
+            .type_key = pg_get_text(r, i, 2),
+            .group_key = pg_get_text(r, i, 3),
+            .subscription_id = pg_get_text(r, i, 4),
+            .subscription_name = pg_get_text(r, i, 5),
+        };
+    return 0;
+}
+
+int resource_identity_users(struct pg_pool *db, struct arena *a, const char *identity_key,
+                            const char *const *type_keys, size_t type_count,
+                            struct identity_user **ret, size_t *ret_count, struct error *err)
+{
+    struct identity_users u = { .identity_key = identity_key,
+                                .type_keys = type_keys,
+                                .type_count = type_count };
+
+    if (pg_with(db, a, read_identity_users, &u, err))
+        return -1;
+    *ret = u.items;
+    *ret_count = u.count;
     return 0;
 }
 

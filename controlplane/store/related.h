@@ -71,6 +71,15 @@ MUST_CHECK int resource_child_at(struct pg_conn *conn, struct arena *a, const ch
 MUST_CHECK int resource_insert_absent(struct pg_conn *conn, struct arena *a,
                                       const struct resource *r, bool has_steps, struct error *err);
 
+/* Rows of these types whose body gives them the user-assigned identity, in order. */
+struct identity_user {
+    const char *id, *name, *type_key, *group_key, *subscription_id, *subscription_name;
+};
+MUST_CHECK int resource_identity_users(struct pg_pool *db, struct arena *a, const char *identity_key,
+                                       const char *const *type_keys, size_t type_count,
+                                       struct identity_user **ret, size_t *ret_count,
+                                       struct error *err);
+
 /* One change of a stored row, for actions: the row is locked, `edit` changes r->body and r->status
  * (the latter only of types without steps, whose passes write it) and fills secrets[].wrapped (it may
  * run several times), and all is written in one transaction with the generation moved and the row

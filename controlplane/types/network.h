@@ -17,6 +17,7 @@
     .has_etag = true, .is_projected = true, .moves_parent = true, .refuses = REFUSES_PATCH,        \
     .lro = LRO_PUT | LRO_DELETE
 
+extern const struct action virtual_network_actions[]; /* virtual_network_addresses.c */
 extern const char *const network_versions[];          /* virtual networks and what is below them */
 extern const char *const private_endpoint_versions[]; /* from the version that brought them */
 extern const char *const private_dns_versions[];

@@ -20,10 +20,6 @@
 #include "controlplane/types/registry.h"
 #include "controlplane/types/subnet.h"
 
-/* Of every subnet the network keeps the first four addresses and the last one. */
-#define RESERVED_FIRST 4
-#define RESERVED_LAST 1
-
 struct members {
     struct network_address *items;
     size_t count;
@@ -123,8 +119,8 @@ static int check_static(const struct taking *t, const char *text, struct error *
         return fail(err, &E_ADDRESS_OUTSIDE,
                     "Private static IP address %.45s does not belong to the range of subnet %s.",
                     text, t->subnet->name);
-    if (address < prefix_first(&t->range) + RESERVED_FIRST ||
-        address > prefix_last(&t->range) - RESERVED_LAST)
+    if (address < prefix_first(&t->range) + SUBNET_RESERVED_FIRST ||
+        address > prefix_last(&t->range) - SUBNET_RESERVED_LAST)
         return fail(err, &E_ADDRESS_RESERVED,
                     "Private static IP address %s falls within reserved IP range of subnet %s.",
                     text, t->subnet->name);
@@ -137,8 +133,8 @@ static int check_static(const struct taking *t, const char *text, struct error *
 /* The lowest one that is free; those taken come in order. */
 static int find_free(const struct taking *t, const char **ret, struct error *err)
 {
-    uint32_t last = prefix_last(&t->range) - RESERVED_LAST;
-    uint32_t x = prefix_first(&t->range) + RESERVED_FIRST, taken = 0;
+    uint32_t last = prefix_last(&t->range) - SUBNET_RESERVED_LAST;
+    uint32_t x = prefix_first(&t->range) + SUBNET_RESERVED_FIRST, taken = 0;
     char text[PREFIX_TEXT_MAX];
 
     for (size_t i = 0; i < t->taken_count && x <= last; i++) {

@@ -7,6 +7,9 @@
 #include "controlplane/types/type.h"
 
 #define SUBNET_PREFIXES_MAX 16
+/* Of every subnet the network keeps the first four addresses and the last one. */
+#define SUBNET_RESERVED_FIRST 4
+#define SUBNET_RESERVED_LAST 1
 
 struct subnet_endpoint {
     char *service;

@@ -89,6 +89,7 @@ struct action_run {
     const struct resource *parent;   /* of what has one, where the method is POST; else NULL */
     const void *decoded;
     struct json_object *body; /* checked against `request`; NULL when there is none */
+    const char *query;        /* the value of the parameter; NULL: it is not there */
     struct json_object *answer; /* to fill: owned by the arena; NULL gives an empty 200 */
     const char *operation_id;   /* of an action with `settle`; else NULL */
 };
@@ -100,6 +101,7 @@ struct action {
                            before its first slash */
     const char *description;
     const struct field *request; /* NULL: body ignored */
+    const char *query; /* the one parameter of the query that it takes; NULL: none */
     const char *const *api_versions; /* NULL: the type's */
     bool is_on_subscription;
     int (*run)(struct action_run *run, struct error *err);

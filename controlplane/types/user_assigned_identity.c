@@ -3,10 +3,13 @@
  * deleting one leaves an identity behind. The principal's id is the resource's uid. */
 #include "controlplane/types/user_assigned_identity.h"
 
+#include "common/base/arena.h"
 #include "common/json/json.h"
 
 #include "controlplane/control.h"
+#include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
+#include "controlplane/types/all.h"
 #include "controlplane/types/shared.h"
 
 struct user_assigned_identity {
@@ -55,6 +58,65 @@ static void show(struct arena *a, struct control *control, const struct resource
     json_put_at(shown, "properties.clientId", json_new_text(identity_client_id(a, r->uid)));
 }
 
+/* Those that offered it; later ones do not. */
+static const char *const listing_versions[] = { "2022-01-31-preview", "2021-09-30-preview", NULL };
+
+/* The types whose resources may have identities. */
+static size_t types_with_identities(struct arena *a, const char ***ret)
+{
+    size_t count = 0;
+
+    for (const struct resource_type *const *t = all_types; *t; t++)
+        count++;
+    *ret = arena_array(a, count + 1, sizeof(**ret));
+    count = 0;
+    for (const struct resource_type *const *t = all_types; *t; t++) {
+        if (fields_find((*t)->fields, "identity.userAssignedIdentities"))
+            (*ret)[count++] = type_key(a, *t);
+    }
+    return count;
+}
+
+static struct json_object *show_user(const struct identity_user *user)
+{
+    struct json_object *out = json_new_object();
+
+    json_set_text(out, "id", user->id);
+    json_set_text(out, "name", user->name);
+    json_set_text(out, "type", user->type_key);
+    json_set_text(out, "resourceGroup", user->group_key);
+    json_set_text(out, "subscriptionId", user->subscription_id);
+    json_set_text(out, "subscriptionDisplayName", user->subscription_name);
+    return out;
+}
+
+static int list_users(struct action_run *run, struct error *err)
+{
+    struct json_object *value = json_new_array();
+    struct identity_user *users = NULL;
+    const char **types = NULL;
+    size_t type_count = types_with_identities(run->arena, &types), count = 0;
+
+    json_set(run->answer, "value", value);
+    if (resource_identity_users(run->control->db, run->arena, run->resource->key, types, type_count,
+                                &users, &count, err))
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        json_add(value, show_user(&users[i]));
+    json_set_int(run->answer, "totalCount", (int64_t)count);
+    return 0;
+}
+
+static const struct action actions[] = {
+    { .name = "listAssociatedResources",
+      .method = "POST",
+      .rbac = "listAssociatedResources/action",
+      .description = "Lists the resources that the identity is given to",
+      .api_versions = listing_versions,
+      .run = list_users },
+    { 0 },
+};
+
 const struct resource_type user_assigned_identity_type = {
     .name = "Microsoft.ManagedIdentity/userAssignedIdentities",
     .description = "User-assigned managed identity",
@@ -68,5 +130,6 @@ const struct resource_type user_assigned_identity_type = {
     .api_versions = versions,
     .size = sizeof(struct user_assigned_identity),
     .fields = fields,
+    .actions = actions,
     .show = show,
 };

@@ -131,6 +131,7 @@ const struct resource_type virtual_network_type = {
     .api_versions = network_versions,
     .size = sizeof(struct virtual_network),
     .fields = fields,
+    .actions = virtual_network_actions,
     .validate = virtual_network_validate,
     .admit = virtual_network_admit,
     .hasten = publish_subnets,

@@ -114,6 +114,7 @@ def test_provider_and_resource_commands(az, registry):
     assert az("provider", "show", "-n", "Microsoft.ManagedIdentity")["registrationState"] == \
         "Unregistered"
     az("provider", "register", "-n", "Microsoft.ManagedIdentity", "--wait")
+    assert az("provider", "permission", "list", "-n", "Microsoft.ContainerRegistry")["value"] == []
     told = az("provider", "operation", "show", "-n", "Microsoft.ContainerRegistry")
     names = {o["name"] for t in told["resourceTypes"] for o in t["operations"]}
     assert "Microsoft.ContainerRegistry/registries/read" in names

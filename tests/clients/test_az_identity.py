@@ -123,6 +123,11 @@ def test_identity_and_lock(az, group):
     assert made["clientId"] and made["principalId"]
     assert [x["name"] for x in az("identity", "list", "-g", group)] == ["builder"]
     assert az("identity", "show", "-g", group, "-n", "builder")["clientId"] == made["clientId"]
+    registry = f"az{uuid.uuid4().hex[:10]}"
+    az("acr", "create", "-g", group, "-n", registry, "--sku", "Basic")
+    az("acr", "identity", "assign", "-n", registry, "--identities", made["id"])
+    assert [x["name"] for x in az("identity", "list-resources", "-g", group, "-n", "builder")] == [registry]
+    az("acr", "delete", "-g", group, "-n", registry, "--yes")
     if az.kind == "newest":
         assert az("identity", "update", "-g", group, "-n", "builder", "--tags",
                   "a=b")["tags"] == {"a": "b"}

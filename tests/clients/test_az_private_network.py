@@ -86,6 +86,15 @@ def test_networks(published, home, land):
               "--subnet", "apps", *land)
 
 
+def test_what_a_location_offers(published):
+    at = ("-l", "eastus")
+    assert [s["name"] for s in published("network", "vnet", "list-endpoint-services", *at)] == [
+        "Microsoft.ContainerRegistry", "Microsoft.KeyVault"]
+    (kind,) = published("network", "private-endpoint", "list-types", *at)
+    assert kind["resourceName"] == "Microsoft.ContainerRegistry/registries"
+    assert published("network", "vnet", "subnet", "list-available-delegations", *at) == []
+
+
 def test_a_private_endpoint(published, home, land):
     zone = f"privatelink.cr.{home.instance.domain}"
     (resource,) = published("acr", "private-link-resource", "list", "-n", home.name)
@@ -141,6 +150,15 @@ def test_addresses_of_an_endpoint_and_groups_of_zones(published, home, land):
     published("network", "private-endpoint", "ip-config", "remove", *of, "-n", "b")
     published("network", "private-endpoint", "ip-config", "add", *of, "-n", "b", "--group-id",
               "registry", "--member-name", "registry_data_eastus", "--private-ip-address", "10.1.1.9")
+    published("network", "private-endpoint", "ip-config", "wait", *of, *EXISTS)
+    subnet = [*land, "--vnet-name", "harbour", "-n", "links"]
+    assert published("network", "vnet", "subnet", "list-available-ips", *subnet) == [
+        f"10.1.1.{i}" for i in (4, 5, 6, 7, 10)]
+    network = [*land, "-n", "harbour"]
+    assert published("network", "vnet", "list-available-ips", *network)[0] == "10.1.0.4"
+    told = published("network", "vnet", "check-ip-address", *network, "--ip-address", "10.1.1.9")
+    assert told["available"] is False and "10.1.1.10" in told["availableIPAddresses"]
+    assert published("network", "vnet", "check-ip-address", *network, "--ip-address", "10.1.1.7")["available"]
     assert published("network", "private-endpoint", "update", *at, "--tags",
                      "a=b")["tags"] == {"a": "b"}
     published("network", "private-endpoint", "wait", *at, *EXISTS)

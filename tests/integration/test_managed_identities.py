@@ -97,6 +97,27 @@ def test_attaching_needs_the_right_to_assign(instance, group):
                in (200, 201))
 
 
+def test_who_has_an_identity(instance, group):
+    path = f"{instance.group_id(group)}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/shared"
+    assert instance.arm("PUT", path, {"location": "eastus"}, api=IDENTITY_API).status_code == 201
+
+    def users(api="2022-01-31-preview"):
+        return instance.arm("POST", f"{path}/listAssociatedResources", api=api)
+    assert users().json() == {"value": [], "totalCount": 0}
+    registry, other = instance.make_registry(group), instance.make_registry(group)
+    patch(instance, registry, {"identity": {"type": "UserAssigned", "userAssignedIdentities": {path.upper(): {}}}})
+    patch(instance, other, {"identity": {"type": "SystemAssigned"}})
+    told = users().json()
+    assert told["totalCount"] == 1
+    assert told["value"] == [{
+        "id": registry.id, "name": registry.name, "type": "microsoft.containerregistry/registries",
+        "resourceGroup": group, "subscriptionId": instance.subscription,
+        "subscriptionDisplayName": told["value"][0]["subscriptionDisplayName"]}]
+    assert users(api=IDENTITY_API).status_code == 400
+    patch(instance, registry, {"identity": {"type": "None"}})
+    assert users().json()["totalCount"] == 0
+
+
 # --- what may sign in as one -----------------------------------------------------------------------
 
 def trusting(instance, group, name="worker"):

@@ -278,6 +278,42 @@ def test_static_addresses(instance, net, premium):
         net.delete(f"privateEndpoints/{name}")
 
 
+def test_free_addresses(instance, net, premium):
+    net.network("vn", subnets={"a": "10.0.0.0/28", "b": "10.0.1.0/24"})
+
+    def ask(address):
+        reply = instance.arm("GET", f"{net.id('virtualNetworks/vn')}/CheckIPAddressAvailability"
+                             f"?ipAddress={address}", api=NETWORK_API)
+        return reply.status_code, reply.json()
+    assert ask("10.0.0.7") == (200, {"available": True, "availableIPAddresses": [], "isPlatformReserved": False})
+    assert ask("10.0.0.3") == (200, {"available": False, "isPlatformReserved": True, "availableIPAddresses": [
+        f"10.0.0.{i}" for i in (4, 5, 6, 7, 8)]})
+    net.endpoint("pe", premium.id, net.subnet_id("vn", "a"), configs={
+        "registry": "10.0.0.9", "registry_data_eastus": "10.0.0.13"})
+    assert ask("10.0.0.9") == (200, {"available": False, "isPlatformReserved": False, "availableIPAddresses": [
+        f"10.0.0.{i}" for i in (10, 11, 12, 14, 4)]})
+    assert ask("10.0.1.255")[1]["availableIPAddresses"] == [f"10.0.1.{i}" for i in (4, 5, 6, 7, 8)]
+    for wrong, code in (("10.0.2.4", "PrivateIPAddressNotInAnySubnet"), ("ten", "InvalidParameter"),
+                        ("fd00::1", "InvalidParameter"), ("", "InvalidParameter")):
+        status, body = ask(wrong)
+        assert (status, body["error"]["code"]) == (400, code), wrong
+    net.delete("privateEndpoints/pe")
+    assert ask("10.0.0.9")[1]["available"] is True
+
+
+def test_what_a_location_offers(instance):
+    base = f"/subscriptions/{instance.subscription}/providers/Microsoft.Network/locations"
+    for kind, names in (("virtualNetworkAvailableEndpointServices",
+                         ["Microsoft.ContainerRegistry", "Microsoft.KeyVault"]),
+                        ("availablePrivateEndpointTypes", ["Microsoft.ContainerRegistry.registries"]),
+                        ("availableDelegations", [])):
+        for location in ("eastus", "East US"):
+            reply = instance.arm("GET", f"{base}/{location}/{kind}", api=NETWORK_API)
+            assert [x["name"] for x in reply.json()["value"]] == names
+        assert instance.arm("GET", f"{base}/nowhere/{kind}", api=NETWORK_API).json()["error"]["code"] == \
+            "LocationNotAvailableForResourceType"
+
+
 def test_endpoints_that_are_refused(instance, net, premium):
     net.network("vn")
     subnet = net.subnet_id("vn", "apps")

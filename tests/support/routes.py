@@ -5,6 +5,7 @@ import re
 import uuid
 
 from support.directory import AUTHORIZATION, ROLES_API
+from support.networks import NETWORK_API
 from support.rawhttp import sha256
 
 ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
@@ -13,6 +14,7 @@ VERSIONS = (("/locks", "2020-05-01"), ("/roleAssignments", ROLES_API), ("/roleDe
             ("Microsoft.Resources/deploymentStacks", "2024-03-01"), ("/tagNames", "2021-04-01"),
             ("/deployments", "2024-11-01"), ("eventtypes", "2015-04-01"),
             ("Microsoft.Insights/", "2021-05-01-preview"), ("Microsoft.KeyVault/", "2023-07-01"),
+            ("Microsoft.Network/", NETWORK_API),
             ("", "2021-04-01"))
 TEMPLATE = {"location": "eastus", "properties": {"mode": "Incremental", "template": {
     "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
