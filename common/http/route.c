@@ -141,20 +141,32 @@ static void note_allowed(char *allow, const char *method)
     memcpy(allow + have, method, len + 1);
 }
 
-/* The methods of rows that fit but for the method; only a refusal needs them. */
-static void find_allowed(struct arena *a, const struct http_route *routes, const char *path,
-                         size_t segments, struct http_route_match *ret)
+static bool is_headed(const struct http_route *r)
 {
+    return r->answers_head && strcmp(r->method, "GET") == 0;
+}
+
+static bool is_method(const struct http_route *r, const char *method)
+{
+    return strcmp(r->method, method) == 0 || strcmp(r->method, "*") == 0 ||
+           (strcmp(method, "HEAD") == 0 && is_headed(r));
+}
+
+const char *http_route_methods(struct arena *a, const struct http_route *routes, const char *path,
+                               void (*run)(struct http_request *req))
+{
+    size_t segments = count_segments(path);
     char allow[ALLOW_MAX] = "";
     struct captures c;
 
-    for (const struct http_route *r = routes; r && r->method; r++)
-        if (match(r, path, segments, &c))
-            note_allowed(allow, r->method);
-    if (allow[0]) {
-        ret->is_method_wrong = true;
-        ret->allow = arena_strdup(a, allow);
+    for (const struct http_route *r = routes; r && r->method; r++) {
+        if ((run && r->run != run) || !match(r, path, segments, &c))
+            continue;
+        note_allowed(allow, r->method);
+        if (is_headed(r))
+            note_allowed(allow, "HEAD");
     }
+    return allow[0] ? arena_strdup(a, allow) : NULL;
 }
 
 void http_route_find(struct arena *a, const struct http_route *routes, const char *method,
@@ -165,13 +177,13 @@ void http_route_find(struct arena *a, const struct http_route *routes, const cha
 
     memset(ret, 0, sizeof *ret);
     for (const struct http_route *r = routes; r && r->method; r++) {
-        if ((strcmp(r->method, method) != 0 && strcmp(r->method, "*") != 0) ||
-            !match(r, path, segments, &c))
+        if (!is_method(r, method) || !match(r, path, segments, &c))
             continue;
         ret->route = r;
         for (size_t i = 0; i < c.count; i++)
             ret->params[i] = arena_strndup(a, c.spans[i].at, c.spans[i].len);
         return;
     }
-    find_allowed(a, routes, path, segments, ret);
+    ret->allow = http_route_methods(a, routes, path, NULL);
+    ret->is_method_wrong = ret->allow != NULL;
 }

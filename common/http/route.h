@@ -19,5 +19,9 @@ struct http_route_match {
 
 void http_route_find(struct arena *a, const struct http_route *routes, const char *method,
                      const char *path, struct http_route_match *ret);
+/* The methods of rows that fit but for the method, "GET, HEAD"; of all rows, or of those that run so.
+ * NULL: there are none. */
+const char *http_route_methods(struct arena *a, const struct http_route *routes, const char *path,
+                               void (*run)(struct http_request *req));
 
 #endif

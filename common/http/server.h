@@ -68,6 +68,7 @@ struct http_route {
     const void *plane;            /* for the plane's own use (action names …) */
     bool is_nocase;               /* literals compare without ASCII case */
     bool is_brief; /* its work computes, or waits for little: see workers.h */
+    bool answers_head; /* a row for GET that HEAD comes to as well: the body is not sent */
 };
 
 struct http_request {

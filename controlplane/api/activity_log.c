@@ -1,4 +1,5 @@
-/* The activity log: one entry for every change that was accepted, newest first. */
+/* The activity log, newest first: an entry for every change that was accepted, one for its end where it went
+ * on, and one for every change that was refused. */
 #include "controlplane/api/activity_log.h"
 
 #include <string.h>
@@ -124,6 +125,29 @@ static void set_pair(struct json_object *out, const char *name, const char *valu
     json_set(out, name, pair);
 }
 
+/* Why it failed, in the words that clients look for. */
+static void show_reason(struct call *c, const struct event_row *row, struct json_object *out)
+{
+    int status = (int)json_int(row->details, "status", 0);
+    struct json_object *properties = json_new_object(), *why, *body;
+    const char *code = json_text(row->details, "code"), *name = "";
+
+    json_set(out, "properties", properties);
+    if (status) {
+        name = error_status_name(status);
+        json_set_text(properties, "statusCode", name);
+    }
+    set_pair(out, "subStatus", name);
+    if (!code)
+        return;
+    body = json_own(c->arena, json_new_object());
+    why = json_new_object();
+    json_set_text(why, "code", code);
+    json_set_text(why, "message", json_text(row->details, "message"));
+    json_set(body, "error", why);
+    json_set_text(properties, "statusMessage", json_print(c->arena, body));
+}
+
 static struct json_object *show(struct call *c, const struct event_row *row)
 {
     struct json_object *out = json_new_object(), *authorization = json_new_object();
@@ -154,9 +178,8 @@ static struct json_object *show(struct call *c, const struct event_row *row)
                                (size_t)(last - row->operation_name)));
     json_set_text(out, "operationId", row->operation_id ? row->operation_id : row->correlation_id);
     set_pair(out, "operationName", row->operation_name);
-    json_set(out, "properties", json_new_object());
     set_pair(out, "status", row->status);
-    set_pair(out, "subStatus", "");
+    show_reason(c, row, out);
     json_set_text(out, "eventTimestamp", row->at);
     json_set_text(out, "submissionTimestamp", row->at);
     json_set_text(out, "subscriptionId", c->subscription.id);

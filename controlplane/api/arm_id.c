@@ -197,3 +197,14 @@ char *arm_id_key(struct arena *a, const struct arm_id *id, size_t depth)
 {
     return text_lower(a, arm_id_text(a, id, NULL, depth));
 }
+
+const char *arm_id_group_of(struct arena *a, const char *key)
+{
+    static const char segment[] = "/resourcegroups/";
+    const char *at = strstr(key, segment);
+
+    if (!at || !text_starts(key, "/subscriptions/"))
+        return NULL;
+    at += sizeof(segment) - 1;
+    return arena_strndup(a, at, strcspn(at, "/"));
+}

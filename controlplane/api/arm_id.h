@@ -42,5 +42,7 @@ char *arm_id_text(struct arena *a, const struct arm_id *id, const char *type, si
 char *arm_id_key(struct arena *a, const struct arm_id *id, size_t depth);
 char *arm_id_subscription(struct arena *a, const struct arm_id *id);
 char *arm_id_group(struct arena *a, const struct arm_id *id);
+/* The group's name in a key; NULL outside groups. */
+const char *arm_id_group_of(struct arena *a, const char *key);
 
 #endif

@@ -11,7 +11,10 @@
 #include "common/base/text.h"
 #include "common/json/json.h"
 
+#include "controlplane/api/endpoint.h"
 #include "controlplane/api/errors.h"
+#include "controlplane/api/pipeline.h"
+#include "controlplane/api/refusal.h"
 #include "controlplane/api/subscription_cache.h"
 #include "controlplane/api/rate_limit.h"
 #include "controlplane/types/all.h"
@@ -94,6 +97,28 @@ int call_authenticate(struct call *c, struct error *err)
     return 0;
 }
 
+/* Local requests are made of JSON that was parsed here. */
+int call_media_type(struct call *c, struct error *err)
+{
+    static const char *const known[] = { "application/json", "text/json" };
+    const char *type = http_header(c->req, "Content-Type");
+    size_t len = type ? strcspn(type, "; \t") : 0;
+
+    if (c->is_local || c->req->body_len == 0)
+        return 0;
+    for (size_t i = 0; type && i < ARRAY_LEN(known); i++) {
+        if (len == strlen(known[i]) && text_starts_nocase(type, known[i]))
+            return 0;
+    }
+    /* A suffix tells that it is JSON as well: merge patches are sent so. */
+    if (type && len > strlen("+json") && text_starts_nocase(type + len - strlen("+json"), "+json"))
+        return 0;
+    return fail(err, &E_MEDIA_TYPE,
+                "The content media type '%.100s' is not supported. Only 'application/json' is "
+                "supported.",
+                type ? arena_strndup(c->arena, type, len) : "<null>");
+}
+
 static char *join(struct arena *a, const char *const *items)
 {
     struct str s;
@@ -174,8 +199,21 @@ void reply_json(struct call *c, int status, const struct json_object *value)
     reply_json_text(c, status, text, len);
 }
 
+/* Whether the request asks if one thing is there: clients expect 204 for yes. */
+static bool is_presence(const struct call *c)
+{
+    const struct endpoint *e = c->req->route ? c->req->route->plane : NULL;
+
+    return text_eq(c->req->method, "HEAD") &&
+           (e ? e->is_item : c->verb && c->verb->target == TARGET_ITEM);
+}
+
 void reply_json_text(struct call *c, int status, const char *text, size_t len)
 {
+    if (status == 200 && is_presence(c)) {
+        http_reply_empty(c->req, 204);
+        return;
+    }
     http_reply_bytes(c->req, status, JSON_TYPE, text, len);
 }
 
@@ -228,6 +266,7 @@ void reply_failure(struct http_request *req, const struct error *err)
         http_reply_header(req, "WWW-Authenticate", c->challenge);
     if (err->code->status == 503 || err->code->status == 429)
         http_reply_headerf(req, "Retry-After", "%d", c->retry_after_s > 0 ? c->retry_after_s : 1);
+    refusal_note(c, err->code->status, json_at(body, "error"));
     if (c->is_at_provider)
         json_set_text(body, "status", "Failed");
     reply_json(c, err->code->status, body);

@@ -46,6 +46,7 @@ struct call {
     bool is_local;         /* comes from within the process: not counted */
     int retry_after_s;     /* with a 429 or 503; 0: one second */
     const char *api_version;
+    const char *provider; /* whose right an endpoint needs, where its row says {provider}; else NULL */
     bool has_subscription;
     struct subscription subscription;
 
@@ -96,6 +97,8 @@ struct call *call_of(struct http_request *req);
 
 /* Each fails with the documented code and sentence. */
 MUST_CHECK int call_authenticate(struct call *c, struct error *err);
+/* Of a body, if there is one. */
+MUST_CHECK int call_media_type(struct call *c, struct error *err);
 MUST_CHECK int call_api_version(struct call *c, const char *const *versions, struct error *err);
 /* Fills c->subscription and counts the request there; E_SUBSCRIPTION_NOT_FOUND also for another
  * tenant's, E_THROTTLED. */

@@ -112,7 +112,7 @@ static int put(struct pg_conn *conn, struct arena *a, void *ctx, struct error *e
                     SETTINGS_MAX);
     if (diagnostic_put(conn, a, w->call->caller.tenant_id, &w->row, err))
         return -1;
-    return extension_event(conn, w->call, &w->at, id, SETTINGS "/write", err);
+    return extension_event(conn, w->call, &w->at, id, err);
 }
 
 static int check_body(struct call *c, struct json_object *body, struct error *err)
@@ -190,7 +190,7 @@ static int drop(struct pg_conn *conn, struct arena *a, void *ctx, struct error *
     w->found = diagnostic_delete(conn, a, w->row.scope_key, w->row.name_key, err);
     if (w->found <= 0)
         return w->found;
-    return extension_event(conn, w->call, &w->at, id, SETTINGS "/delete", err);
+    return extension_event(conn, w->call, &w->at, id, err);
 }
 
 static int run_remove(struct call *c, struct error *err)
@@ -242,6 +242,7 @@ const struct endpoint diagnostics_list = { .versions = diagnostic_versions,
                                            .run = run_list };
 const struct endpoint diagnostic_show = { .versions = diagnostic_versions,
                                           .right = SETTINGS "/read",
+                                          .is_item = true,
                                           .description = "A diagnostic setting",
                                           .run = run_show };
 const struct endpoint diagnostic_write = { .versions = diagnostic_versions,

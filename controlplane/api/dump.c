@@ -109,7 +109,9 @@ static void dump_routes(FILE *out)
         [TARGET_ACTION] = "an action",
     };
 
-    (void)fprintf(out, "# Routes\n\n| method | path | what | needs |\n|---|---|---|---|\n");
+    (void)fprintf(out, "# Routes\n\nHEAD is answered wherever GET is: of one thing by 204, of anything "
+                       "else as GET, without the body.\n\n| method | path | what | needs |\n"
+                       "|---|---|---|---|\n");
     for (const struct http_route *r = arm_routes; r->method; r++) {
         const struct endpoint *e = r->plane;
 

@@ -1,10 +1,13 @@
 /* authenticate → api-version → subscription → authorise → the endpoint's own work. */
 #include "controlplane/api/endpoint.h"
 
+#include <string.h>
+
 #include "common/base/arena.h"
 #include "common/base/text.h"
 
 #include "controlplane/api/call.h"
+#include "controlplane/store/operations.h"
 
 static int authorise(struct call *c, const struct endpoint *e, struct error *err)
 {
@@ -20,7 +23,7 @@ static int authorise(struct call *c, const struct endpoint *e, struct error *err
 
 static int run(struct call *c, const struct endpoint *e, struct error *err)
 {
-    if (!e->is_open && call_authenticate(c, err))
+    if (!e->is_open && (call_authenticate(c, err) || call_media_type(c, err)))
         return -1;
     if (e->versions && call_api_version(c, e->versions, err))
         return -1;
@@ -34,9 +37,13 @@ static int run(struct call *c, const struct endpoint *e, struct error *err)
 
 const char *endpoint_right(const struct call *c)
 {
+    static const char provider[] = "{provider}";
     const struct endpoint *e = c->req->route->plane;
+    const char *right = e->right ? e->right : e->action;
 
-    return e->right ? e->right : e->action;
+    if (!c->provider || !text_starts(right, provider))
+        return right;
+    return arena_printf(c->arena, "%s%s", c->provider, right + strlen(provider));
 }
 
 bool endpoint_deletes(const struct call *c)
@@ -44,6 +51,17 @@ bool endpoint_deletes(const struct call *c)
     const struct endpoint *e = c->req->route->plane;
 
     return text_ends(e->right, "/delete") && !e->is_change;
+}
+
+int endpoint_event(struct pg_conn *conn, struct call *c, const struct resource *about,
+                   struct error *err)
+{
+    const struct event event = { .operation_name = endpoint_right(c),
+                                 .status = "Succeeded",
+                                 .correlation_id = c->correlation_id,
+                                 .client_address = c->req->peer_text };
+
+    return event_add(conn, c->arena, &c->caller, about, &event, err);
 }
 
 void endpoint_run(struct http_request *req)

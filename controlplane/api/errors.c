@@ -13,6 +13,7 @@ const struct error_code E_INVALID_TOP = { "InvalidTopInQueryString", 400 };
 const struct error_code E_INVALID_SKIP_TOKEN = { "InvalidSkipToken", 400 };
 const struct error_code E_METHOD = { "MethodNotAllowed", 405 };
 const struct error_code E_NO_ROUTE = { "NotFound", 404 };
+const struct error_code E_MEDIA_TYPE = { "UnsupportedMediaType", 415 };
 const struct error_code E_BODY_TOO_LARGE = { "RequestContentTooLarge", 413 };
 const struct error_code E_INVALID_NAME = { "InvalidResourceName", 400 };
 const struct error_code E_INVALID_SUBSCRIPTION = { "InvalidSubscriptionId", 400 };
@@ -60,3 +61,22 @@ const struct error_code E_NO_SERVICE_ENDPOINT = { "SubnetsHaveNoServiceEndpoints
 const struct error_code E_EXPORT_DISABLED = { "ExportPolicyDisabled", 403 };
 const struct error_code E_NO_BYPASS = { "TrustedServicesNotAllowed", 403 };
 const struct error_code E_NESTED = { "CannotDeleteResource", 409 };
+
+const char *error_status_name(int status)
+{
+    static const struct {
+        int status;
+        const char *name;
+    } names[] = {
+        { 200, "OK" },         { 201, "Created" },        { 202, "Accepted" },
+        { 204, "NoContent" },  { 400, "BadRequest" },     { 401, "Unauthorized" },
+        { 403, "Forbidden" },  { 404, "NotFound" },       { 405, "MethodNotAllowed" },
+        { 409, "Conflict" },   { 412, "PreconditionFailed" }, { 429, "TooManyRequests" },
+        { 500, "InternalServerError" }, { 503, "ServiceUnavailable" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (names[i].status == status)
+            return names[i].name;
+    return "BadRequest";
+}

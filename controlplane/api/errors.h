@@ -18,6 +18,7 @@ extern const struct error_code E_INVALID_TOP;            /* InvalidTopInQueryStr
 extern const struct error_code E_INVALID_SKIP_TOKEN;     /* InvalidSkipToken */
 extern const struct error_code E_METHOD;                 /* MethodNotAllowed 405 */
 extern const struct error_code E_NO_ROUTE;               /* NotFound 404 */
+extern const struct error_code E_MEDIA_TYPE;             /* UnsupportedMediaType 415 */
 extern const struct error_code E_BODY_TOO_LARGE;         /* RequestContentTooLarge 413 */
 /* What it names. */
 extern const struct error_code E_INVALID_NAME;           /* InvalidResourceName */
@@ -74,5 +75,8 @@ extern const struct error_code E_NO_SERVICE_ENDPOINT; /* SubnetsHaveNoServiceEnd
 extern const struct error_code E_EXPORT_DISABLED;
 extern const struct error_code E_NO_BYPASS; /* TrustedServicesNotAllowed 403 */
 extern const struct error_code E_NESTED; /* CannotDeleteResource 409: something below stands in the way */
+
+/* "Conflict" of 409, as clients are told in words. */
+const char *error_status_name(int status);
 
 #endif

@@ -11,7 +11,6 @@
 #include "controlplane/api/call.h"
 #include "controlplane/api/endpoint.h"
 #include "controlplane/api/errors.h"
-#include "controlplane/store/operations.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/all.h"
 
@@ -61,14 +60,6 @@ static int read_scope(struct call *c, const char *text, struct extension *ret, s
     return 0;
 }
 
-/* Of Microsoft.Authorization where no other provider is named. */
-static const char *full_action(struct call *c, const char *action)
-{
-    return text_starts(action, "Microsoft.")
-               ? action
-               : arena_printf(c->arena, "%s/%s", AUTHORIZATION, action);
-}
-
 int extension_open(struct call *c, bool is_lock, struct extension *ret, struct error *err)
 {
     char *path = arena_strdup(c->arena, c->req->path), *name;
@@ -85,7 +76,10 @@ int extension_open(struct call *c, bool is_lock, struct extension *ret, struct e
     if (read_scope(c, path, ret, err) ||
         access_check(c->control, c->arena, &c->caller, right, ret->scope, err))
         return -1;
-    return is_read || is_lock ? 0 : lock_guard(c, ret->key, right, endpoint_deletes(c), err);
+    if (is_read || is_lock)
+        return 0;
+    return lock_guard_at(c, ret->is_tenant ? "" : ret->scope, c->req->path + len, right,
+                         endpoint_deletes(c), err);
 }
 
 int extension_hold(struct pg_conn *conn, struct call *c, const struct extension *x,
@@ -127,22 +121,16 @@ int extension_body(struct call *c, struct json_object **ret, struct error *err)
 }
 
 int extension_event(struct pg_conn *conn, struct call *c, const struct extension *x,
-                    const char *id, const char *operation, struct error *err)
+                    const char *id, struct error *err)
 {
-    const struct resource what = {
+    const struct resource about = {
         .id = id,
         .key = text_lower(c->arena, id),
         .subscription_id = x->is_tenant ? NULL : c->subscription.id,
         .group_key = x->is_tenant || !c->id.group ? NULL : text_lower(c->arena, c->id.group),
     };
-    const struct event event = {
-        .operation_name = full_action(c, operation),
-        .status = "Succeeded",
-        .correlation_id = c->correlation_id,
-        .client_address = c->req->peer_text,
-    };
 
-    return event_add(conn, c->arena, &c->caller, &what, &event, err);
+    return endpoint_event(conn, c, &about, err);
 }
 
 char *extension_id(struct call *c, const char *scope, const char *type, const char *name)

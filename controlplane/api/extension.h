@@ -34,9 +34,9 @@ MUST_CHECK int extension_hold(struct pg_conn *conn, struct call *c, const struct
 /* Rows at the scope, above, or below are shown to a caller that may read there: a list asks for the
  * right at the scope, or for any right in it (then each row is asked for on its own). */
 MUST_CHECK int extension_body(struct call *c, struct json_object **ret, struct error *err);
-/* An entry of the activity log. */
+/* An entry of the activity log, about the id. */
 MUST_CHECK int extension_event(struct pg_conn *conn, struct call *c, const struct extension *x,
-                               const char *id, const char *operation, struct error *err);
+                               const char *id, struct error *err);
 /* "<scope>/providers/Microsoft.Authorization/<type>/<name>". */
 char *extension_id(struct call *c, const char *scope, const char *type, const char *name);
 /* "atScope()", "assignedTo('x')", "principalId eq 'x'", "roleName eq 'x'" …, joined by `and`: true
@@ -47,5 +47,9 @@ bool extension_filter(struct call *c, const char *term, const char **ret_value);
  * and when a deployment stack denies the action. */
 MUST_CHECK int lock_guard(struct call *c, const char *id, const char *action, bool is_delete,
                           struct error *err);
+/* The same of what stands at `at` and has an id that goes on with `tail`: deleting it does not delete what
+ * else there is. */
+MUST_CHECK int lock_guard_at(struct call *c, const char *at, const char *tail, const char *action,
+                             bool is_delete, struct error *err);
 
 #endif

@@ -33,7 +33,7 @@ struct work {
     struct lock_row row;
     struct lock_row *rows;
     size_t count;
-    const char *scope, *action;
+    const char *scope, *action, *locked_key;
     struct stack_denial denial;
     bool is_delete, is_denied;
     int found;
@@ -47,7 +47,7 @@ static int read_blocking(struct pg_conn *conn, struct arena *a, void *ctx, struc
 
     if (load_ahead(conn, w->call, err))
         return -1;
-    w->found = lock_row_blocking(conn, a, w->call->caller.tenant_id, w->at.key, w->is_delete,
+    w->found = lock_row_blocking(conn, a, w->call->caller.tenant_id, w->locked_key, w->is_delete,
                                  &w->scope, &has_denials, err);
     if (w->found == 0 && has_denials)
         denied = stack_denies(conn, a, &w->call->caller, w->action, w->at.key, w->is_delete,
@@ -72,8 +72,15 @@ static int fail_denied(const struct work *w, const char *id, struct error *err)
 int lock_guard(struct call *c, const char *id, const char *action, bool is_delete,
                struct error *err)
 {
-    struct work w = { .call = c, .at.key = text_lower(c->arena, id), .action = action,
-                      .is_delete = is_delete };
+    return lock_guard_at(c, id, "", action, is_delete, err);
+}
+
+int lock_guard_at(struct call *c, const char *at, const char *tail, const char *action,
+                  bool is_delete, struct error *err)
+{
+    const char *id = arena_printf(c->arena, "%s%s", at, tail);
+    struct work w = { .call = c, .at.key = text_lower(c->arena, at), .action = action,
+                      .locked_key = text_lower(c->arena, id), .is_delete = is_delete };
 
     if (pg_with(c->control->db, c->arena, read_blocking, &w, err))
         return -1;
@@ -121,7 +128,7 @@ static int put(struct pg_conn *conn, struct arena *a, void *ctx, struct error *e
     if (extension_hold(conn, w->call, &w->at, err))
         return -1;
     w->found = lock_row_put(conn, a, w->call->caller.tenant_id, &w->row, err);
-    return w->found < 0 ? -1 : extension_event(conn, w->call, &w->at, id, "locks/write", err);
+    return w->found < 0 ? -1 : extension_event(conn, w->call, &w->at, id, err);
 }
 
 static int run_put(struct call *c, struct error *err)
@@ -211,7 +218,7 @@ static int drop(struct pg_conn *conn, struct arena *a, void *ctx, struct error *
                                text_lower(a, w->at.name), err);
     if (w->found <= 0)
         return w->found;
-    return extension_event(conn, w->call, &w->at, id, "locks/delete", err);
+    return extension_event(conn, w->call, &w->at, id, err);
 }
 
 static int run_delete(struct call *c, struct error *err)
@@ -231,6 +238,7 @@ const struct endpoint lock_put = { .versions = lock_versions,
                                    .run = run_put };
 const struct endpoint lock_show = { .versions = lock_versions,
                                     .right = AUTHORIZATION "/locks/read",
+                                    .is_item = true,
                                     .description = "A lock",
                                     .run = run_get };
 const struct endpoint lock_remove = { .versions = lock_versions,

@@ -9,11 +9,11 @@
 #include "common/pg/pg.h"
 
 #include "controlplane/api/call.h"
+#include "controlplane/api/endpoint.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/extension.h"
 #include "controlplane/reconcile/pass.h"
 #include "controlplane/store/moves.h"
-#include "controlplane/store/operations.h"
 #include "controlplane/types/all.h"
 #include "controlplane/types/versions.h"
 
@@ -62,17 +62,6 @@ static int hold_target(struct pg_conn *conn, struct work *w, struct error *err)
     w->target_name = group->name;
     w->target = group->id;
     return 0;
-}
-
-static int log_event(struct pg_conn *conn, struct call *c, const struct resource *r,
-                     struct error *err)
-{
-    const struct event event = { .operation_name = GROUPS "moveResources/action",
-                                 .status = "Succeeded",
-                                 .correlation_id = c->correlation_id,
-                                 .client_address = c->req->peer_text };
-
-    return event_add(conn, c->arena, &c->caller, r, &event, err);
 }
 
 static int hold_item(struct pg_conn *conn, struct work *w, struct moving *item, struct error *err)
@@ -127,7 +116,7 @@ static int move_one(struct pg_conn *conn, struct work *w, struct moving *item, s
     moved.id = move.id;
     moved.key = move.key;
     moved.group_key = move.group_key;
-    return log_event(conn, c, &moved, err);
+    return endpoint_event(conn, c, &moved, err);
 }
 
 static int move_all(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -255,5 +244,6 @@ const struct endpoint resources_move = { .versions = resources_versions,
 const struct endpoint resources_move_check = { .versions = resources_versions,
                                                .subscription = 1,
                                                .right = GROUPS "validateMoveResources/action",
+                                               .is_question = true,
                                                .description = "Whether resources could be moved",
                                                .run = run_check };

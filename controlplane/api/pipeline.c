@@ -7,10 +7,13 @@
 #include "common/base/arena.h"
 #include "common/base/str.h"
 #include "common/base/text.h"
+#include "common/http/route.h"
 
+#include "controlplane/api/endpoint.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/extension.h"
 #include "controlplane/api/list.h"
+#include "controlplane/api/routes.h"
 #include "controlplane/api/subscription_cache.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/types/all.h"
@@ -51,7 +54,7 @@ int fail_parent_missing(const struct call *c, struct error *err)
 
 static enum stage_result authenticate(struct call *c, struct error *err)
 {
-    return call_authenticate(c, err) ? STAGE_FAILED : STAGE_NEXT;
+    return call_authenticate(c, err) || call_media_type(c, err) ? STAGE_FAILED : STAGE_NEXT;
 }
 
 static const struct action *find_action(const struct resource_type *type, const char *name,
@@ -96,8 +99,26 @@ static void find_target(struct call *c)
     }
 }
 
-static int fail_unknown_type(const struct call *c, struct error *err)
+static int fail_method(struct call *c, const char *allow, struct error *err)
 {
+    http_reply_header(c->req, "Allow", allow);
+    return fail(err, &E_METHOD, "The method %s is not allowed here.", c->req->method);
+}
+
+/* What is no resource has come here by a method that its own rows do not have. */
+static int fail_elsewhere(struct call *c, struct error *err)
+{
+    const char *allow = http_route_methods(c->arena, arm_routes, c->req->path, endpoint_run);
+
+    if (allow)
+        return fail_method(c, allow, err);
+    return fail(err, &E_NO_ROUTE, "There is nothing at the path of the request.");
+}
+
+static int fail_unknown_type(struct call *c, struct error *err)
+{
+    if (http_route_methods(c->arena, arm_routes, c->req->path, endpoint_run))
+        return fail_elsewhere(c, err);
     for (const struct resource_type *const *t = all_types; *t; t++) {
         if (is_of_provider(*t, c->id.provider))
             return fail(err, &E_INVALID_TYPE,
@@ -129,12 +150,24 @@ static bool is_allowed(const struct call *c, const struct verb *v)
            (!c->action || text_eq(c->action->method, v->method));
 }
 
+/* An item has a row of its own for HEAD; of anything else it is GET, whose body is not sent. */
+static bool is_headed(const struct verb *v)
+{
+    return v->target != TARGET_ITEM && text_eq(v->method, "GET");
+}
+
+static bool is_asked(const struct call *c, const struct verb *v)
+{
+    return text_eq(v->method, c->req->method) ||
+           (is_headed(v) && text_eq(c->req->method, "HEAD"));
+}
+
 static int find_verb(struct call *c, struct error *err)
 {
     struct str allow;
 
     for (const struct verb *v = verbs; v->method; v++) {
-        if (is_allowed(c, v) && text_eq(v->method, c->req->method)) {
+        if (is_allowed(c, v) && is_asked(c, v)) {
             c->verb = v;
             return 0;
         }
@@ -142,11 +175,12 @@ static int find_verb(struct call *c, struct error *err)
     str_init(&allow, 128);
     for (const struct verb *v = verbs; v->method; v++) {
         if (is_allowed(c, v))
-            str_printf(&allow, "%s%s", allow.len ? ", " : "", v->method);
+            str_printf(&allow, "%s%s%s", allow.len ? ", " : "", v->method,
+                       is_headed(v) ? ", HEAD" : "");
     }
-    http_reply_header(c->req, "Allow", str_copy(&allow, c->arena));
+    fail_method(c, str_copy(&allow, c->arena), err);
     str_done(&allow);
-    return fail(err, &E_METHOD, "The method %s is not allowed here.", c->req->method);
+    return -1;
 }
 
 /* Where the type may be asked for: in a group, in a subscription (lists), below a parent. */
@@ -172,7 +206,7 @@ static enum stage_result parse(struct call *c, struct error *err)
     if (arm_id_parse(c->arena, c->req->path, &c->id, err))
         return STAGE_FAILED;
     if (!c->id.provider)
-        return fail(err, &E_NO_ROUTE, "There is nothing at the path of the request.");
+        return (enum stage_result)fail_elsewhere(c, err);
     find_target(c);
     /* An action on what its path does not fit is an unknown type to the client. */
     if (!c->type || (c->id.depth > 1 && !c->action && arm_id_is_collection(&c->id) &&

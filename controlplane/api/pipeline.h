@@ -38,7 +38,9 @@ enum stage_result load_shown(struct call *c, struct error *err); /* the same, JS
 /* What a collection is below. Where rows are listed it is looked for, by check_above(), only when there
  * are none. */
 enum stage_result load_above(struct call *c, struct error *err);
-int check_above(struct call *c, struct error *err);
+MUST_CHECK int check_above(struct call *c, struct error *err);
+/* Whether the group that the path names is there. */
+MUST_CHECK int check_group(struct call *c, struct error *err);
 enum stage_result encode_item(struct call *c, struct error *err);
 enum stage_result encode_presence(struct call *c, struct error *err);
 enum stage_result decode_put(struct call *c, struct error *err);

@@ -238,7 +238,7 @@ static int run_tenant_show(struct call *c, struct error *err)
 
 struct registration {
     struct call *call;
-    const char *action, *id;
+    const char *id;
     const char *subscription_id;
     const char *provider_key;
     bool is_registered;
@@ -250,7 +250,7 @@ static int query_set(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     const struct extension at = { .is_subscription = true };
 
     return provider_set(conn, a, r->subscription_id, r->provider_key, r->is_registered, err) ||
-                   extension_event(conn, r->call, &at, r->id, r->action, err)
+                   extension_event(conn, r->call, &at, r->id, err)
                ? -1
                : 0;
 }
@@ -265,12 +265,10 @@ static int set_registration(struct call *c, bool is_registered, struct error *er
 
     if (!provider)
         return -1;
-    /* "Microsoft.X/register/action" is the provider's own right, so it cannot stand in the row. */
     r.id = arena_printf(c->arena, "%s/providers/%s", scope, provider);
-    r.action = arena_printf(c->arena, "%s/%s/action", provider,
-                            is_registered ? "register" : "unregister");
-    if (access_check(c->control, c->arena, &c->caller, r.action, scope, err) ||
-        lock_guard(c, scope, r.action, false, err))
+    c->provider = provider;
+    if (access_check(c->control, c->arena, &c->caller, endpoint_right(c), scope, err) ||
+        lock_guard(c, scope, endpoint_right(c), false, err))
         return -1;
     if (!is_registered && is_registration_free(provider))
         return fail(err, &E_BAD_REQUEST, "The namespace '%s' cannot be unregistered.", provider);

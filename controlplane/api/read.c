@@ -40,19 +40,23 @@ static int find(struct call *c, const char *key, struct resource **ret, struct e
     return q.found;
 }
 
+int check_group(struct call *c, struct error *err)
+{
+    struct resource *group = NULL;
+    int found = find(c, text_lower(c->arena, arm_id_group(c->arena, &c->id)), &group, err);
+
+    if (found < 0)
+        return -1;
+    return found ? 0 : fail_group_missing(c, err);
+}
+
 /* What stands above is missing, or it itself is: clients tell these apart. */
 static int fail_missing(struct call *c, struct error *err)
 {
-    struct resource *row = NULL;
-    int found;
-
     if (c->id.is_group)
         return fail_group_missing(c, err);
-    found = find(c, text_lower(c->arena, arm_id_group(c->arena, &c->id)), &row, err);
-    if (found < 0)
+    if (check_group(c, err))
         return -1;
-    if (found == 0)
-        return fail_group_missing(c, err);
     return fail(err, &E_RESOURCE_NOT_FOUND, "The resource %s could not be found.",
                 c->id.names[c->id.depth - (arm_id_is_collection(&c->id) ? 2 : 1)]);
 }
@@ -181,17 +185,9 @@ enum stage_result load_shown(struct call *c, struct error *err)
 
 int check_above(struct call *c, struct error *err)
 {
-    struct resource *group = NULL;
-    int found;
-
     if (c->type->parent)
         return load_parent(c, c->id.depth - 1, err);
-    if (!c->id.group)
-        return 0;
-    found = find(c, text_lower(c->arena, arm_id_group(c->arena, &c->id)), &group, err);
-    if (found < 0)
-        return -1;
-    return found ? 0 : fail_group_missing(c, err);
+    return c->id.group ? check_group(c, err) : 0;
 }
 
 enum stage_result load_above(struct call *c, struct error *err)

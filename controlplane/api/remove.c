@@ -93,7 +93,7 @@ enum stage_result commit_delete(struct call *c, struct error *err)
         if (c->id.is_group)
             return (enum stage_result)fail_group_missing(c, err);
         c->is_gone = true;
-        return STAGE_NEXT;
+        return check_group(c, err) ? STAGE_FAILED : STAGE_NEXT;
     }
     if (pg_transact(c->control->db, c->arena, delete_row, c, err))
         return STAGE_FAILED;

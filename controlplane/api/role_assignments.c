@@ -220,7 +220,7 @@ static int put(struct pg_conn *conn, struct arena *a, void *ctx, struct error *e
         return -1;
     if (grant_row_get(conn, a, tenant, w->at.key, w->row.id, &w->row, err) < 0)
         return -1;
-    return extension_event(conn, c, &w->at, id, "roleAssignments/write", err);
+    return extension_event(conn, c, &w->at, id, err);
 }
 
 static int run_put(struct call *c, struct error *err)
@@ -277,8 +277,7 @@ static int drop(struct pg_conn *conn, struct arena *a, void *ctx, struct error *
     if (found < 0)
         return -1;
     return extension_event(conn, c, &w->at,
-                           extension_id(c, w->at.scope, "roleAssignments", w->row.id),
-                           "roleAssignments/delete", err);
+                           extension_id(c, w->at.scope, "roleAssignments", w->row.id), err);
 }
 
 static int run_delete(struct call *c, struct error *err)
@@ -378,6 +377,7 @@ const struct endpoint role_assignment_put = { .versions = role_versions,
                                               .run = run_put };
 const struct endpoint role_assignment_show = { .versions = role_versions,
                                                .right = AUTHORIZATION "/roleAssignments/read",
+                                               .is_item = true,
                                                .description = "A role assignment",
                                                .run = run_get };
 const struct endpoint role_assignment_remove = { .versions = role_versions,

@@ -305,8 +305,7 @@ static int put(struct pg_conn *conn, struct arena *a, void *ctx, struct error *e
         role_row_get(conn, a, tenant, w->row.id, &w->row, err) < 0)
         return -1;
     return extension_event(conn, w->call, &w->at,
-                           extension_id(w->call, w->at.scope, "roleDefinitions", w->row.id),
-                           "roleDefinitions/write", err);
+                           extension_id(w->call, w->at.scope, "roleDefinitions", w->row.id), err);
 }
 
 static int run_put(struct call *c, struct error *err)
@@ -346,8 +345,7 @@ static int drop(struct pg_conn *conn, struct arena *a, void *ctx, struct error *
     if (role_row_delete(conn, a, tenant, w->row.id, err) < 0)
         return -1;
     return extension_event(conn, w->call, &w->at,
-                           extension_id(w->call, w->at.scope, "roleDefinitions", w->row.id),
-                           "roleDefinitions/delete", err);
+                           extension_id(w->call, w->at.scope, "roleDefinitions", w->row.id), err);
 }
 
 static int run_delete(struct call *c, struct error *err)
@@ -376,6 +374,7 @@ const struct endpoint role_definition_put = { .versions = role_versions,
                                               .run = run_put };
 const struct endpoint role_definition_show = { .versions = role_versions,
                                                .right = AUTHORIZATION "/roleDefinitions/read",
+                                               .is_item = true,
                                                .description = "A role definition",
                                                .run = run_get };
 const struct endpoint role_definition_remove = { .versions = role_versions,

@@ -22,7 +22,8 @@
 #define SUB "/subscriptions/{subscription}"
 #define GROUP SUB "/resourceGroups/{group}"
 #define ENDPOINT(m, p, e)                                                                          \
-    { .method = m, .pattern = p, .run = endpoint_run, .plane = &(e), .is_nocase = true }
+    { .method = m, .pattern = p, .run = endpoint_run, .plane = &(e), .is_nocase = true,            \
+      .answers_head = true }
 #define VAULTS "/providers/Microsoft.KeyVault/"
 #define NETWORK_AT "/providers/Microsoft.Network/locations/{location}/"
 /* An extension resource at any scope, and at the tenant. */
@@ -54,7 +55,7 @@
     ENDPOINT("GET", s ALL, deployment_list_all),                                                   \
         ENDPOINT("GET", s ALL "/", deployment_list_all),                                           \
         BODY("PUT", s ONE, deployment_put_one), ENDPOINT("GET", s ONE, deployment_show),           \
-        ENDPOINT("HEAD", s ONE, deployment_head), ENDPOINT("DELETE", s ONE, deployment_delete),    \
+        ENDPOINT("DELETE", s ONE, deployment_delete),                                              \
         ENDPOINT("POST", s ONE "/cancel", deployment_cancel_one),                                  \
         BODY("POST", s ONE "/validate", deployment_validate),                                      \
         BODY("POST", s ONE "/whatIf", deployment_what_if),                                         \

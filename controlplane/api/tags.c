@@ -73,7 +73,7 @@ static int load(struct pg_conn *conn, struct work *w, struct error *err)
 {
     struct call *c = w->call;
 
-    w->found = tags_get(conn, c->arena, c->subscription.id, w->key, &w->tags, err);
+    w->found = tags_get(conn, c->arena, c->subscription.id, w->key, &w->tags, &w->at.scope, err);
     if (w->found != 0)
         return w->found < 0 ? -1 : 0;
     if (c->id.is_group)
@@ -154,7 +154,7 @@ static int write_tags(struct pg_conn *conn, struct arena *a, void *ctx, struct e
     if (body_check_tags(w->tags, err) ||
         tags_put(conn, a, w->call->subscription.id, w->key, w->tags, err))
         return -1;
-    return extension_event(conn, w->call, &w->at, w->at.scope, endpoint_right(w->call), err);
+    return extension_event(conn, w->call, &w->at, w->at.scope, err);
 }
 
 static int change(struct call *c, bool is_patch, struct error *err)
@@ -277,7 +277,7 @@ static int log_name(struct pg_conn *conn, struct work *w, struct error *err)
     const char *id = arena_printf(w->call->arena, "/subscriptions/%s/tagNames/%s",
                                   w->call->subscription.id, w->name);
 
-    return extension_event(conn, w->call, &at, id, endpoint_right(w->call), err);
+    return extension_event(conn, w->call, &at, id, err);
 }
 
 static int put_name(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
@@ -341,6 +341,7 @@ static int run_value_drop(struct call *c, struct error *err)
 
 const struct endpoint tags_show = { .versions = resources_versions,
                                     .right = TAGS "/read",
+                                    .is_item = true,
                                     .description = "Tags of what is at the scope",
                                     .run = run_show };
 const struct endpoint tags_write = { .versions = resources_versions,

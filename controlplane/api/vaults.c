@@ -11,17 +11,15 @@
 #include "common/pg/pg.h"
 
 #include "controlplane/api/call.h"
+#include "controlplane/api/endpoint.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/extension.h"
 #include "controlplane/provision/region.h"
-#include "controlplane/store/operations.h"
 #include "controlplane/store/vaults.h"
 #include "controlplane/types/rows.h"
 #include "controlplane/types/vault.h"
 
 #define PAGE_MAX 100
-#define PURGE_ACTION "Microsoft.KeyVault/locations/deletedVaults/purge/action"
-#define POLICIES_ACTION "Microsoft.KeyVault/vaults/accessPolicies/write"
 
 static const struct error_code E_DELETED_MISSING = { "DeletedVaultNotFound", 404 };
 static const struct error_code E_PROTECTED = { "DeletedVaultPurge", 403 };
@@ -37,17 +35,6 @@ struct work {
     const struct json_object *policies;
     struct resource *row;
 };
-
-static int log_event(struct pg_conn *conn, struct call *c, const struct resource *r,
-                     const char *operation, struct error *err)
-{
-    const struct event event = { .operation_name = operation,
-                                 .status = "Succeeded",
-                                 .correlation_id = c->correlation_id,
-                                 .client_address = c->req->peer_text };
-
-    return event_add(conn, c->arena, &c->caller, r, &event, err);
-}
 
 static char *deleted_id(struct call *c, const struct deleted_vault *v)
 {
@@ -151,7 +138,7 @@ static int purge(struct pg_conn *conn, struct arena *a, void *ctx, struct error 
                                    .key = text_lower(a, id),
                                    .subscription_id = c->subscription.id };
     return deleted_vault_purge(conn, a, w->one.uid, err) ||
-                   log_event(conn, c, &what, PURGE_ACTION, err)
+                   endpoint_event(conn, c, &what, err)
                ? -1
                : 0;
 }
@@ -160,8 +147,8 @@ static int run_purge(struct call *c, struct error *err)
 {
     struct work w = { .call = c };
 
-    if (lock_guard(c, arena_printf(c->arena, "/subscriptions/%s", c->subscription.id), PURGE_ACTION,
-                   false, err) ||
+    if (lock_guard(c, arena_printf(c->arena, "/subscriptions/%s", c->subscription.id),
+                   endpoint_right(c), false, err) ||
         pg_transact(c->control->db, c->arena, purge, &w, err))
         return -1;
     http_reply_empty(c->req, 200);
@@ -296,7 +283,7 @@ static int write_policies(struct pg_conn *conn, struct arena *a, void *ctx, stru
         return fail_at(err, &E_INVALID_PARAMETER, "properties.accessPolicies",
                        "A vault has at most %d access policies.", VAULT_POLICIES_MAX);
     return resource_update(conn, a, w->row, false, err) ||
-                   log_event(conn, w->call, w->row, POLICIES_ACTION, err)
+                   endpoint_event(conn, w->call, w->row, err)
                ? -1
                : 0;
 }
@@ -357,7 +344,7 @@ const struct endpoint deleted_vault_show = {
 const struct endpoint deleted_vault_remove = {
     .versions = vault_versions,
     .subscription = 1,
-    .action = PURGE_ACTION,
+    .action = "Microsoft.KeyVault/locations/deletedVaults/purge/action",
     .description = "Purge a deleted key vault",
     .run = run_purge
 };
@@ -368,6 +355,7 @@ const struct endpoint hsm_list = { .versions = vault_versions,
                                    .run = run_no_hsm };
 const struct endpoint vault_policies_put = { .versions = vault_versions,
                                              .subscription = 1,
-                                             .right = POLICIES_ACTION,
+                                             .right = "Microsoft.KeyVault/vaults/"
+                                                      "accessPolicies/write",
                                              .description = "Add, replace or remove access policies",
                                              .run = run_policies };

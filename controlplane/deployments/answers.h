@@ -15,14 +15,16 @@ struct json_object;
 #define RETRY_AFTER "1"
 #define PAGE_MAX    100
 
-/* A row of the API whose right is checked by the handler, at the scope that the path names. */
-#define SCOPED_ENDPOINT(name, known_versions, need, text, handler)                                 \
+/* A row of the API whose right is checked by the handler, at the scope that the path names: its
+ * description, and what else there is to say of it. */
+#define SCOPED_ENDPOINT(name, known_versions, need, handler, ...)                                  \
     const struct endpoint name = {                                                                 \
-        .versions = known_versions, .right = need, .description = text, .run = handler             \
+        .versions = known_versions, .right = need, .run = handler, .description = __VA_ARGS__      \
     }
 
-#define DEPLOYMENT_ENDPOINT(name, handler, what, text)                                             \
-    SCOPED_ENDPOINT(name, deployment_versions, "Microsoft.Resources/deployments/" what, text, handler)
+#define DEPLOYMENT_ENDPOINT(name, handler, what, ...)                                              \
+    SCOPED_ENDPOINT(name, deployment_versions, "Microsoft.Resources/deployments/" what, handler,   \
+                    __VA_ARGS__)
 
 struct progress {
     const char *operation_id, *state;

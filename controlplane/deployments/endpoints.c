@@ -13,6 +13,7 @@
 #include "controlplane/api/call.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/extension.h"
+#include "controlplane/api/refusal.h"
 #include "controlplane/api/routes.h"
 #include "controlplane/deployments/answers.h"
 #include "controlplane/deployments/failure.h"
@@ -43,13 +44,15 @@ int request_body(struct call *c, struct json_object **ret, struct error *err)
 
 int reply_refusal(struct call *c, const struct submission *s, const struct error *err)
 {
+    int status = s->failure_status ? s->failure_status : err->code->status;
     struct json_object *body;
 
     if (!s->failure)
         return -1;
     body = json_own(c->arena, json_new_object());
     json_set(body, "error", json_get(s->failure));
-    reply_json(c, s->failure_status ? s->failure_status : err->code->status, body);
+    refusal_note(c, status, s->failure);
+    reply_json(c, status, body);
     return 0;
 }
 
@@ -174,9 +177,9 @@ static int run_hash(struct call *c, struct error *err)
 
 DEPLOYMENT_ENDPOINT(deployment_put_one, run_put, "write", "Deploys a template");
 DEPLOYMENT_ENDPOINT(deployment_validate, run_validate, "validate/action",
-                    "Checks a template against the installation");
+                    "Checks a template against the installation", .is_question = true);
 DEPLOYMENT_ENDPOINT(deployment_what_if, run_what_if, "whatIf/action",
-                    "What a deployment would change");
+                    "What a deployment would change", .is_question = true);
 
 const struct endpoint deployment_hash = {
     .versions = deployment_versions,

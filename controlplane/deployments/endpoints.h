@@ -7,7 +7,6 @@
 
 extern const struct endpoint deployment_put_one;
 extern const struct endpoint deployment_show;
-extern const struct endpoint deployment_head;
 extern const struct endpoint deployment_delete;
 extern const struct endpoint deployment_cancel_one;
 extern const struct endpoint deployment_validate;

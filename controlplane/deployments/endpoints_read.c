@@ -42,6 +42,13 @@ static const char *with_provider(struct arena *a, const char *path)
     return arena_printf(a, "%.*s/providers/Microsoft.Resources%s", (int)(at - path), path, at);
 }
 
+int place_scope(struct call *c, const char *scope, struct deploy_scope *ret, struct error *err)
+{
+    if (scope_load(c->control, c->arena, c->caller.tenant_id, scope, ret, err))
+        return -1;
+    return ret->subscription_id ? call_subscription(c, ret->subscription_id, err) : 0;
+}
+
 int place_of(struct call *c, struct place *ret, struct error *err)
 {
     char *scope = NULL, *name = NULL;
@@ -50,7 +57,7 @@ int place_of(struct call *c, struct place *ret, struct error *err)
     if (!scope_split(c->arena, with_provider(c->arena, c->req->path), &scope, &name))
         return fail(err, &E_NO_ROUTE, "There is nothing at the path of the request.");
     /* Spelled as stored, so that keys agree; and not another tenant's. */
-    if (scope_load(c->control, c->arena, c->caller.tenant_id, scope, &known, err))
+    if (place_scope(c, scope, &known, err))
         return -1;
     *ret = (struct place){ .scope_id = known.id, .name = name };
     if (name) {
@@ -109,17 +116,6 @@ static int run_show(struct call *c, struct error *err)
     if (find_known(c, &place, &q, err))
         return -1;
     reply_json(c, 200, show_deployment(c->arena, q.row));
-    return 0;
-}
-
-static int run_head(struct call *c, struct error *err)
-{
-    struct place place;
-    struct query q = { 0 };
-
-    if (find(c, &place, &q, err))
-        return -1;
-    http_reply_empty(c->req, q.found ? 204 : 404);
     return 0;
 }
 
@@ -418,11 +414,11 @@ static int run_operation(struct call *c, struct error *err)
                 last_segment(c));
 }
 
-DEPLOYMENT_ENDPOINT(deployment_show, run_show, "read", "A deployment");
-DEPLOYMENT_ENDPOINT(deployment_head, run_head, "read", "Whether there is such a deployment");
+DEPLOYMENT_ENDPOINT(deployment_show, run_show, "read", "A deployment", .is_item = true);
 DEPLOYMENT_ENDPOINT(deployment_delete, run_delete, "delete", "Removes a deployment from the history");
 DEPLOYMENT_ENDPOINT(deployment_cancel_one, run_cancel, "cancel/action", "Cancels a deployment");
-DEPLOYMENT_ENDPOINT(deployment_export, run_export, "exportTemplate/action", "The template of a deployment");
+DEPLOYMENT_ENDPOINT(deployment_export, run_export, "exportTemplate/action", "The template of a deployment",
+                    .is_question = true);
 DEPLOYMENT_ENDPOINT(deployment_status, run_status, "operationStatuses/read", "The state of a deployment");
 DEPLOYMENT_ENDPOINT(deployment_answer, run_answer, "read", "The answer of a what-if");
 DEPLOYMENT_ENDPOINT(deployment_list_all, run_list, "read", "Deployments of a scope");

@@ -209,6 +209,7 @@ static int run(struct call *c, struct error *err)
 const struct endpoint group_export = {
     .versions = deployment_versions,
     .right = RIGHT,
+    .is_question = true,
     .description = "A template of what is in a resource group",
     .run = run,
 };

@@ -1,25 +1,12 @@
 /* The activity log of deployments: see the header. */
 #include "controlplane/deployments/journal.h"
 
-#include <string.h>
-
 #include "common/base/arena.h"
 #include "common/base/text.h"
 
+#include "controlplane/api/arm_id.h"
 #include "controlplane/store/operations.h"
 #include "controlplane/store/resources.h"
-
-/* The group's name in an id, in lower case; NULL outside groups. */
-static const char *group_of(struct arena *a, const char *key)
-{
-    static const char segment[] = "/resourcegroups/";
-    const char *at = strstr(key, segment);
-
-    if (!at || !text_starts(key, "/subscriptions/"))
-        return NULL;
-    at += sizeof(segment) - 1;
-    return arena_strndup(a, at, strcspn(at, "/"));
-}
 
 int journal_add(struct pg_conn *conn, struct arena *a, const struct journal *j, struct error *err)
 {
@@ -28,7 +15,7 @@ int journal_add(struct pg_conn *conn, struct arena *a, const struct journal *j, 
         .id = j->id,
         .key = key,
         .subscription_id = j->subscription_id,
-        .group_key = group_of(a, key),
+        .group_key = arm_id_group_of(a, key),
     };
     const struct event event = {
         .operation_name = j->action,

@@ -6,6 +6,7 @@
 #include "common/base/cleanup.h"
 
 struct call;
+struct deploy_scope;
 struct error;
 struct json_object;
 struct submission;
@@ -19,6 +20,9 @@ struct place {
 
 extern const char *const deployment_versions[];
 
+/* The scope that a path spells somehow, where requests are counted if it is in a subscription. */
+MUST_CHECK int place_scope(struct call *c, const char *scope, struct deploy_scope *ret,
+                           struct error *err);
 MUST_CHECK int place_of(struct call *c, struct place *ret, struct error *err);
 /* As az sends it too, which is not quite JSON; owned by the call's arena. */
 MUST_CHECK int request_body(struct call *c, struct json_object **ret, struct error *err);

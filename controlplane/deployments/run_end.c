@@ -43,11 +43,6 @@ static int log_end(struct pg_conn *conn, struct arena *a, const struct run *r, c
                        err);
 }
 
-static const char *stack_action(const struct stack *s)
-{
-    return text_eq(s->goal, "delete") ? STACK_RIGHT("delete") : STACK_RIGHT("write");
-}
-
 static int write_end(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
 {
     struct finish *f = ctx;

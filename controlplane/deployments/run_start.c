@@ -14,6 +14,7 @@
 #include "common/json/json.h"
 #include "common/pg/pg.h"
 
+#include "controlplane/api/errors.h"
 #include "controlplane/api/local.h"
 #include "controlplane/control.h"
 #include "controlplane/deployments/body.h"
@@ -124,25 +125,6 @@ static void move_op(struct run *r, const struct run_node *n, const char *state, 
         .response = n->response,
         .awaits = n->awaits,
     };
-}
-
-static const char *status_name(int status)
-{
-    static const struct {
-        int status;
-        const char *name;
-    } names[] = {
-        { 200, "OK" },         { 201, "Created" },        { 202, "Accepted" },
-        { 204, "NoContent" },  { 400, "BadRequest" },     { 401, "Unauthorized" },
-        { 403, "Forbidden" },  { 404, "NotFound" },       { 405, "MethodNotAllowed" },
-        { 409, "Conflict" },   { 412, "PreconditionFailed" }, { 429, "TooManyRequests" },
-        { 500, "InternalServerError" }, { 503, "ServiceUnavailable" },
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (names[i].status == status)
-            return names[i].name;
-    return "BadRequest";
 }
 
 static void fail_node(struct run *r, struct run_node *n, const char *code,
@@ -282,7 +264,7 @@ static int start_nested(struct run *r, struct arena *a, struct run_node *n,
         return 0;
     }
     failure = s.failure ? s.failure : json_own(a, failure_of(&why));
-    fail_node(r, n, status_name(why.code->status), failure);
+    fail_node(r, n, error_status_name(why.code->status), failure);
     return 0;
 }
 
@@ -354,6 +336,11 @@ static int take_answer(struct run *r, struct sending *s, struct error *err)
         return -1;
     }
     n->response = content(r, s->arena, r->keeps_responses, call->answer);
+    /* What is to be deleted may have gone with its group. */
+    if (call->status == 404 && text_eq(call->method, "DELETE")) {
+        end_node(r, n, "NoContent");
+        return 0;
+    }
     if (!arm_call_is_good(call)) {
         if (is_passing(call->status, json_text(call->answer, "code")) && n->tries < TRIES_MAX) {
             put_off(n);
@@ -363,7 +350,7 @@ static int take_answer(struct run *r, struct sending *s, struct error *err)
             call->answer = json_own(s->arena, failure_new("NotFound", n->id,
                                                           "The resource type is not provided "
                                                           "here."));
-        fail_node(r, n, status_name(call->status), call->answer);
+        fail_node(r, n, error_status_name(call->status), call->answer);
         return 0;
     }
     state = json_text(call->answer, "properties.provisioningState");
@@ -372,7 +359,7 @@ static int take_answer(struct run *r, struct sending *s, struct error *err)
     else if (text_eq(state, "Failed") || text_eq(state, "Canceled"))
         fail_node(r, n, "Conflict", terminal(s->arena, n, state, NULL));
     else
-        end_node(r, n, status_name(call->status));
+        end_node(r, n, error_status_name(call->status));
     return 0;
 }
 

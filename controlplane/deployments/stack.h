@@ -27,6 +27,8 @@ extern const char *const stack_versions[];
 MUST_CHECK int stack_place(struct call *c, struct place *ret, struct error *err);
 struct json_object *show_stack(struct arena *a, const struct stack *s);
 
+/* The permission that what becomes of the stack was asked for with. */
+const char *stack_action(const struct stack *s);
 /* Whether the run is of the deployment that carries a stack out (and none nested in it). */
 bool run_has_stack(const struct run *r);
 /* Adds nodes for what the stack lets go and has to delete. */

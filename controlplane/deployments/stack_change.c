@@ -177,6 +177,11 @@ static int fail_active(const struct stack_change *x, struct error *err)
                 x->place.name);
 }
 
+const char *stack_action(const struct stack *s)
+{
+    return text_eq(s->goal, "delete") ? stack_delete.right : stack_put_one.right;
+}
+
 static int begin(struct pg_conn *conn, struct arena *a, void *ctx, const struct deployment *row,
                  struct error *err)
 {
@@ -194,9 +199,7 @@ static int begin(struct pg_conn *conn, struct arena *a, void *ctx, const struct 
                        &(struct journal){ .caller = &x->caller,
                                           .id = x->stack.id,
                                           .subscription_id = x->stack.subscription_id,
-                                          .action = text_eq(x->stack.goal, "delete")
-                                                        ? STACK_RIGHT("delete")
-                                                        : STACK_RIGHT("write"),
+                                          .action = stack_action(&x->stack),
                                           .status = "Accepted",
                                           .correlation_id = x->stack.correlation_id,
                                           .address = x->s.peer_text },
@@ -521,6 +524,7 @@ const struct endpoint stack_put_one = {
 const struct endpoint stack_validate = {
     .versions = stack_versions,
     .right = STACK_RIGHT("validate/action"),
+    .is_question = true,
     .description = "Checks a stack's template against the installation",
     .run = run_validate,
 };

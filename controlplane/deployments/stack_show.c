@@ -33,7 +33,7 @@ int stack_place(struct call *c, struct place *ret, struct error *err)
 
     if (!scope_split_at(c->arena, c->req->path, "deploymentStacks", &scope, &name))
         return fail(err, &E_NO_ROUTE, "There is nothing at the path of the request.");
-    if (scope_load(c->control, c->arena, c->caller.tenant_id, scope, &known, err))
+    if (place_scope(c, scope, &known, err))
         return -1;
     *ret = (struct place){ .scope_id = known.id, .name = name };
     if (name) {
@@ -256,11 +256,12 @@ static int run_list(struct call *c, struct error *err)
     return 0;
 }
 
-#define STACK_ENDPOINT(name, handler, what, text)                                                  \
-    SCOPED_ENDPOINT(name, stack_versions, STACK_RIGHT(what), text, handler)
+#define STACK_ENDPOINT(name, handler, what, ...)                                                   \
+    SCOPED_ENDPOINT(name, stack_versions, STACK_RIGHT(what), handler, __VA_ARGS__)
 
-STACK_ENDPOINT(stack_show_one, run_show, "read", "A deployment stack");
-STACK_ENDPOINT(stack_export, run_export, "exportTemplate/action", "The template of a deployment stack");
+STACK_ENDPOINT(stack_show_one, run_show, "read", "A deployment stack", .is_item = true);
+STACK_ENDPOINT(stack_export, run_export, "exportTemplate/action", "The template of a deployment stack",
+               .is_question = true);
 STACK_ENDPOINT(stack_status, run_status, "read", "The state of a deployment stack");
 STACK_ENDPOINT(stack_result, run_result, "read", "Whether the delete of a deployment stack is over");
 STACK_ENDPOINT(stack_list_all, run_list, "read", "Deployment stacks of a scope");

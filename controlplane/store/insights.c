@@ -29,7 +29,8 @@ enum {
 const struct pg_stmt insights_statements[] = {
     [EVENTS] = { "event_list",
                  "select id, at, tenant_id, group_key, resource_id, operation_name, status, "
-                 "caller_id, caller_name, client_address, correlation_id, operation_id from events "
+                 "caller_id, caller_name, client_address, correlation_id, operation_id, details "
+                 "from events "
                  "where subscription_id = $1 and ($2::timestamptz is null or at >= $2) "
                  "and ($3::timestamptz is null or at <= $3) and ($4::text is null or group_key = $4) "
                  "and ($5::text is null or resource_key = $5 or starts_with(resource_key, $5 || '/')) "
@@ -55,11 +56,13 @@ const struct pg_stmt insights_statements[] = {
                             "delete from diagnostic_settings where scope_key = $1 and name_key = $2",
                             "text text" },
     [TAGS_OF_RESOURCE] = { "tags_of_resource",
-                           "select tags from resources where key = $1 and state <> 'Deleting' "
+                           "select tags, id from resources where key = $1 and state <> 'Deleting' "
                            "for update",
                            "text" },
     [TAGS_OF_SUBSCRIPTION] = { "tags_of_subscription",
-                               "select tags from subscriptions where id = $1 for update", "uuid" },
+                               "select tags, '/subscriptions/' || id from subscriptions where id = $1 "
+                               "for update",
+                               "uuid" },
     [PUT_ON_RESOURCE] = { "tags_put_on_resource",
                           "update resources set tags = $2, generation = generation + 1, "
                           "observed_generation = case when observed_generation = generation "
@@ -90,6 +93,16 @@ const struct pg_stmt insights_statements[] = {
     { 0 },
 };
 
+static int read_json(const char *text, struct arena *a, struct json_object **ret, struct error *err)
+{
+    struct json_object *value = NULL;
+
+    if (json_parse_object(text, strlen(text), JSON_MAX_BYTES, &value, err))
+        return wrap(err, "stored JSON");
+    *ret = json_own(a, value);
+    return 0;
+}
+
 int event_list(struct pg_conn *conn, struct arena *a, const struct event_filter *f,
                struct event_row **ret, size_t *ret_count, struct error *err)
 {
@@ -117,19 +130,11 @@ int event_list(struct pg_conn *conn, struct arena *a, const struct event_filter 
             .correlation_id = pg_get_text(r, i, 10),
             .operation_id = pg_get_text(r, i, 11),
         };
+        if (read_json(pg_get_text(r, i, 12), a, &rows[i].details, err))
+            return -1;
     }
     *ret = rows;
     *ret_count = pg_rows(r);
-    return 0;
-}
-
-static int read_json(const char *text, struct arena *a, struct json_object **ret, struct error *err)
-{
-    struct json_object *value = NULL;
-
-    if (json_parse_object(text, strlen(text), JSON_MAX_BYTES, &value, err))
-        return wrap(err, "stored JSON");
-    *ret = json_own(a, value);
     return 0;
 }
 
@@ -179,7 +184,7 @@ int diagnostic_delete(struct pg_conn *conn, struct arena *a, const char *scope_k
 }
 
 int tags_get(struct pg_conn *conn, struct arena *a, const char *subscription_id, const char *key,
-             struct json_object **ret, struct error *err)
+             struct json_object **ret, const char **ret_id, struct error *err)
 {
     struct pg_result *r = NULL;
 
@@ -188,6 +193,7 @@ int tags_get(struct pg_conn *conn, struct arena *a, const char *subscription_id,
         return wrap(err, "read tags");
     if (pg_rows(r) == 0)
         return 0;
+    *ret_id = pg_get_text(r, 0, 1);
     return read_json(pg_get_text(r, 0, 0), a, ret, err) ? -1 : 1;
 }
 

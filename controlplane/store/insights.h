@@ -20,6 +20,7 @@ struct event_row {
     const char *resource_id, *operation_name, *status;
     const char *caller_id, *caller_name, *client_address; /* NULL */
     const char *correlation_id, *operation_id;            /* NULL */
+    struct json_object *details; /* of a failure: code, message, and status where it was refused */
 };
 struct event_filter {
     const char *subscription_id;
@@ -52,9 +53,11 @@ MUST_CHECK int diagnostic_list(struct pg_conn *conn, struct arena *a, const char
 MUST_CHECK int diagnostic_delete(struct pg_conn *conn, struct arena *a, const char *scope_key,
                                  const char *name_key, struct error *err);
 
-/* Tags of a resource or, with a NULL key, of the subscription, with the row locked. 1/0/-1 */
+/* Tags of a resource or, with a NULL key, of the subscription, and the id as it is stored, with the row
+ * locked. 1/0/-1 */
 MUST_CHECK int tags_get(struct pg_conn *conn, struct arena *a, const char *subscription_id,
-                        const char *key, struct json_object **ret, struct error *err);
+                        const char *key, struct json_object **ret, const char **ret_id,
+                        struct error *err);
 /* The generation moves, so that a write that has read other tags starts again; what is settled stays
  * settled. */
 MUST_CHECK int tags_put(struct pg_conn *conn, struct arena *a, const char *subscription_id,

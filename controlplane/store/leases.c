@@ -193,7 +193,7 @@ int lease_settle(struct pg_conn *conn, struct arena *a, const char *owner,
     if (pg_rows(res) == 0)
         return 0;
     if (pg_get_bool(res, 0, 0) &&
-        operation_close(conn, a, r->uid, r->generation, "Succeeded", NULL, NULL, err))
+        operation_settle(conn, a, r->uid, r->generation, "Succeeded", NULL, err))
         return -1;
     return 1;
 }
@@ -224,7 +224,7 @@ int lease_give_up(struct pg_conn *conn, struct arena *a, const char *owner,
     if (pg_rows(res) == 0)
         return 0;
     if (pg_get_bool(res, 0, 0) &&
-        operation_close(conn, a, r->uid, r->generation, "Failed", NULL, failure, err))
+        operation_settle(conn, a, r->uid, r->generation, "Failed", failure, err))
         return -1;
     return 1;
 }
@@ -238,7 +238,7 @@ int lease_remove(struct pg_conn *conn, struct arena *a, const char *owner,
         return -1;
     if (pg_rows(res) == 0)
         return 0;
-    if (operation_close(conn, a, r->uid, pg_get_int(res, 0, 0), "Succeeded", NULL, NULL, err))
+    if (operation_settle(conn, a, r->uid, pg_get_int(res, 0, 0), "Succeeded", NULL, err))
         return -1;
     return 1;
 }

@@ -15,11 +15,26 @@
 
 #define RESULT_MAX_BYTES (4u << 20)
 
-enum { OPEN, GET, CLOSE, OPEN_ACTIONS, END, ADD_END, PRUNE, PRUNE_EVENTS, ADD_EVENT };
+enum { OPEN, GET, CLOSE, OPEN_ACTIONS, END, SETTLE, PRUNE, PRUNE_EVENTS, ADD_EVENT };
 
 #define COLUMNS                                                                                    \
     "id, tenant_id, subscription_id, resource_uid, resource_id, resource_key, type_key, "         \
     "location, verb, generation, status, result, error, started_at, ended_at"
+
+/* Ends those that are open, each with an entry of the activity log like the one that told of its
+ * beginning, which is among the newest of its resource. */
+#define END_TOLD(which)                                                                            \
+    "with ended as (update operations set status = $2, error = $3, ended_at = now() "              \
+    "where " which " and ended_at is null returning id, resource_key), "                           \
+    "told as (insert into events (id, tenant_id, subscription_id, group_key, resource_id, "        \
+    "resource_key, operation_name, status, caller_id, caller_name, client_address, "               \
+    "correlation_id, operation_id, details) select gen_random_uuid(), e.tenant_id, "               \
+    "e.subscription_id, e.group_key, e.resource_id, e.resource_key, e.operation_name, $2, "        \
+    "e.caller_id, e.caller_name, e.client_address, e.correlation_id, e.operation_id, "             \
+    "coalesce($3::jsonb, '{}') from ended o cross join lateral (select * from events b "           \
+    "where b.resource_key = o.resource_key and b.operation_id = o.id "                             \
+    "order by b.at desc limit 1) e) "                                                              \
+    "select count(*) from ended"
 
 const struct pg_stmt operations_statements[] = {
     /* The generation is the row's own at this moment: the caller holds its lock. A row that is not there
@@ -44,20 +59,11 @@ const struct pg_stmt operations_statements[] = {
                        "select " COLUMNS " from operations where ended_at is null "
                        "and verb not in ('PUT', 'PATCH', 'DELETE') order by started_at limit $1",
                        "int8" },
-    [END] = { "operation_end",
-              "update operations set status = $2, error = $3, ended_at = now() "
-              "where id = $1 and ended_at is null",
-              "uuid text jsonb" },
-    /* As the one that told of the beginning. */
-    [ADD_END] = { "operation_add_end",
-                  "insert into events (id, tenant_id, subscription_id, group_key, resource_id, "
-                  "resource_key, operation_name, status, caller_id, caller_name, client_address, "
-                  "correlation_id, operation_id, details) select gen_random_uuid(), tenant_id, "
-                  "subscription_id, group_key, resource_id, resource_key, operation_name, $2, "
-                  "caller_id, caller_name, client_address, correlation_id, operation_id, "
-                  "coalesce($3::jsonb, '{}') from events where operation_id = $1 and resource_key = "
-                  "(select resource_key from operations where id = $1) limit 1",
-                  "uuid text jsonb" },
+    [END] = { "operation_end", END_TOLD("id = $1"), "uuid text jsonb" },
+    [SETTLE] = { "operation_settle",
+                 END_TOLD("resource_uid = $1 and generation <= $4 "
+                          "and verb in ('PUT', 'PATCH', 'DELETE')"),
+                 "uuid text jsonb int8" },
     [PRUNE] = { "operation_prune",
                 "delete from operations where id in (select id from operations "
                 "where ended_at < now() - interval '1 day' order by ended_at limit 1000)",
@@ -166,12 +172,18 @@ int operation_end(struct pg_conn *conn, struct arena *a, const struct operation 
     if (PG_RUN(conn, a, &operations_statements[END], &r, err, pg_text(op->id), pg_text(status),
                pg_text(text)))
         return wrap(err, "end operation");
-    if (pg_affected(r) == 0)
-        return 0;
-    if (PG_RUN(conn, a, &operations_statements[ADD_END], NULL, err, pg_text(op->id),
-               pg_text(status), pg_text(text)))
-        return wrap(err, "add event");
-    return 1;
+    return pg_get_int(r, 0, 0) > 0;
+}
+
+int operation_settle(struct pg_conn *conn, struct arena *a, const char *resource_uid,
+                     int64_t generation, const char *status, struct json_object *error,
+                     struct error *err)
+{
+    if (PG_QUEUE(conn, a, &operations_statements[SETTLE], NULL, err, pg_text(resource_uid),
+                 pg_text(status), pg_text(error ? json_print(a, error) : NULL),
+                 pg_int(generation)))
+        return wrap(err, "settle operations");
+    return 0;
 }
 
 int operation_close(struct pg_conn *conn, struct arena *a, const char *resource_uid,

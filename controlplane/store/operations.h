@@ -45,6 +45,10 @@ MUST_CHECK int operation_get(struct pg_conn *conn, struct arena *a, const char *
 MUST_CHECK int operation_close(struct pg_conn *conn, struct arena *a, const char *resource_uid,
                                int64_t generation, const char *status, struct json_object *result,
                                struct json_object *error, struct error *err);
+/* The same once the work is over, with an entry of the activity log for each. */
+MUST_CHECK int operation_settle(struct pg_conn *conn, struct arena *a, const char *resource_uid,
+                                int64_t generation, const char *status, struct json_object *error,
+                                struct error *err);
 /* Operations that actions opened, and that are not over; oldest first. Their verbs are the actions'
  * names, and no write of the resource closes them. */
 MUST_CHECK int operation_open_actions(struct pg_conn *conn, struct arena *a, int64_t limit,

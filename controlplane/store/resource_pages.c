@@ -97,7 +97,8 @@ const struct pg_stmt resource_pages_statements[] = {
                   "order by r.key limit $2",
                   PLACE_TYPES FILTER_TYPES },
     [LOAD] = { "resource_load",
-               "select " RESOURCE_COLUMNS " from resources r where r.uid = any ($1) order by r.key",
+               "select " RESOURCE_COLUMNS " from unnest($1) with ordinality as w (uid, place) "
+               "join resources r on r.uid = w.uid order by w.place",
                "uuid[]" },
     { 0 },
 };
@@ -211,7 +212,7 @@ int resource_load(struct pg_conn *conn, struct arena *a, struct resource **items
         uids[i] = items[i]->uid;
     if (PG_RUN(conn, a, &resource_pages_statements[LOAD], &r, err, pg_texts(uids, count)))
         return wrap(err, "load resources");
-    /* Both are in order of key, and a key never changes while its uid lives. */
+    /* Both are in the order that was asked for; what went meanwhile is left out. */
     for (size_t i = 0; i < count; i++) {
         if (row == pg_rows(r) || !text_eq(pg_get_text(r, row, 0), items[i]->uid)) {
             items[i]->uid = NULL;

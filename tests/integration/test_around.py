@@ -1,13 +1,14 @@
 """Around every resource: tags on their own, the activity log, diagnostic settings, and identities that
 live as long as their resource."""
 
+import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.directory import LOCKS_API, Directory, assign
-from support.instance import GROUPS_API, eventually
+from support.directory import LOCKS_API, Directory, assign, locked
+from support.instance import GROUPS_API, OperationFailed, eventually
 from support.vault import VAULTS_API, Vault
 
 pytestmark = pytest.mark.sanitized
@@ -167,6 +168,88 @@ def test_every_write_is_told_of(instance):
     assert log(instance, f"resourceGroupName eq '{group}' and eventTimestamp ge "
                "'2999-01-01T00:00:00'") == []
     assert log(instance, f"resourceGroupName eq '{group}' and status eq 'Failed'") == []
+
+
+REGISTRIES = "Microsoft.ContainerRegistry/registries"
+BASIC = {"location": "eastus", "sku": {"name": "Basic"}}
+# method, what is below the provider, body, status, its name, code: each is refused, and told of.
+REFUSED = [
+    ("PUT", "registries/refused123", {**BASIC, "location": "atlantis"}, 400, "BadRequest",
+     "LocationNotAvailableForResourceType"),
+    ("PATCH", "registries/nobody1234", {"tags": {}}, 404, "NotFound", "ResourceNotFound"),
+    ("POST", "registries/nobody1234/listCredentials", {}, 404, "NotFound", "ResourceNotFound"),
+    ("PUT", "registries/nobody1234/scopeMaps/mymap", {"properties": {"actions": []}}, 404, "NotFound",
+     "ParentResourceNotFound"),
+    ("PUT", "registries/{taken}", BASIC, 409, "Conflict", "RegistryNameAlreadyInUse"),
+]
+
+
+def test_what_is_refused_is_told_of(instance, home):
+    group = instance.make_group()
+    taken = instance.make_registry(home, wait=False).name
+    base = f"{instance.group_id(group)}/providers/Microsoft.ContainerRegistry"
+    for method, path, body_, status, _, error_code in REFUSED:
+        reply = instance.arm(method, f"{base}/{path.format(taken=taken)}", body_)
+        assert (reply.status_code, error(reply)) == (status, error_code), reply.text
+    stranger = Directory(instance).application()
+    reply = instance.arm("DELETE", instance.group_id(group), api=GROUPS_API, token=stranger.token())
+    assert error(reply) == "AuthorizationFailed"
+    with locked(instance, instance.group_id(group), "ReadOnly"):
+        reply = instance.arm("PUT", f"{instance.group_id(group)}/{TAGS}", body(a="1"), api=GROUPS_API)
+        assert error(reply) == "ScopeLocked"
+    told = log(instance, f"resourceGroupName eq '{group}' and status eq 'Failed'")[::-1]
+    rows = [(method, path.format(taken=taken), *rest) for method, path, _, *rest in REFUSED]
+    groups = "Microsoft.Resources/subscriptions/resourceGroups/delete"
+    assert names(told[::-1]) == [f"{REGISTRIES}/write", f"{REGISTRIES}/write",
+                                 f"{REGISTRIES}/listCredentials/action", f"{REGISTRIES}/scopeMaps/write",
+                                 f"{REGISTRIES}/write", groups, "Microsoft.Resources/tags/write"]
+    for event, (_, path, status, word, error_code) in zip(told, rows):
+        assert event["resourceId"] == f"{base}/{path}".removesuffix("/listCredentials"), path
+        assert event["level"] == "Error" and event["eventName"]["value"] == "EndRequest"
+        assert event["subStatus"]["value"] == event["properties"]["statusCode"] == word
+        assert json.loads(event["properties"]["statusMessage"])["error"]["code"] == error_code
+    assert told[5]["caller"] == stranger.app_id and told[5]["subStatus"]["value"] == "Forbidden"
+    assert "locked" in told[6]["properties"]["statusMessage"]
+
+
+def test_what_asks_or_is_not_known_leaves_no_entry(instance):
+    group = instance.make_group()
+    base = instance.group_id(group)
+    registry = f"{base}/providers/{REGISTRIES}/nobody1234"
+    assert instance.arm("GET", registry).status_code == 404
+    assert instance.arm("DELETE", registry).status_code == 204
+    assert instance.arm("PUT", registry, BASIC, token="nonsense").status_code == 401
+    assert instance.arm("PUT", registry, BASIC, api="1999-01-01").status_code == 400
+    deployment = f"{base}/providers/Microsoft.Resources/deployments/d"
+    assert instance.arm("POST", f"{deployment}/validate", {}, api=GROUPS_API).status_code == 400
+    assert len(log(instance, f"resourceGroupName eq '{group}'")) == 1  # that it was made
+    assert instance.arm("PUT", deployment, {"properties": {}}, api=GROUPS_API).status_code == 400
+    last = log(instance, f"resourceGroupName eq '{group}'")[0]
+    assert last["operationName"]["value"] == "Microsoft.Resources/deployments/write"
+    assert last["status"]["value"] == "Failed"
+
+
+def test_how_it_ended_is_told(instance):
+    """What goes on has an entry for its beginning and one for its end, which says why it failed."""
+    group = instance.make_group()
+    registry = instance.make_registry(group)
+    run = f"{registry.id}/taskRuns/run-1"
+    reply = instance.arm("PUT", run, {"properties": {"runRequest": {
+        "type": "EncodedTaskRunRequest", "encodedTaskContent": "eA==", "platform": {"os": "Linux"}}}},
+        api="2019-06-01-preview")
+    with pytest.raises(OperationFailed):
+        instance.finish(reply)
+    told = [(x["status"]["value"], x["properties"].get("statusMessage", ""))
+            for x in log(instance, f"resourceUri eq '{run}'")]
+    assert [status for status, _ in told] == ["Failed", "Accepted"]
+    assert "OperationNotSupported" in told[0][1]
+    instance.delete(registry.id)
+    ends = [(x["operationName"]["value"].rsplit("/", 1)[1], x["status"]["value"], x["operationId"])
+            for x in log(instance, f"resourceUri eq '{registry.id}'")
+            if x["resourceId"] == registry.id][::-1]
+    assert [x[:2] for x in ends] == [("write", "Accepted"), ("write", "Succeeded"),
+                                     ("delete", "Accepted"), ("delete", "Succeeded")]
+    assert ends[0][2] == ends[1][2] != ends[2][2] == ends[3][2]
 
 
 def test_writes_of_a_deployment_are_told_of(instance):

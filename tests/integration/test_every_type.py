@@ -30,9 +30,10 @@ def everything(instance):
 
 
 def events(instance, resource_id):
-    rows = instance.sql("control", "select operation_name from events where resource_key = "
-                        f"lower('{resource_id}') order by at")
-    return [row[0] for row in rows]
+    """What came to an end, and how: what goes on has one more entry when it begins."""
+    rows = instance.sql("control", "select operation_name, status from events where resource_key = "
+                        f"lower('{resource_id}') and status <> 'Accepted' order by at")
+    return [tuple(row) for row in rows]
 
 
 def test_every_type_has_a_case():
@@ -74,6 +75,10 @@ def test_locks_hold_everything(instance, everything, where, level):
         with locked(instance, scope, level):
             for kind in held:
                 for what, reply in refusals(instance, everything, kind, level):
+                    if what in ("PUT", "PATCH", "DELETE"):
+                        done = "delete" if what == "DELETE" else "write"
+                        told = events(instance, everything.id(kind))[-1]
+                        assert told == (f"{kind.type}/{done}", "Failed"), (kind.path, what)
                     assert reply.status_code == 409, (kind.path, what, reply.text)
                     assert code(reply) == "ScopeLocked", (kind.path, what, reply.text)
                     assert f"'{scope}'" in reply.json()["error"]["message"], reply.text
@@ -207,8 +212,9 @@ def test_life_is_told_of_and_comes_back_new(instance):
     for kind, resource_id in told.items():
         if kind.path.startswith("networkInterfaces"):
             continue
-        got = [x for x in events(instance, resource_id) if x.startswith(f"{kind.type}/")]
-        write, delete = f"{kind.type}/write", f"{kind.type}/delete"
+        got = [x for x in events(instance, resource_id) if x[0].startswith(f"{kind.type}/")]
+        write = (f"{kind.type}/write", "Failed" if kind.settle else "Succeeded")
+        delete = (f"{kind.type}/delete", "Succeeded")
         assert got.count(write) == 1 + bool(kind.patch), (kind.path, got)
         if kind.made_by is None:
             assert got[-1] == delete and got.count(delete) == 1, (kind.path, got)
@@ -228,7 +234,7 @@ def test_what_changes_nothing_is_told_of(instance, everything, kind):
     """By its line in the activity log alone: the row stays as it was, etag and systemData with it. (What
     failed is another try: that changes something.)"""
     def look():
-        told = events(instance, everything.id(kind)).count(f"{kind.type}/write")
+        told = events(instance, everything.id(kind)).count((f"{kind.type}/write", "Succeeded"))
         return told, instance.sql("control", f"""select uid, generation, state, tags, body, system_data
             from resources where key = lower('{everything.id(kind)}')""")
     everything.finish(kind, everything.put(kind))

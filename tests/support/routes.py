@@ -25,7 +25,8 @@ STAYS = "Microsoft.Resources"  # a provider that cannot be unregistered, by whoe
 def table(name):
     """Rows of the first table of a generated page."""
     with open(os.path.join(ROOT, "docs", "generated", name), encoding="utf-8") as text:
-        for line in text.read().split("\n\n")[1].splitlines()[2:]:
+        found = next(part for part in text.read().split("\n\n") if part.startswith("|"))
+        for line in found.splitlines()[2:]:
             yield [cell.strip().strip("`") for cell in line.strip("|").split("|")]
 
 

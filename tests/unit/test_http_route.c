@@ -23,6 +23,8 @@ static const struct http_route routes[] = {
     { .method = "GET", .pattern = "/v2/{name*}/tags/list" },
     { .method = "PUT", .pattern = "/subscriptions/{s}/resourceGroups/{g}", .is_nocase = true },
     { .method = "*", .pattern = "/any/{rest*}" },
+    { .method = "GET", .pattern = "/headed", .answers_head = true },
+    { .method = "PUT", .pattern = "/headed", .answers_head = true },
     { 0 },
 };
 
@@ -55,6 +57,9 @@ static const struct {
     { "GET", "/any", -1, NULL, { NULL } },
     { "GET", "/any/a/", -1, NULL, { NULL } },
     { "GE", "/v2/", -1, "GET", { NULL } },
+    { "HEAD", "/v2/", -1, "GET", { NULL } },
+    { "HEAD", "/headed", 9, NULL, { NULL } },
+    { "POST", "/headed", -1, "GET, HEAD, PUT", { NULL } },
 };
 
 static void test_find(void **state)
