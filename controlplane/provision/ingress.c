@@ -316,7 +316,8 @@ static int write_names(struct place *p, struct error *err)
 {
     struct ingress_zone *zones;
     size_t count = p->network_key ? ingress_zones(p->arena, &p->net, p->control->settings->domain,
-                                                  region_names(p), p->ingress, &zones)
+                                                  region_names(p), p->ingress,
+                                                  !p->has_namespace, &zones)
                                   : 0;
     _cleanup_(str_done) struct str list;
 

@@ -22,6 +22,7 @@ struct writer {
     const struct attached *net;
     const char *domain;
     const char *ingress;
+    bool is_shared;
     const char **names; /* of the records, whole */
     struct str out;
 };
@@ -61,17 +62,37 @@ static bool is_below(const char *name, const char *zone)
 
 /* Record data ---------------------------------------------------------------------------------- */
 
+static bool is_of_link(const struct attached *net, const char *address)
+{
+    for (size_t i = 0; i < net->link_count; i++)
+        if (text_eq(net->links[i].address, address))
+            return true;
+    return false;
+}
+
+static void put_address(struct writer *w, const char *head, const char *address)
+{
+    str_printf(&w->out, "%s %s %s\n", head, strchr(address, ':') ? "AAAA" : "A", address);
+}
+
 static void put_addresses(struct writer *w, const char *head, const char *type,
                           const struct json_object *data, const char *list, const char *member)
 {
     const struct json_object *items = json_at(data, list);
     struct sockaddr_storage parsed;
+    bool is_led = false;
 
     for (size_t i = 0; i < json_count(items); i++) {
         const char *value = json_text(json_item(items, i), member);
 
-        if (value && address_parse(value, &parsed))
+        if (!value || !address_parse(value, &parsed))
+            continue;
+        if (!w->is_shared || !w->ingress || !is_of_link(w->net, value)) {
             str_printf(&w->out, "%s %s %s\n", head, type, value);
+        } else if (!is_led) {
+            is_led = true; /* once, however many of them there are */
+            put_address(w, head, w->ingress);
+        }
     }
 }
 
@@ -185,8 +206,7 @@ static void lead_to_ingress(struct writer *w, const char *place)
         if (is_private(w->net, p))
             return;
     if (w->ingress && !has_record(w, name))
-        str_printf(&w->out, "%s. %d %s %s\n", name, TTL, strchr(w->ingress, ':') ? "AAAA" : "A",
-                   w->ingress);
+        put_address(w, arena_printf(w->arena, "%s. %d", name, TTL), w->ingress);
 }
 
 static void put_linked_hosts(struct writer *w)
@@ -255,9 +275,12 @@ static struct ingress_zone domain_zone(struct writer *w, const char *const *regi
 }
 
 size_t ingress_zones(struct arena *a, const struct attached *net, const char *domain,
-                     const char *const *regions, const char *ingress, struct ingress_zone **ret)
+                     const char *const *regions, const char *ingress, bool is_shared,
+                     struct ingress_zone **ret)
 {
-    struct writer w = { .arena = a, .net = net, .domain = domain, .ingress = ingress };
+    struct writer w = {
+        .arena = a, .net = net, .domain = domain, .ingress = ingress, .is_shared = is_shared
+    };
     struct ingress_zone *zones = arena_array(a, net->zone_count + 1, sizeof(*zones));
     size_t count = 0;
 

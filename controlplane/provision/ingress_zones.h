@@ -2,6 +2,7 @@
 #ifndef PORTOLAN_PROVISION_INGRESS_ZONES_H
 #define PORTOLAN_PROVISION_INGRESS_ZONES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,9 +19,11 @@ struct ingress_zone {
  * endpoint connects to is a CNAME into privatelink.cr.<domain>, as Azure's public DNS has it; a
  * network that is linked to that zone finds the private address there, another one the ingress.
  * Zones below the domain are part of its zone, because a name server follows a CNAME only within one.
- * ingress: the address for that, or NULL. regions: names, NULL-terminated. */
+ * ingress: the address for that, or NULL. is_shared: nothing holds the network's private addresses, all of
+ * them are reached at the ingress, and their names lead there. regions: names, NULL-terminated. */
 size_t ingress_zones(struct arena *a, const struct attached *net, const char *domain,
-                     const char *const *regions, const char *ingress, struct ingress_zone **ret);
+                     const char *const *regions, const char *ingress, bool is_shared,
+                     struct ingress_zone **ret);
 /* The zone file; a serial below the one in `was` (the file as it is, or NULL) is not written. NULL
  * when `was` says the same already. */
 char *ingress_zone_text(struct arena *a, const struct ingress_zone *zone, const char *was,

@@ -114,6 +114,15 @@ class World:
         """Host → address."""
         return {c["fqdn"]: c["ipAddresses"][0] for c in endpoint["properties"]["customDnsConfigs"]}
 
+    def private_zone(self, net):
+        """The id of the zone of private registries, which that network is linked to from now on."""
+        zone = self.network_id("privateDnsZones", f"privatelink.cr.{self.it.domain}")
+        self.put(zone, {"location": "global", "properties": {}}, api=DNS_API)
+        self.put(f"{zone}/virtualNetworkLinks/{net}", {"location": "global", "properties": {
+            "registrationEnabled": False,
+            "virtualNetwork": {"id": self.network_id("virtualNetworks", net)}}}, api=DNS_API)
+        return zone
+
     def connection(self, registry):
         """The one private endpoint connection."""
         listed = self.it.arm("GET", f"{registry.id}/privateEndpointConnections").json()["value"]
@@ -317,6 +326,8 @@ def test_who_reaches_a_registry_with_a_link(world, links, name, settings, want):
     asked = world.it.arm("POST", f"{world.linked.id}/checkNetworkAccess", {
         "ipAddress": "10.20.1.10", "link": world.network_id("privateEndpoints", "mine")}).json()
     assert (asked["access"], asked["decidedBy"]) == ("Allowed", "privateLink"), asked
+    by_uuid = {"link": world.connection(world.linked)["name"].rsplit(".", 1)[1]}
+    assert world.it.arm("POST", f"{world.linked.id}/checkNetworkAccess", by_uuid).json() == asked
     asked = world.it.arm("POST", f"{world.linked.id}/checkNetworkAccess", {
         "link": world.network_id("privateEndpoints", "theirs")}).json()
     assert (asked["access"], asked["decidedBy"]) == ("Denied", "privateLink"), asked
@@ -435,12 +446,8 @@ def test_names_inside_and_outside(world, links):
     """Inside a network that is linked to the private zone the registry's name leads to the private
     address; in others to their ingress; outside to the public one."""
     it, host = world.it, world.linked.host.split(":")[0]
-    zone = world.network_id("privateDnsZones", f"privatelink.cr.{it.domain}")
-    world.put(zone, {"location": "global", "properties": {}}, api=DNS_API)
     eventually(lambda: world.resolve("a", host) == INGRESS)
-    world.put(f"{zone}/virtualNetworkLinks/a", {"location": "global", "properties": {
-        "registrationEnabled": False,
-        "virtualNetwork": {"id": world.network_id("virtualNetworks", "a")}}}, api=DNS_API)
+    zone = world.private_zone("a")
     # Linked, and no record yet: the private zone has the last word.
     eventually(lambda: world.resolve("a", host) is None)
     group = f"{world.network_id('privateEndpoints', 'mine')}/privateDnsZoneGroups/default"
@@ -791,6 +798,18 @@ def test_an_address_stands_for_a_network_without_a_namespace(world):
                  registry.url + "/v2/"], text=True, capture_output=True)
             return done.stdout
         eventually(lambda: verdict(world.linked) == "401")
+        # The network's name server leads there, too: nothing answers at the private addresses.
+        zone = world.private_zone("c")
+        world.put(f"{world.network_id('privateEndpoints', 'third')}/privateDnsZoneGroups/default", {
+            "properties": {"privateDnsZoneConfigs": [{"name": "acr", "properties": {
+                "privateDnsZoneId": zone}}]}})
+
+        def found(name):
+            return subprocess.run(["kdig", "+short", "@127.0.0.9", name], text=True,
+                                  capture_output=True).stdout.split()
+        for name in (world.linked.host.split(":")[0], world.data_host(world.linked)):
+            eventually(lambda: "127.0.0.9" in found(name))
+            assert not [x for x in found(name) if x.startswith(PUBLIC)]
         assert verdict(world.plain) == "000"  # no link of this network, no subnet of it
 
         # A link that ends takes its own connections along, not those of another one.

@@ -37,7 +37,7 @@ static const char *zone_of(struct arena *a, const struct attached *net, const ch
 {
     struct ingress_zone *zones;
 
-    *ret_count = ingress_zones(a, net, "example.test", regions, ingress, &zones);
+    *ret_count = ingress_zones(a, net, "example.test", regions, ingress, false, &zones);
     assert_string_equal(zones[0].name, "example.test");
     return zones[0].body;
 }
@@ -83,7 +83,7 @@ static void a_linked_zone_has_the_last_word(void **state)
     struct attached net = { .linked_hosts = hosts, .linked_host_count = 1, .zones = zones,
                             .zone_count = 2, .records = records, .record_count = 2 };
     struct ingress_zone *all;
-    size_t count = ingress_zones(a, &net, "example.test", regions, "10.0.0.4", &all);
+    size_t count = ingress_zones(a, &net, "example.test", regions, "10.0.0.4", false, &all);
 
     (void)state;
     assert_int_equal(count, 2);
@@ -95,6 +95,31 @@ static void a_linked_zone_has_the_last_word(void **state)
     assert_string_equal(all[1].name, "corp.test");
     assert_string_equal(all[1].body,
                         "corp.test. 10 NS ns.corp.test.\ncorp.test. 60 MX 10 mail.corp.test.\n");
+}
+
+static void addresses_that_nobody_holds_lead_to_the_ingress(void **state)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new();
+    struct attached_record records[] = {
+        record(a, PRIVATE, "reg", "A",
+               "{\"aRecords\":[{\"ipv4Address\":\"10.0.3.4\"},{\"ipv4Address\":\"10.0.3.5\"},"
+               "{\"ipv4Address\":\"10.0.9.9\"}]}"),
+    };
+    struct attached_link links[] = { { .address = "10.0.3.4" }, { .address = "10.0.3.5" } };
+    const char *zones[] = { PRIVATE };
+    struct attached net = { .linked_hosts = hosts, .linked_host_count = 1, .zones = zones,
+                            .zone_count = 1, .records = records, .record_count = 1, .links = links,
+                            .link_count = 2 };
+    struct ingress_zone *all;
+
+    (void)state;
+    (void)ingress_zones(a, &net, "example.test", regions, "127.0.0.9", true, &all);
+    assert_has(all[0].body, "\nreg." PRIVATE ". 60 A 127.0.0.9\nreg." PRIVATE ". 60 A 10.0.9.9\n");
+    assert_lacks(all[0].body, "10.0.3.");
+    (void)ingress_zones(a, &net, "example.test", regions, "fd00::9", true, &all);
+    assert_has(all[0].body, "\nreg." PRIVATE ". 60 AAAA fd00::9\n");
+    (void)ingress_zones(a, &net, "example.test", regions, NULL, true, &all);
+    assert_has(all[0].body, "\nreg." PRIVATE ". 60 A 10.0.3.4\n");
 }
 
 static void a_record_of_ones_own_stands_before_the_alias(void **state)
@@ -136,7 +161,7 @@ static void records_cannot_break_out(void **state)
     struct attached net = { .zones = zones, .zone_count = 3, .records = records,
                             .record_count = ARRAY_LEN(records) };
     struct ingress_zone *all;
-    size_t count = ingress_zones(a, &net, "example.test", regions, "10.0.0.4", &all);
+    size_t count = ingress_zones(a, &net, "example.test", regions, "10.0.0.4", false, &all);
 
     (void)state;
     assert_int_equal(count, 2);
@@ -170,7 +195,7 @@ static void no_record_takes_the_others_with_it(void **state)
     struct attached net = { .zones = zones, .zone_count = 4, .records = records,
                             .record_count = ARRAY_LEN(records) };
     struct ingress_zone *all;
-    size_t count = ingress_zones(a, &net, "example.test", regions, "10.0.0.4", &all);
+    size_t count = ingress_zones(a, &net, "example.test", regions, "10.0.0.4", false, &all);
 
     (void)state;
     assert_int_equal(count, 3);
@@ -204,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_lead_to_the_ingress),
         cmocka_unit_test(a_linked_zone_has_the_last_word),
+        cmocka_unit_test(addresses_that_nobody_holds_lead_to_the_ingress),
         cmocka_unit_test(a_record_of_ones_own_stands_before_the_alias),
         cmocka_unit_test(records_cannot_break_out),
         cmocka_unit_test(no_record_takes_the_others_with_it),
