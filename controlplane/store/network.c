@@ -32,7 +32,7 @@ const struct pg_stmt network_statements[] = {
                     "delete from network_addresses where endpoint_uid = $1 and member = $2",
                     "uuid text" },
     [USER] = { "network_user",
-               "select e.id from network_addresses a join resources e on e.uid = a.endpoint_uid "
+               "select s.name, e.id from network_addresses a join resources e on e.uid = a.endpoint_uid "
                "join resources s on s.uid = a.subnet_uid "
                "where a.subnet_uid = $1 or s.parent_uid = $1 order by e.key limit 1",
                "uuid" },
@@ -168,12 +168,18 @@ static int find_text(struct pg_conn *conn, struct arena *a, int statement, const
     return 1;
 }
 
-int network_user(struct pg_conn *conn, struct arena *a, const char *uid, const char **ret_id,
-                 struct error *err)
+int network_user(struct pg_conn *conn, struct arena *a, const char *uid, const char **ret_subnet,
+                 const char **ret_id, struct error *err)
 {
-    int found = find_text(conn, a, USER, uid, ret_id, err);
+    struct pg_result *r = NULL;
 
-    return found < 0 ? wrap(err, "who uses a subnet") : found;
+    if (PG_RUN(conn, a, &network_statements[USER], &r, err, pg_text(uid)))
+        return wrap(err, "who uses a subnet");
+    if (pg_rows(r) == 0)
+        return 0;
+    *ret_subnet = pg_get_text(r, 0, 0);
+    *ret_id = pg_get_text(r, 0, 1);
+    return 1;
 }
 
 int network_stray(struct pg_conn *conn, struct arena *a, const char *network_uid,

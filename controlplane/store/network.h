@@ -48,9 +48,10 @@ MUST_CHECK int network_take(struct pg_conn *conn, struct arena *a,
                             const struct network_address *address, struct error *err);
 MUST_CHECK int network_give_back(struct pg_conn *conn, struct arena *a, const char *endpoint_uid,
                                  const char *member, struct error *err);
-/* 1 with the id of an endpoint that has an address in the subnet, or in any of the network's. */
+/* 1 with the id of an endpoint that has an address in the subnet, or in any of the network's, and that
+ * subnet's name. */
 MUST_CHECK int network_user(struct pg_conn *conn, struct arena *a, const char *uid,
-                            const char **ret_id, struct error *err);
+                            const char **ret_subnet, const char **ret_id, struct error *err);
 
 /* 1 with the name of a subnet of the network that has an address outside its ranges. */
 MUST_CHECK int network_stray(struct pg_conn *conn, struct arena *a, const char *network_uid,

@@ -192,15 +192,15 @@ int subnets_check(const struct admission *ad, const struct resource *network, st
 
 int subnet_check_unused(const struct admission *ad, const struct resource *r, struct error *err)
 {
-    const char *user = NULL;
-    int found = network_user(ad->conn, ad->arena, r->uid, &user, err);
+    const char *user = NULL, *subnet = NULL;
+    int found = network_user(ad->conn, ad->arena, r->uid, &subnet, &user, err);
 
     if (found <= 0)
         return found;
     return fail(err, &E_SUBNET_IN_USE,
                 "Subnet %s is in use by %s and cannot be deleted. In order to delete the subnet, "
                 "delete all the resources within the subnet. See aka.ms/deletesubnet.",
-                r->name, user);
+                subnet, user);
 }
 
 static int subnet_admit(const struct admission *ad, struct error *err)

@@ -235,7 +235,9 @@ def test_what_is_in_use_stays(instance, net, premium):
     net.network("vn", subnets={"a": "10.0.0.0/24", "b": "10.0.1.0/24"})
     net.endpoint("pe", premium.id, net.subnet_id("vn", "a"))
     for path in ("virtualNetworks/vn/subnets/a", "virtualNetworks/vn"):
-        assert net.refused(path, method="DELETE")["code"] == "InUseSubnetCannotBeDeleted", path
+        told = net.refused(path, method="DELETE")
+        assert told["code"] == "InUseSubnetCannotBeDeleted", path
+        assert told["message"].startswith(f"Subnet a is in use by {net.id('privateEndpoints/pe')} "), told
     assert net.refused("virtualNetworks/vn", space("10.0.0.0/16", subnets=[]))["code"] == \
         "InUseSubnetCannotBeDeleted"
     assert net.refused("virtualNetworks/vn/subnets/a", {"addressPrefix": "10.0.7.0/24"},
@@ -503,6 +505,50 @@ def test_64_creates_at_once_in_a_small_subnet(instance, net):
     assert sum(r.status_code < 300 for r in replies) == 2
     now = [a for e in net.list("privateEndpoints") for a in addresses_of(e).values()]
     assert len(now) == 10 and set(now) < free
+
+
+def usage(registry, name):
+    told = registry.instance.arm("GET", f"{registry.id}/listUsages").json()["value"]
+    (of,) = [u for u in told if u["name"] == name]
+    return of["currentValue"], of["limit"]
+
+
+def test_a_registry_has_200_endpoints(instance, net):
+    """Exactly, however many are asked for at once; one that goes makes room."""
+    registry = instance.make_registry(net.group, sku="Premium", dataEndpointEnabled=True)
+    net.network("vn", subnets={"apps": "10.0.0.0/22"})
+    body = {"location": "eastus", "properties": net.endpoint_body(registry.id, net.subnet_id("vn", "apps"))}
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda i: net.call("PUT", f"privateEndpoints/pe{i}", body), range(204)))
+    refused = [r.json()["error"] for r in replies if r.status_code >= 300]
+    assert [e["code"] for e in refused] == ["QuotaExceeded"] * 4, refused
+    assert "privateEndpointConnections" in refused[0]["message"]
+    assert usage(registry, "PrivateEndpointConnections") == (200, 200)
+    taken = [a for e in net.list("privateEndpoints") for a in addresses_of(e).values()]
+    assert len(taken) == len(set(taken)) == 400
+    first = next(i for i, r in enumerate(replies) if r.status_code < 300)
+    net.delete(f"privateEndpoints/pe{first}")
+    assert net.call("PUT", "privateEndpoints/late", body).status_code == 201
+
+
+def test_a_registry_has_100_rules_for_subnets(instance, net):
+    registry = instance.make_registry(net.group, sku="Premium")
+    endpoint = [{"service": "Microsoft.ContainerRegistry"}]
+    net.put("virtualNetworks/vn", space("10.0.0.0/16", subnets=[
+        {"name": f"s{i}", "properties": {"addressPrefix": f"10.0.{i}.0/24", "serviceEndpoints": endpoint}}
+        for i in range(101)]))
+
+    def rule(count):
+        return instance.arm("PATCH", registry.id, {"properties": {"networkRuleSet": {
+            "defaultAction": "Deny", "virtualNetworkRules": [
+                {"action": "Allow", "id": net.subnet_id("vn", f"s{i}")} for i in range(count)]}}},
+            api="2019-05-01")
+    assert rule(101).status_code == 400
+    assert usage(registry, "VNetRules") == (0, 100)
+    reply = rule(100)
+    assert reply.status_code == 200, reply.text
+    instance.finish(reply)
+    assert usage(registry, "VNetRules") == (100, 100)
 
 
 # --- private DNS ----------------------------------------------------------------------------------
