@@ -48,7 +48,6 @@ const struct error_code E_BAD_PREFIX = { "InvalidAddressPrefixFormat", 400 };
 const struct error_code E_PREFIX_HOST_BITS = { "InvalidCIDRNotation", 400 };
 const struct error_code E_BAD_SUBNET = { "NetcfgInvalidSubnet", 400 };
 const struct error_code E_SUBNETS_OVERLAP = { "NetcfgSubnetRangesOverlap", 400 };
-const struct error_code E_PREFIX_IN_USE = { "InUsePrefixCannotBeDeleted", 400 };
 const struct error_code E_SUBNET_IN_USE = { "InUseSubnetCannotBeDeleted", 400 };
 const struct error_code E_SUBNET_FIXED = { "InUseSubnetCannotBeUpdated", 400 };
 const struct error_code E_SUBNET_FULL = { "SubnetIsFull", 400 };

@@ -59,8 +59,6 @@ extern const struct error_code E_PREFIX_HOST_BITS; /* InvalidCIDRNotation: bits 
 /* NetcfgInvalidSubnet: not inside its network's address space, or too small */
 extern const struct error_code E_BAD_SUBNET;
 extern const struct error_code E_SUBNETS_OVERLAP; /* NetcfgSubnetRangesOverlap */
-/* InUsePrefixCannotBeDeleted: an address space that subnets stand in */
-extern const struct error_code E_PREFIX_IN_USE;
 extern const struct error_code E_SUBNET_IN_USE; /* InUseSubnetCannotBeDeleted */
 /* InUseSubnetCannotBeUpdated: the range of a subnet with addresses */
 extern const struct error_code E_SUBNET_FIXED;
