@@ -7,6 +7,7 @@
 
 #include "controlplane/api/errors.h"
 #include "controlplane/api/etag.h"
+#include "controlplane/api/hasten.h"
 #include "controlplane/api/lro.h"
 #include "controlplane/api/write.h"
 #include "controlplane/store/operations.h"
@@ -98,7 +99,7 @@ enum stage_result commit_delete(struct call *c, struct error *err)
     if (pg_transact(c->control->db, c->arena, delete_row, c, err))
         return STAGE_FAILED;
     if (c->type->revoke && !c->is_gone)
-        write_hasten(c, c->type->revoke, c->was);
+        hasten_delete(c);
     return STAGE_NEXT;
 }
 

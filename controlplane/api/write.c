@@ -17,6 +17,7 @@
 #include "controlplane/api/encode.h"
 #include "controlplane/api/errors.h"
 #include "controlplane/api/etag.h"
+#include "controlplane/api/hasten.h"
 #include "controlplane/api/lro.h"
 #include "controlplane/api/write.h"
 #include "controlplane/provision/region.h"
@@ -235,6 +236,7 @@ struct write {
     struct call *call;
     bool is_lro;
     bool has_work; /* something is left to do after the transaction */
+    bool is_brief; /* by this request itself */
     bool is_raced;
 };
 
@@ -442,6 +444,9 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
         c->row->state = now.state;
         return write_event(conn, c, c->row, "write", false, err);
     }
+    w->is_brief = w->has_work && hasten_is_brief(c, now.state);
+    if (c->was)
+        c->row->due_in_ms = w->is_brief ? BRIEF_MS : 0;
     /* The same wish again for what failed is worth another try. */
     if (c->is_unchanged && (now.state == STATE_FAILED || now.state == STATE_CANCELED))
         c->is_unchanged = false;
@@ -451,30 +456,6 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     if (c->is_unchanged)
         c->row->state = now.state;
     return tell(conn, w, err);
-}
-
-/* Nobody claims what is only hastened: a newer generation wins wherever both arrive. */
-static bool is_still_ours(struct step_run *run)
-{
-    (void)run;
-    return true;
-}
-
-void write_hasten(struct call *c, int (*work)(struct step_run *run, struct error *err),
-                  const struct resource *now)
-{
-    struct resource row = *now;
-    struct step_run run = { .arena = c->arena,
-                            .control = c->control,
-                            .resource = &row,
-                            .parent = c->parent,
-                            .decoded = c->decoded,
-                            .still_ours = is_still_ours };
-    struct error err;
-
-    row.generation = c->was->generation + 1;
-    if (work(&run, &err))
-        log_failure(LOG_WARN, "hasten", &err);
 }
 
 enum stage_result commit_write(struct call *c, struct error *err)
@@ -492,7 +473,7 @@ enum stage_result commit_write(struct call *c, struct error *err)
             return STAGE_AGAIN;
         /* What was never made yet has nothing to hurry. */
         if (c->type->hasten && c->was && c->was->observed_generation > 0 && !c->is_unchanged)
-            write_hasten(c, c->type->hasten, c->row);
+            hasten_update(c, w.is_brief);
         return STAGE_NEXT;
     }
     if (err->code != &E_CONFLICT)

@@ -26,9 +26,6 @@ MUST_CHECK int write_event(struct pg_conn *conn, struct call *c, const struct re
 /* Nothing is left to do: whoever polls finds the operation over. */
 MUST_CHECK int write_close(struct pg_conn *conn, struct call *c, const char *uid,
                            struct error *err);
-/* Runs what the type hurries, after the commit: the steps do it again. */
-void write_hasten(struct call *c, int (*work)(struct step_run *run, struct error *err),
-                  const struct resource *now);
 /* "2026-11-20T22:52:13.1234567+00:00", as systemData writes times. */
 char *write_time(struct arena *a);
 /* The resource's systemData after this caller changed it; was is NULL on create. */

@@ -72,6 +72,7 @@ static void name_subnets(struct arena *a, struct origins *o)
     const struct json_object *rules = json_at(o->registry->body, "properties." SUBNET_RULES);
 
     o->named = arena_array(a, json_count(rules) + 1, sizeof(*o->named));
+    o->named_count = 0;
     for (size_t i = 0; i < json_count(rules); i++) {
         const char *id = subnet_of(json_item(rules, i));
 
@@ -144,6 +145,69 @@ int publish_network(struct control *control, struct arena *a, const struct resou
     if (o.subnets)
         json_put_at(settings, SUBNET_RULES, json_copy(o.subnets));
     return 0;
+}
+
+/* Rules alone ---------------------------------------------------------------------------------- */
+
+/* Members of the settings, and of a registry's properties, that say who may reach it and nothing else. */
+static const char *const rule_members[] = { "networkRuleSet", "publicNetworkAccess",
+                                            "networkRuleBypassOptions",
+                                            "networkRuleBypassAllowedForTasks" };
+
+static struct json_object *without_rules(const struct json_object *body)
+{
+    struct json_object *ret = json_copy(body);
+
+    for (size_t i = 0; i < ARRAY_LEN(rule_members); i++)
+        json_unset(json_at(ret, "properties"), rule_members[i]);
+    return ret;
+}
+
+bool publish_is_rules(const struct json_object *was, const struct json_object *now)
+{
+    _cleanup_(json_putp) struct json_object *old = without_rules(was), *new = without_rules(now);
+
+    return json_at(now, "properties.networkRuleSet") && json_equal(old, new);
+}
+
+struct rules {
+    struct control *control;
+    struct origins origins;
+    struct json_object *members;
+    int is_done;
+};
+
+static int write_rules(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct rules *r = ctx;
+    const struct resource *registry = r->origins.registry;
+    struct published_holder *holders;
+    size_t count;
+
+    if (r->origins.named_count > 0) {
+        if (published_many_lock(conn, a, &registry->uid, 1, &holders, &count, err) ||
+            find_origins(r->control, a, &r->origins, 1, err))
+            return -1;
+        json_put_at(r->members, SUBNET_RULES, json_copy(r->origins.subnets));
+    }
+    r->is_done = published_rules_put(conn, a, registry->uid, registry->generation, r->members, err);
+    return r->is_done < 0 ? -1 : 0;
+}
+
+int publish_rules(struct control *control, struct arena *a, const struct region *region,
+                  const struct resource *registry, const struct json_object *settings,
+                  struct error *err)
+{
+    struct rules r = { .control = control, .origins = { .registry = registry },
+                       .members = json_own(a, json_new_object()) };
+
+    for (size_t i = 0; i < ARRAY_LEN(rule_members); i++)
+        json_set(r.members, rule_members[i], json_copy(json_at(settings, rule_members[i])));
+    name_subnets(a, &r.origins);
+    if (r.origins.named_count > 0 ? pg_transact(region->db, a, write_rules, &r, err)
+                                  : pg_with(region->db, a, write_rules, &r, err))
+        return wrap(err, "publish rules");
+    return r.is_done;
 }
 
 /* Services ------------------------------------------------------------------------------------- */

@@ -3,12 +3,15 @@
 #ifndef PORTOLAN_PROVISION_PUBLISH_NETWORK_H
 #define PORTOLAN_PROVISION_PUBLISH_NETWORK_H
 
+#include <stdbool.h>
+
 #include "common/base/cleanup.h"
 
 struct arena;
 struct control;
 struct error;
 struct json_object;
+struct region;
 struct resource;
 struct step_run;
 
@@ -19,6 +22,13 @@ struct step_run;
 MUST_CHECK int publish_network(struct control *control, struct arena *a,
                                const struct resource *registry, struct json_object *settings,
                                struct error *err);
+/* Whether all that differs between two bodies of a registry is its rules. */
+bool publish_is_rules(const struct json_object *was, const struct json_object *now);
+/* Publishes them and nothing else, from all of its settings (publish_settings). 1 done; 0 when a newer state
+ * is published, or none. */
+MUST_CHECK int publish_rules(struct control *control, struct arena *a, const struct region *region,
+                             const struct resource *registry, const struct json_object *settings,
+                             struct error *err);
 /* Puts networkServices {principal: "TrustedService" | "Task"} of those with grants. */
 MUST_CHECK int publish_services(struct control *control, struct arena *a,
                                 const struct json_object *grants, struct json_object *settings,

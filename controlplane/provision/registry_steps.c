@@ -14,6 +14,7 @@
 #include "controlplane/provision/edge.h"
 #include "controlplane/provision/ports.h"
 #include "controlplane/provision/publish.h"
+#include "controlplane/provision/publish_network.h"
 #include "controlplane/provision/region.h"
 #include "controlplane/provision/registry_service.h"
 #include "controlplane/provision/supervisor.h"
@@ -161,6 +162,17 @@ int registry_hasten(struct step_run *run, struct error *err)
     const struct region *region = region_of(run, err);
 
     return region ? publish_registry(run, region, err) : -1;
+}
+
+int registry_brief(struct step_run *run, struct error *err)
+{
+    const struct region *region = region_of(run, err);
+
+    if (!region)
+        return -1;
+    return publish_rules(run->control, run->arena, region, run->resource,
+                         publish_settings(run->control, run->arena, run->resource, run->decoded, region),
+                         err);
 }
 
 static enum verdict publish_undo(struct step_run *run, struct error *err)

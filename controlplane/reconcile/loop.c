@@ -24,7 +24,7 @@
 #include "controlplane/store/operations.h"
 #include "controlplane/store/vaults.h"
 
-#define SLEEP_MAX_MS 5000
+#define SLEEP_MAX_MS 1000 /* what nobody told of is found that late: updates that a request was to settle */
 #define STAND_BY_MS 60000 /* only a safety net: whoever finds work calls one */
 #define RETRY_MS 1000 /* after the database failed */
 #define HEARTBEAT_MS (LEASE_MS / 4)

@@ -21,6 +21,7 @@ enum {
     S_NEXT_DUE,
     S_EXTEND,
     S_SETTLE,
+    S_SETTLE_UNCLAIMED,
     S_POSTPONE,
     S_GIVE_UP,
     S_REMOVE,
@@ -67,6 +68,13 @@ const struct pg_stmt lease_statements[] = {
                    " then now() + $7 * (0.8 + 0.4 * random()) * interval '1 ms' else now() end"
                    " where uid = $2 and lease_owner = $1 returning generation = $3",
                    "uuid uuid int8 jsonb text text int8" },
+    [S_SETTLE_UNCLAIMED] = { "lease_settle_unclaimed",
+                             "update resources set observed_generation = $2, last_error = null,"
+                             " state = $4, not_before = case when not_before > now() then now()"
+                             " + $5 * (0.8 + 0.4 * random()) * interval '1 ms' else now() end"
+                             " where uid = $1 and generation = $2 and state = $3"
+                             " and lease_owner is null",
+                             "uuid int8 text text int8" },
     [S_POSTPONE] = { "lease_postpone",
                      "update resources set status = coalesce($4, status), step = $5,"
                      " attempts = attempts + $6, last_error = coalesce($7, last_error),"
@@ -196,6 +204,21 @@ int lease_settle(struct pg_conn *conn, struct arena *a, const char *owner,
         operation_settle(conn, a, r->uid, r->generation, "Succeeded", NULL, err))
         return -1;
     return 1;
+}
+
+int lease_settle_unclaimed(struct pg_conn *conn, struct arena *a, const struct resource *r,
+                           int64_t drift_ms, struct error *err)
+{
+    struct pg_result *res;
+
+    if (PG_RUN(conn, a, &lease_statements[S_SETTLE_UNCLAIMED], &res, err, pg_text(r->uid),
+               pg_int(r->generation), pg_text(state_name(r->state)),
+               pg_text(state_after(r, EVENT_SETTLED)),
+               pg_int(drift_ms > 0 ? drift_ms : DRIFT_MS)))
+        return -1;
+    if (pg_affected(res) == 0)
+        return 0;
+    return operation_close(conn, a, r->uid, r->generation, "Succeeded", NULL, NULL, err) ? -1 : 1;
 }
 
 int lease_postpone(struct pg_conn *conn, struct arena *a, const char *owner,

@@ -34,7 +34,7 @@ MUST_CHECK int lease_next_due(struct pg_conn *conn, struct arena *a, const char 
 /* 1 extended, 0 lost. */
 MUST_CHECK int lease_extend(struct pg_conn *conn, struct arena *a, const char *owner,
                             const char *uid, struct error *err);
-/* The following four belong into a transaction; each is 1 done, 0 when the lease was lost (nothing
+/* The following five belong into a transaction; each is 1 done, 0 when the lease was lost (nothing
  * changed), -1 failed.
  * settle: status stored, observed_generation = generation; if the row's generation is still that
  * one, EVENT_SETTLED, operations closed with Succeeded, and the row is due again after drift_ms
@@ -42,6 +42,10 @@ MUST_CHECK int lease_extend(struct pg_conn *conn, struct arena *a, const char *o
 MUST_CHECK int lease_settle(struct pg_conn *conn, struct arena *a, const char *owner,
                             const struct resource *r, struct json_object *status,
                             int64_t drift_ms, struct error *err);
+/* The same by who carried out this generation without a claim. 0: it is somebody's by now, or another one.
+ * What was woken meanwhile, or has become due, stays due. */
+MUST_CHECK int lease_settle_unclaimed(struct pg_conn *conn, struct arena *a, const struct resource *r,
+                                      int64_t drift_ms, struct error *err);
 /* Not finished: due again after delay_ms; attempts counted when is_failure, with its error. */
 MUST_CHECK int lease_postpone(struct pg_conn *conn, struct arena *a, const char *owner,
                               const struct resource *r, const char *step, int64_t delay_ms,

@@ -49,7 +49,8 @@ const struct pg_stmt network_rules_statements[] = {
     [S_WAKE] = { "rules_wake",
                  "update resources set not_before = now()"
                  " where type_key = 'microsoft.containerregistry/registries'"
-                 " and state = 'Succeeded' and not_before > now() and jsonb_array_length(coalesce("
+                 " and state in ('Succeeded', 'Updating') and not_before > now()"
+                 " and jsonb_array_length(coalesce("
                  "body #> '{properties,networkRuleSet,virtualNetworkRules}', '[]')) > 0",
                  "" },
     [S_NOTIFY] = { "rules_notify", "select pg_notify('portolan_work', '')::text", "" },

@@ -14,6 +14,7 @@ enum {
     S_LOCK,
     S_INSERT,
     S_UPDATE,
+    S_RULES,
     S_BUMP,
     S_CREDENTIALS,
     S_CREDENTIAL_PUT,
@@ -65,6 +66,11 @@ const struct pg_stmt published_statements[] = {
                    " settings = $5, wrapped_signing_key = $6, wrapped_data_key = $7"
                    " where id = $1",
                    "uuid text text int8 jsonb text text" },
+    [S_RULES] = { "published_rules_put",
+                  "update registries set settings = settings || $3, resource_generation = $2,"
+                  " generation = generation + (settings || $3 <> settings)::int,"
+                  " published_at = now() where id = $1 and resource_generation <= $2",
+                  "uuid int8 jsonb" },
     [S_BUMP] = { "published_bump",
                  "update registries set generation = generation + 1, published_at = now()"
                  " where id = any ($1)",
@@ -198,6 +204,17 @@ int published_update(struct pg_conn *conn, struct arena *a, const struct publish
     int64_t rows;
 
     return write_registry(conn, a, &published_statements[S_UPDATE], r, &rows, err);
+}
+
+int published_rules_put(struct pg_conn *conn, struct arena *a, const char *registry_id,
+                        int64_t resource_generation, const struct json_object *rules, struct error *err)
+{
+    struct pg_result *r = NULL;
+
+    if (PG_RUN(conn, a, &published_statements[S_RULES], &r, err, pg_text(registry_id),
+               pg_int(resource_generation), pg_text(json_print(a, rules))))
+        return -1;
+    return pg_affected(r) > 0;
 }
 
 int published_bump(struct pg_conn *conn, struct arena *a, const char *const *registry_ids,

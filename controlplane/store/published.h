@@ -35,6 +35,11 @@ MUST_CHECK int published_insert(struct pg_conn *conn, struct arena *a,
 /* All but the generation. */
 MUST_CHECK int published_update(struct pg_conn *conn, struct arena *a,
                                 const struct published_registry *r, struct error *err);
+/* Lays members over the settings, as one state of the registry has them, and bumps where that changes any. 1
+ * done; 0 when a newer state is published, or none. */
+MUST_CHECK int published_rules_put(struct pg_conn *conn, struct arena *a, const char *registry_id,
+                                   int64_t resource_generation, const struct json_object *rules,
+                                   struct error *err);
 MUST_CHECK int published_bump(struct pg_conn *conn, struct arena *a,
                               const char *const *registry_ids, size_t count, struct error *err);
 

@@ -83,7 +83,8 @@ struct resource {
     const char *updated_at;
     const char *revision; /* another one whenever the row is written, leases included */
     bool is_system; /* made by the service: not the callers' to change */
-    /* Of one to be inserted: when the reconcile loop looks at it; NEVER_DUE where no steps are. */
+    /* Of one that is written: when the reconcile loop looks at it; NEVER_DUE where no steps are. An update
+     * leaves alone what is never due. */
     int64_t due_in_ms;
     const char *unparsed[6]; /* between resource_peek and resource_parse: the JSON columns */
 };

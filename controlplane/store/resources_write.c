@@ -37,10 +37,11 @@ const struct pg_stmt resources_write_statements[] = {
                  "update resources r set tags = $2, body = $3, system_data = $4, state = t.new, "
                  "generation = generation + 1, "
                  "observed_generation = case when $7 then observed_generation "
-                 "                           else generation + 1 end, " RESOURCE_DUE " "
+                 "                           else generation + 1 end, "
+                 RESOURCE_DUE_AT("now() + $8 * interval '1 ms'") " "
                  "from unnest($5::text[], $6::text[]) as t (old, new) "
                  "where r.uid = $1 and r.state = t.old",
-                 "uuid jsonb jsonb jsonb text[] text[] bool" },
+                 "uuid jsonb jsonb jsonb text[] text[] bool int8" },
     [DELETE_ONE] = { "resource_start_delete",
                      "update resources r set state = t.new, generation = generation + 1, " RESOURCE_DUE " "
                      "from unnest($2::text[], $3::text[]) as t (old, new) "
@@ -137,7 +138,7 @@ int resource_update(struct pg_conn *conn, struct arena *a, const struct resource
     if (PG_RUN(conn, a, &resources_write_statements[UPDATE], &result, err, pg_text(r->uid),
                json_arg(a, r->tags), json_arg(a, r->body), json_arg(a, r->system_data),
                pg_texts(moves.from, moves.count), pg_texts(moves.to, moves.count),
-               pg_bool(has_steps)))
+               pg_bool(has_steps), pg_int(r->due_in_ms)))
         return wrap(err, "update resource");
     if (pg_affected(result) != 1)
         return fail(err, &E_CONFLICT, "The resource '%s' is being deleted.", r->name);

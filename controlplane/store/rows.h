@@ -20,9 +20,10 @@ struct resource;
 
 /* A settled row is observed again soon, an unsettled one at once, one that nobody works on never:
  * not_before is the only clock. A new generation starts with a clean slate of attempts. */
-#define RESOURCE_DUE                                                                               \
-    "not_before = case when isfinite(not_before) then now() else not_before end, attempts = 0, "   \
-    "step = null, updated_at = now()"
+#define RESOURCE_DUE_AT(time)                                                                      \
+    "not_before = case when isfinite(not_before) then " time " else not_before end, "              \
+    "attempts = 0, step = null, updated_at = now()"
+#define RESOURCE_DUE RESOURCE_DUE_AT("now()")
 
 /* Of `resources r`, those of the subscriptions that a scope key ("": everywhere) is in or above: what an
  * index leads to, however many rows there are. */

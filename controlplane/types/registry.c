@@ -11,6 +11,7 @@
 #include "common/json/json.h"
 
 #include "controlplane/control.h"
+#include "controlplane/provision/publish_network.h"
 #include "controlplane/provision/registry_steps.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/types/registry_rules.h"
@@ -240,6 +241,8 @@ const struct resource_type registry_type = {
     .validate = registry_validate,
     .admit = registry_admit,
     .hasten = registry_hasten,
+    .is_brief = publish_is_rules,
+    .brief = registry_brief,
     .sku = registry_sku,
     .show = registry_show,
 };

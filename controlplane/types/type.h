@@ -208,6 +208,12 @@ struct resource_type {
     /* What an update changes at once, after its commit and before its answer, so that it holds even if
      * this control plane dies right then. At best: the steps do it again. May be NULL. */
     int (*hasten)(struct step_run *run, struct error *err);
+    /* Of updates of what is settled that ask no more than to be published: what brief() carries out whole, in
+     * hasten()'s place; the request then settles the row itself. 1 done, 0 somebody has published something
+     * newer. is_brief() tells them by the bodies. Until the row is settled the steps are not far: they do
+     * what brief() could not. May be NULL, both. */
+    bool (*is_brief)(const struct json_object *was, const struct json_object *now);
+    int (*brief)(struct step_run *run, struct error *err);
     /* The same for a delete: what must be taken away at once. run->decoded is NULL. */
     int (*revoke)(struct step_run *run, struct error *err);
     /* The SKU of the decoded struct, for gates; NULL: SKU_NONE (children: the parent's). */

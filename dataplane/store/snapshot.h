@@ -1,6 +1,7 @@
 /* The published projection of this process's registry, held in memory: an immutable snapshot,
- * counted by references, swapped whole when its generation moves. Names that sign in with passwords
- * are not part of it: there may be a million of them (accounts.h).
+ * counted by references, swapped whole when its generation moves; what did not change is shared with
+ * the one before. Names that sign in with passwords are not part of it: there may be a million of them
+ * (accounts.h).
  *
  * Freshness: a snapshot that was compared with the database within SNAPSHOT_FRESH_MS may answer.
  * While there is traffic the housekeeper compares often enough for that; after idling, whoever
@@ -44,10 +45,15 @@ struct policies {
     int64_t retention_days;
 };
 
+/* What snapshots share while it stays the same: the registry's own keys, the grants, the directory's keys. */
+enum { PART_KEYS, PART_GRANTS, PART_DIRECTORY, PART_MAX };
+struct snapshot_part;
+
 struct snapshot {
     struct arena *arena;
     uint64_t serial; /* another one for each load */
-    const char *version;
+    int64_t generation;
+    struct snapshot_part *parts[PART_MAX]; /* own what keys, grants and directory_keys point at */
     const char *login_server;
     bool is_admin_enabled, is_anonymous_enabled;
     bool is_abac; /* roleAssignmentMode: principals have rights on repositories one by one */

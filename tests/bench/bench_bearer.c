@@ -47,7 +47,8 @@ int main(void)
     struct error err = { 0 };
     int64_t found = 0;
 
-    s->key = token_key_new();
+    struct token_key *key = token_key_new();
+    s->key = key;
     s->login_server = "registry.cr.portolan.localhost";
     s->is_anonymous_enabled = true;
     for (size_t i = 0; i < TOKENS; i++)
@@ -73,6 +74,7 @@ int main(void)
     printf("{\"new_us\":%.2f,\"seen_us\":%.3f}\n", new_us, seen_us);
     bearer_cache_free(cache);
     snapshot_unref(s);
+    token_key_free(key);
     arena_free(a);
     return 0;
 }

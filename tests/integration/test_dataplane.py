@@ -233,7 +233,8 @@ def test_revocation_while_an_older_change_is_read(plane):
     """What goes while the data plane is at loading an older state is seen by its next look."""
     name = "t" + uuid.uuid4().hex[:8]
     plane.pg.sql(f"insert into credentials select registry_id, '{name}', password_name, kind, "
-                 f"hash, null, permissions from credentials where username = 'reader'")
+                 f"hash, null, permissions from credentials where username = 'reader'; "
+                 "update grants set permissions = permissions")  # so that the load reads them
     user = (name, plane.secrets["reader"])
     wait_until(lambda: plane.call("GET", "/v2/", auth=user).status_code == 200)
     other = subprocess.Popen(["psql", "-qAtX", "-d", plane.pg.url("region")], text=True,

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -78,6 +79,25 @@ class Postgres:
                               input=text, text=True, capture_output=True)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
+
+    @contextlib.contextmanager
+    def statements(self):
+        """A function that gives the names of the statements that data planes have run since the block began,
+        in order."""
+        path = os.path.join(self.data, "log")
+
+        def read(start):
+            with open(path, encoding="utf-8", errors="replace") as log:
+                log.seek(start)
+                return re.findall(r"^portolan-dataplane LOG:  execute (\w+):", log.read(), re.M)
+        self.sql("alter system set log_line_prefix = '%a '; alter system set log_statement = 'all'; "
+                 "select pg_reload_conf()")
+        try:
+            begun = os.path.getsize(path)
+            yield lambda: read(begun)
+        finally:
+            self.sql("alter system reset log_line_prefix; alter system reset log_statement; "
+                     "select pg_reload_conf()")
 
 
 class DataPlane:

@@ -364,3 +364,11 @@ def held_back(instance, group):
         yield
     finally:
         instance.sql("control", f"update resources set lease_owner = null, lease_until = null where {rows}")
+
+
+def took_effect(what, check, timeout=30):
+    """Waits, for as long as a busy machine may take, until a change holds, and says how long it took: the
+    benchmark of it has the bound (./dev bench network)."""
+    begun = time.monotonic()
+    eventually(check, timeout, 0.01)
+    print(f"in effect after {time.monotonic() - begun:.3f} s: {what}")

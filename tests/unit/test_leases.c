@@ -173,7 +173,7 @@ static struct resource *claim(struct fixture *f, const char *owner)
 }
 
 /* Finishing statements run in a transaction, as the loop runs them. */
-enum finish { SETTLE, POSTPONE, FAIL, GIVE_UP, REMOVE };
+enum finish { SETTLE, SETTLE_UNCLAIMED, POSTPONE, FAIL, GIVE_UP, REMOVE };
 
 struct finishing {
     enum finish how;
@@ -199,6 +199,9 @@ static int finish_work(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     switch (x->how) {
     case SETTLE:
         x->rc = lease_settle(conn, a, x->owner, x->r, status, 0, err);
+        break;
+    case SETTLE_UNCLAIMED:
+        x->rc = lease_settle_unclaimed(conn, a, x->r, 0, err);
         break;
     case POSTPONE:
         x->rc = lease_postpone(conn, a, x->owner, x->r, "step", 4000, false, status, NULL, err);
@@ -315,6 +318,42 @@ static void test_settle_while_generation_moves(void **state)
     l = look(f, uid);
     assert_string_equal(l.state, "Succeeded");
     assert_string_equal(l.operation, "Succeeded");
+}
+
+/* What nobody claimed is settled by who carried it out; what somebody claimed, woke or changed is not. */
+static void test_settle_unclaimed(void **state)
+{
+    struct fixture *f = *state;
+    char *uid = add(f, TYPE_KEY, "Updating", 2000), *claimed = add(f, TYPE_KEY, "Updating", 0);
+    char *due = add(f, TYPE_KEY, "Updating", 2000), *owner = uuid(f);
+    struct resource r = {
+        .uid = uid, .type_key = TYPE_KEY, .state = STATE_UPDATING, .generation = 1
+    };
+    struct look l;
+    int64_t count;
+
+    assert_string_equal(claim(f, owner)->uid, claimed);
+    assert_int_equal(finish(f, SETTLE_UNCLAIMED, NULL, &r), 1);
+    l = look(f, uid);
+    assert_string_equal(l.state, "Succeeded");
+    assert_int_equal(l.observed, 1);
+    assert_string_equal(l.operation, "Succeeded");
+    assert_in_range(l.due_ms, DRIFT_MS * 7 / 10, DRIFT_MS * 13 / 10);
+    assert_int_equal(finish(f, SETTLE_UNCLAIMED, NULL, &r), 0);
+
+    r.uid = claimed;
+    assert_int_equal(finish(f, SETTLE_UNCLAIMED, NULL, &r), 0);
+    assert_string_equal(look(f, claimed).state, "Updating");
+    assert_string_equal(look(f, claimed).owner, owner);
+
+    r.uid = due;
+    r.generation = 2;
+    assert_int_equal(finish(f, SETTLE_UNCLAIMED, NULL, &r), 0);
+    r.generation = 1;
+    must(lease_wake(f->conn, f->a, TYPE_KEY, "", &count, &f->err), &f->err);
+    assert_int_equal(finish(f, SETTLE_UNCLAIMED, NULL, &r), 1);
+    assert_string_equal(look(f, due).state, "Succeeded");
+    assert_true(look(f, due).due_ms <= 0);
 }
 
 /* A wake during the pass is not forgotten when the pass ends. */
@@ -581,6 +620,7 @@ int main(void)
         TEST(test_claims_in_parallel),
         TEST(test_settle),
         TEST(test_settle_while_generation_moves),
+        TEST(test_settle_unclaimed),
         TEST(test_wake_during_pass),
         TEST(test_wake_by_scope),
         TEST(test_lost_lease_changes_nothing),
