@@ -148,27 +148,40 @@ int call_api_version(struct call *c, const char *const *versions, struct error *
     return 0;
 }
 
-static int count_request(struct call *c, struct error *err)
+/* Takes one of what the identity, or with NULL all of them together, has in the subscription; tells what is
+ * left. True when there was none. */
+static bool is_too_many(struct call *c, const char *identity, const char *global)
 {
     enum rate_kind kind = rate_kind_of(c->req->method);
     int64_t left;
 
-    if (c->is_local || c->has_subscription)
-        return 0;
-    c->retry_after_s = rate_limiter_take(c->arm->rate_limiter, c->subscription.id,
-                                         c->caller.object_id, kind, clock_mono_us(), &left);
+    c->retry_after_s = rate_limiter_take(c->arm->rate_limiter, c->subscription.id, identity, kind,
+                                         clock_mono_us(), &left);
     if (left >= 0)
         http_reply_headerf(c->req,
-                           arena_printf(c->arena, "x-ms-ratelimit-remaining-subscription-%s",
-                                        rate_kind_text(kind)),
+                           arena_printf(c->arena, "x-ms-ratelimit-remaining-subscription-%s%s",
+                                        global, rate_kind_text(kind)),
                            "%lld", (long long)left);
-    if (c->retry_after_s == 0)
+    return c->retry_after_s > 0;
+}
+
+static int count_request(struct call *c, struct error *err)
+{
+    const char *kind = rate_kind_text(rate_kind_of(c->req->method));
+
+    if (c->is_local || c->has_subscription)
         return 0;
-    return fail(
-        err, &E_THROTTLED,
-        "The client '%s' has made as many %s in the subscription '%s' as it may in a minute. "
-        "Try again after %d seconds.",
-        c->caller.object_id, rate_kind_text(kind), c->subscription.id, c->retry_after_s);
+    if (is_too_many(c, c->caller.object_id, ""))
+        return fail(err, &E_THROTTLED,
+                    "The client '%s' has made as many %s in the subscription '%s' as it may in a "
+                    "minute. Try again after %d seconds.",
+                    c->caller.object_id, kind, c->subscription.id, c->retry_after_s);
+    if (is_too_many(c, NULL, "global-"))
+        return fail(err, &E_THROTTLED,
+                    "All clients together have made as many %s in the subscription '%s' as they may "
+                    "in a minute. Try again after %d seconds.",
+                    kind, c->subscription.id, c->retry_after_s);
+    return 0;
 }
 
 int call_subscription(struct call *c, const char *id, struct error *err)

@@ -1,10 +1,14 @@
 /* Requests of identities in subscriptions: see the header. */
 #include "controlplane/api/rate_limit.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "common/base/text.h"
 #include "common/network/rate.h"
+
+/* So many times as much as one identity may all of them together, as ARM has it. */
+#define ALL_TOGETHER 15
 
 struct rate_limiter {
     int64_t per_minute[RATE_KIND_MAX];
@@ -52,7 +56,12 @@ const char *rate_kind_text(enum rate_kind kind)
 int rate_limiter_take(struct rate_limiter *t, const char *subscription_id, const char *identity,
                       enum rate_kind kind, int64_t now_us, int64_t *ret_left)
 {
-    uint64_t key = rate_key(rate_key(RATE_KEY + kind, subscription_id), identity);
+    uint64_t key = rate_key(RATE_KEY + kind, subscription_id);
+    int64_t per_minute = t->per_minute[kind];
 
-    return rate_take(t->buckets, key, t->per_minute[kind], now_us, ret_left);
+    if (identity)
+        key = rate_key(key, identity);
+    else if (per_minute > 0)
+        per_minute = per_minute < INT64_MAX / ALL_TOGETHER ? per_minute * ALL_TOGETHER : INT64_MAX;
+    return rate_take(t->buckets, key, per_minute, now_us, ret_left);
 }

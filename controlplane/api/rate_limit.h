@@ -19,9 +19,9 @@ void rate_limiter_free(struct rate_limiter *t); /* NULL is accepted */
 enum rate_kind rate_kind_of(const char *method);
 const char *rate_kind_text(enum rate_kind kind); /* "reads" */
 
-/* Takes one. *ret_left: what the bucket still holds, -1 without a limit. 0, or the whole seconds
- * after which there is one again (1 to 60) when there is none. Both ids are compared without case.
- * now_us: monotonic clock. */
+/* Takes one of what an identity has, or with NULL of what all have together. *ret_left: what the bucket
+ * still holds, -1 without a limit. 0, or the whole seconds after which there is one again (1 to 60) when
+ * there is none. Both ids are compared without case. now_us: monotonic clock. */
 MUST_CHECK int rate_limiter_take(struct rate_limiter *t, const char *subscription_id, const char *identity,
                              enum rate_kind kind, int64_t now_us, int64_t *ret_left);
 

@@ -78,12 +78,18 @@ static void cache_put(struct token_cache *cache, const struct verified *v, const
     (void)pthread_mutex_unlock(&cache->lock);
 }
 
+static int fail_expired(struct error *err)
+{
+    return fail(err, &E_EXPIRED_TOKEN,
+                "The access token expiry UTC time is earlier than current UTC time.");
+}
+
 /* Translates a failure of token_verify() and names it in the challenge. */
 static int refuse(struct error *err)
 {
-    const struct error_code *code =
-        err->code == &E_TOKEN_EXPIRED ? &E_EXPIRED_TOKEN : &E_INVALID_TOKEN;
-    err->code = code;
+    if (err->code == &E_TOKEN_EXPIRED)
+        return fail_expired(err);
+    err->code = &E_INVALID_TOKEN;
     return -1;
 }
 
@@ -157,9 +163,7 @@ static int check_token(struct control *control, struct arena *a, enum audience a
     }
     key_ring_put(d->keys, set);
     if (rc == 0 && clock_wall_s() >= ret->exp_s)
-        return fail(err, &E_EXPIRED_TOKEN,
-                    "The access token expiry UTC time is earlier than "
-                    "current UTC time.");
+        return fail_expired(err);
     return rc;
 }
 

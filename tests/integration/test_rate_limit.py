@@ -1,14 +1,17 @@
 """How many requests one identity may make: what is left is told with every answer, and who has used it
 up is told when to come back, while others go on."""
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from support.directory import Directory, assign
 from support.instance import GROUPS_API, Instance, eventually
 
 LIMITS = {"reads-per-minute": 40, "writes-per-minute": 3, "deletes-per-minute": 2}
+CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 NO_REFERRERS = f"referrers/sha256:{'0' * 64}"
 LEFT = "x-ms-ratelimit-remaining-subscription-"
 
@@ -36,9 +39,42 @@ def test_each_kind_has_its_limit(own_instance):
     assert reply.json()["error"]["code"] == "TooManyRequests"
     assert 1 <= int(reply.headers["Retry-After"]) <= 60
     assert reply.headers[LEFT + "writes"] == "0"
+    text = reply.json()["error"]["message"]
+    assert re.fullmatch(r"The client '[0-9a-f-]{36}' has made as many writes in the subscription '[0-9a-f-]{36}' "
+                        r"as it may in a minute\. Try again after \d+ seconds\.", text), text
     # Reading goes on, and so does another subject of the limit: nothing counts without a subscription.
     assert it.arm("GET", path, api=GROUPS_API).status_code == 200
     assert it.arm("GET", "/subscriptions", api=GROUPS_API).status_code == 200
+
+
+def test_all_together_have_a_limit(own_instance):
+    """Fifteen times as much as one may; 30 come at once, each with what is its own."""
+    it = own_instance
+    group = it.make_group()
+    apps = [Directory(it).application() for _ in range(30)]
+    for app in apps:
+        assert assign(it, app.object_id, CONTRIBUTOR, it.group_id(group)).status_code == 201
+    tokens = [app.token() for app in apps]
+    limited(it)
+    path, each = it.group_id(group), LIMITS["writes-per-minute"]
+
+    def write(token):
+        return it.arm("PUT", path, {"location": "eastus"}, api=GROUPS_API, token=token)
+    first = write(tokens[0])
+    assert int(first.headers[LEFT + "global-writes"]) == 15 * each - 1
+    assert int(first.headers[LEFT + "writes"]) == each - 1
+    read = it.arm("GET", path, api=GROUPS_API)
+    assert int(read.headers[LEFT + "global-reads"]) == 15 * LIMITS["reads-per-minute"] - 1
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(write, [token for token in tokens[1:] for _ in range(each)]))
+    refused = [r for r in replies if r.status_code == 429]
+    assert refused and len(replies) - len(refused) >= 15 * each - 1
+    for reply in refused:
+        assert int(reply.headers[LEFT + "writes"]) >= 0 and reply.headers[LEFT + "global-writes"] == "0"
+        assert 1 <= int(reply.headers["Retry-After"]) <= 60
+        assert re.fullmatch(r"All clients together have made as many writes in the subscription '[0-9a-f-]{36}' "
+                            r"as they may in a minute\. Try again after \d+ seconds\.",
+                            reply.json()["error"]["message"])
 
 
 def test_nobody_meets_the_limits_as_they_come(instance, group):
