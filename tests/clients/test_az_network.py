@@ -10,6 +10,7 @@ import pytest
 
 from support.az import KINDS, Az
 from support.instance import eventually
+from support.networks import Networks, state_of
 
 PAGE = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "network.md")
 
@@ -76,6 +77,29 @@ def test_public_access_and_data_endpoint(az, home):
     eventually(lambda: status(home) == 200, timeout=10)
     assert az("acr", "update", "-n", home.name, "--data-endpoint-enabled",
               "false")["dataEndpointHostNames"] == []
+
+
+def test_connections_of_private_endpoints(az, home):
+    """What the registry's owner does with them, by any az; Debian's cannot make the endpoint itself."""
+    net = Networks(home.instance, home.group)
+    net.network(f"vn-{az.kind}")
+    net.endpoint("pier", home.id, net.subnet_id(f"vn-{az.kind}", "apps"), manual=True, message="let us in")
+    of = ["-r", home.name]
+    (found,) = az("acr", "private-endpoint-connection", "list", *of)
+    assert found["privateLinkServiceConnectionState"] == {
+        "actionsRequired": "None", "description": "let us in", "status": "Pending"}
+    (resource,) = az("acr", "private-link-resource", "list", "-n", home.name)
+    assert resource["requiredMembers"] == ["registry", "registry_data_eastus"]
+    one = [*of, "-n", found["name"]]
+    for verb, status in (("approve", "Approved"), ("reject", "Rejected"), ("approve", "Approved")):
+        az("acr", "private-endpoint-connection", verb, *one, "--description", f"to {verb}")
+        shown = az("acr", "private-endpoint-connection", "show", *one)["privateLinkServiceConnectionState"]
+        assert (shown["status"], shown["description"]) == (status, f"to {verb}")
+        assert state_of(net.get("privateEndpoints/pier")) == status
+    az("acr", "private-endpoint-connection", "delete", *one)
+    assert az("acr", "private-endpoint-connection", "list", *of) == []
+    assert state_of(net.get("privateEndpoints/pier")) == "Disconnected"
+    net.delete("privateEndpoints/pier")
 
 
 @pytest.mark.parametrize("az", ["debian"], indirect=True)
