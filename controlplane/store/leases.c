@@ -42,7 +42,7 @@ const struct pg_stmt lease_statements[] = {
                   " and not_before <= now()"
                   " and (lease_until is null or lease_until <= now())"
                   " and type_key = any ($2) order by not_before limit 1"
-                  " for update skip locked) returning " RESOURCE_COLUMNS,
+                  " for no key update skip locked) returning " RESOURCE_COLUMNS,
                   "uuid text[] int8" },
     /* Rows under a live lease that outlasts the cap are somebody's work, not ours to wait for. */
     [S_NEXT_DUE] = { "lease_next_due",

@@ -15,7 +15,10 @@
 #define JSON_COLUMN_MAX_BYTES (8u << 20)
 
 /* The rows a write stands on, locked in this order. A key that is null has no row. What holds a parent need
- * not hold its group: the group goes after all that is in it, and that one after what is below it. */
+ * not hold its group: the group goes after all that is in it, and that one after what is below it.
+ *
+ * A key share keeps away whoever removes the row or changes what was asked for (both lock it for update), and
+ * nobody else: reconcile passes write the row of a registry below which much is created as they like. */
 #define HELD "uid, name, state, generation, is_system from resources where key = "
 #define HOLD_ROWS(group, parent)                                                                   \
     "with g as (select 0 as who, " HELD "$1" group "), "                                           \
@@ -58,8 +61,8 @@ const struct pg_stmt resources_statements[] = {
                         "uuid" },
     [SHARE] = { "resource_share",
                 "select " RESOURCE_COLUMNS " from resources r where r.key = $1 for share", "text" },
-    [HOLD] = { "resource_hold", HOLD_ROWS(" for share", ""), "text text text" },
-    [HOLD_BELOW] = { "resource_hold_below", HOLD_ROWS("", " for share"), "text text text" },
+    [HOLD] = { "resource_hold", HOLD_ROWS(" for key share", ""), "text text text" },
+    [HOLD_BELOW] = { "resource_hold_below", HOLD_ROWS("", " for key share"), "text text text" },
     [HOLD_BELOW_ALONE] = { "resource_hold_below_alone", HOLD_ROWS("", " for update"),
                            "text text text" },
     [CHILDREN] = { "resource_children",

@@ -35,7 +35,18 @@ struct fixture {
     struct error err;
 };
 
-enum { SEED_TENANT, SEED_SUBSCRIPTION, SEED_REGION, CLEAN, ADD, OPERATION, EXPIRE, LOOK, DUE_NOW };
+enum {
+    SEED_TENANT,
+    SEED_SUBSCRIPTION,
+    SEED_REGION,
+    CLEAN,
+    ADD,
+    OPERATION,
+    EXPIRE,
+    LOOK,
+    DUE_NOW,
+    TAKE_ALONE
+};
 
 static const struct pg_stmt stmts[] = {
     [SEED_TENANT] = { "t_tenant",
@@ -77,6 +88,8 @@ static const struct pg_stmt stmts[] = {
                   "update resources set generation = generation + 1, not_before = now(),"
                   " state = 'Updating' where uid = $1",
                   "uuid" },
+    [TAKE_ALONE] = { "t_take_alone",
+                     "select 1 from resources where uid = $1 for update skip locked", "uuid" },
 };
 
 struct look {
@@ -373,6 +386,44 @@ static void test_wake_during_pass(void **state)
     assert_true(look(f, uid).due_ms <= 0);
 }
 
+/* Who creates below a row, or in a group, keeps it from being removed or changed by request, and nothing
+ * else: one after the other, without a gap, they would keep the reconcile loop from it. */
+static void test_pass_beside_who_creates_below(void **state)
+{
+    struct fixture *f = *state;
+    char *uid = add(f, TYPE_KEY, "Creating", 0), *owner = uuid(f);
+    const char *key = arena_printf(f->a, "/subscriptions/" SUBSCRIPTION "/%s", uid);
+    struct resource_hold holds[] = { { .parent_key = key }, { .group_key = key } };
+    struct pg_result *result;
+    struct pg_conn *other;
+
+    must(pg_acquire(f->pool, &other, &f->err), &f->err);
+    for (size_t i = 0; i < ARRAY_LEN(holds); i++) {
+        struct pg_tx tx = { 0 };
+        struct resource *r;
+
+        RUN(f, EXPIRE, pg_text(uid));
+        must(pg_begin(other, &tx, &f->err), &f->err);
+        must(resource_hold(other, f->a, &holds[i], &f->err), &f->err);
+        assert_true(i == 0 ? holds[i].parent.is_there : holds[i].group.is_there);
+        r = claim(f, owner);
+        assert_non_null(r);
+        assert_int_equal(lease_extend(f->conn, f->a, owner, uid, &f->err), 1);
+        assert_int_equal(finish(f, SETTLE, owner, r), 1);
+        must(lease_wake_later(f->conn, f->a, uid, 0, &f->err), &f->err);
+        must(pg_land(f->conn, &f->err), &f->err);
+        must(lease_wake_due(f->conn, f->a, &f->err), &f->err);
+        must(pg_land(f->conn, &f->err), &f->err);
+        assert_true(look(f, uid).due_ms <= 0);
+        must(PG_RUN(f->conn, f->a, &stmts[TAKE_ALONE], &result, &f->err, pg_text(uid)), &f->err);
+        assert_int_equal(pg_rows(result), 0);
+        must(pg_commit(&tx, &f->err), &f->err);
+        must(PG_RUN(f->conn, f->a, &stmts[TAKE_ALONE], &result, &f->err, pg_text(uid)), &f->err);
+        assert_int_equal(pg_rows(result), 1);
+    }
+    pg_release(other);
+}
+
 static void test_wake_by_scope(void **state)
 {
     struct fixture *f = *state;
@@ -622,6 +673,7 @@ int main(void)
         TEST(test_settle_while_generation_moves),
         TEST(test_settle_unclaimed),
         TEST(test_wake_during_pass),
+        TEST(test_pass_beside_who_creates_below),
         TEST(test_wake_by_scope),
         TEST(test_lost_lease_changes_nothing),
         TEST(test_postpone),
