@@ -3,6 +3,7 @@
 #include "common/json/json.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,27 +24,63 @@ static struct json_object *must(struct json_object *value)
     abort();
 }
 
-static void tokener_freep(struct json_tokener **tokener)
+/* A tokener takes 6 KiB for the levels it may meet, and a small text is read faster than it is made: each
+ * thread keeps one, without the room it has taken for long texts. */
+#define KEPT_MAX_BYTES 65536
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t kept;
+
+static void free_kept(void *tokener)
 {
-    if (*tokener)
-        json_tokener_free(*tokener);
+    json_tokener_free(tokener);
+}
+
+static void make_key(void)
+{
+    if (pthread_key_create(&kept, free_kept) != 0)
+        abort();
+}
+
+static struct json_tokener *take_tokener(void)
+{
+    struct json_tokener *tokener;
+
+    (void)pthread_once(&once, make_key);
+    tokener = pthread_getspecific(kept);
+    if (tokener) {
+        json_tokener_reset(tokener);
+        return tokener;
+    }
+    /* json-c counts a level for the scalars in the innermost container. */
+    tokener = json_tokener_new_ex(JSON_TEMPLATE_DEPTH_MAX + 2);
+    if (!tokener || pthread_setspecific(kept, tokener) != 0)
+        abort();
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    return tokener;
+}
+
+static void leave_tokener(struct json_tokener *tokener, size_t len)
+{
+    if (len <= KEPT_MAX_BYTES)
+        return;
+    (void)pthread_setspecific(kept, NULL);
+    json_tokener_free(tokener);
 }
 
 /* json-c reads text that has been found good. */
 static int parse_checked(const char *text, size_t len, struct json_object **ret, struct error *err)
 {
-    /* json-c counts a level for the scalars in the innermost container. */
-    _cleanup_(tokener_freep) struct json_tokener *tokener =
-        json_tokener_new_ex(JSON_TEMPLATE_DEPTH_MAX + 2);
+    struct json_tokener *tokener = take_tokener();
+    enum json_tokener_error reason;
+    struct json_object *value;
 
-    if (!tokener)
-        return fail_cause(err, &E_INTERNAL, "json-c: no tokener");
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-    struct json_object *value = json_tokener_parse_ex(tokener, text, (int)len);
+    value = json_tokener_parse_ex(tokener, text, (int)len);
     /* A number at the top ends only with the text: one NUL tells json-c so. */
     if (json_tokener_get_error(tokener) == json_tokener_continue)
         value = json_tokener_parse_ex(tokener, "", 1);
-    enum json_tokener_error reason = json_tokener_get_error(tokener);
+    reason = json_tokener_get_error(tokener);
+    leave_tokener(tokener, len);
     if (reason != json_tokener_success) {
         json_object_put(value);
         return fail_cause(err, &E_INTERNAL, "json-c refused checked text: %s",
