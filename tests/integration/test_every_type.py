@@ -7,8 +7,9 @@ import uuid
 import pytest
 
 from support.directory import locked
-from support.everything import APART, KINDS, Everything, actions, types
+from support.everything import APART, KINDS, Everything, types
 from support.instance import GROUPS_API, held_back
+from support.tables import actions
 
 MADE = [kind for kind in KINDS if kind.made_by is None]
 PARENTS = [k for k in MADE if any(c.parent == k.path for c in MADE)]

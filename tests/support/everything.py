@@ -1,11 +1,10 @@
 """One resource of every type: how each is asked for, in an order in which each finds what it names."""
 
-import os
 import re
 
-from support.instance import SUPPORT, OperationFailed
+from support import tables
+from support.instance import OperationFailed
 
-TYPES = os.path.join(SUPPORT, "..", "..", "docs", "generated", "types.md")
 ACR, NET = "Microsoft.ContainerRegistry", "Microsoft.Network"
 ZONE = "privateDnsZones/every.test"
 SECRET = "https://v.vault.example/secrets/s"
@@ -136,16 +135,7 @@ APART = {"Microsoft.Resources/resourceGroups", f"{ACR}/registries/privateLinkRes
 
 def types():
     """{type: its newest version}, of the tables."""
-    with open(TYPES, encoding="utf-8") as f:
-        return dict(re.findall(r"^## (\S+)\n\n.*\n\nVersions: (\S+)", f.read(), re.M))
-
-
-def actions():
-    """[(type, action)] that are POSTs on one resource."""
-    with open(TYPES, encoding="utf-8") as f:
-        sections = re.split(r"^## ", f.read(), flags=re.M)[1:]
-    return [(section.split("\n", 1)[0], name) for section in sections
-            for name in re.findall(r"^\| (\w+) \| POST \| `(?!Microsoft)", section, re.M)]
+    return {kind: listed[0] for kind, listed in tables.versions().items()}
 
 
 class Everything:
