@@ -2,15 +2,7 @@
 
 import uuid
 
-import pytest
-
-from support.az import KINDS, Az
 from support.instance import Registry, eventually
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def az(instance, tmp_path_factory, request):
-    return Az(instance, tmp_path_factory.mktemp("az"), request.param).register().sign_in()
 
 
 def test_the_main_job(az, instance):

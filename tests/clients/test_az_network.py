@@ -8,16 +8,10 @@ import uuid
 
 import pytest
 
-from support.az import KINDS, Az
 from support.instance import eventually
 from support.networks import Networks, state_of
 
 PAGE = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "network.md")
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def az(instance, tmp_path_factory, request):
-    return Az(instance, tmp_path_factory.mktemp("az"), request.param).register().sign_in()
 
 
 @pytest.fixture(scope="module")

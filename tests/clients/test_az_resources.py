@@ -4,23 +4,9 @@ cache rules."""
 import json
 import uuid
 
-import pytest
-
-from support.az import KINDS, Az, newest_only
+from support.az import newest_only
 
 TYPE = "Microsoft.ContainerRegistry/registries"
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def az(instance, tmp_path_factory, request):
-    return Az(instance, tmp_path_factory.mktemp("az"), request.param).register().sign_in()
-
-
-@pytest.fixture(scope="module")
-def home(instance, az):  # one for each az
-    group = instance.make_group()
-    yield instance.make_registry(group, f"az{uuid.uuid4().hex[:10]}", sku="Premium")
-    instance.delete(instance.group_id(group), api="2024-11-01")
 
 
 def test_groups_and_locks(az, instance):

@@ -15,13 +15,6 @@ def az(instance, tmp_path_factory, request):
     return Az(instance, tmp_path_factory.mktemp("az"), request.param).register_whole().sign_in()
 
 
-@pytest.fixture(scope="module")
-def home(instance, az):  # one for each az
-    group = instance.make_group()
-    yield instance.make_registry(group, f"az{uuid.uuid4().hex[:10]}", sku="Premium")
-    instance.delete(instance.group_id(group), api="2024-11-01")
-
-
 @pytest.fixture
 def task(az, home):
     at = ["-r", home.name, "-n", f"t{uuid.uuid4().hex[:8]}"]

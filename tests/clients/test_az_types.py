@@ -7,13 +7,8 @@ import uuid
 
 import pytest
 
-from support.az import KINDS, Az, newest_only
+from support.az import newest_only
 from support.instance import eventually
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def az(instance, tmp_path_factory, request):
-    return Az(instance, tmp_path_factory.mktemp("az"), request.param).register().sign_in()
 
 
 @pytest.fixture(scope="module")

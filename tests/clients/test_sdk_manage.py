@@ -83,7 +83,8 @@ def is_read_only(kind):
 
 
 def put_in(body, patch):
-    """The body without what the patch takes away, and the patch that puts it in: not every library sends null."""
+    """The body without what the patch takes away, and the patch that puts it in: not every library sends
+    null."""
     if not isinstance(patch, dict):
         return body, patch
     body, patch = dict(body), dict(patch)
