@@ -32,7 +32,6 @@ NOT_DRIVEN = {
     "acr pack": RUNS,
     "acr taskrun logs": RUNS,
     "acr connected-registry resync": "of an api-version that is no part of the reference",
-    "group deployment": "the old name of `deployment group`, which test_az_deployments.py drives",
     "resource link": "Microsoft.Resources/links is not among the types",
     "role deny-assignment": "deny assignments are not among the types",
     "network private-endpoint asg": "application security groups are not among the types",

@@ -104,6 +104,31 @@ def test_a_running_deployment_is_cancelled(az, group, tmp_path):
               "-n", "slow")["properties"]["provisioningState"] == "Canceled"
 
 
+def test_group_deployments_by_their_old_names(az, group, tmp_path):
+    file = tmp_path / "identity.json"
+    file.write_text(json.dumps(template([{
+        "type": "Microsoft.ManagedIdentity/userAssignedIdentities", "apiVersion": "2023-01-31",
+        "name": "worker", "location": "eastus"}])))
+    within, at = ["-g", group], ["-g", group, "-n", "old"]
+    checked = az("group", "deployment", "validate", *within, "--template-file", str(file))
+    assert checked["properties"]["provisioningState"] == "Succeeded"
+    made = az("group", "deployment", "create", *at, "--template-file", str(file))
+    assert made["properties"]["provisioningState"] == "Succeeded"
+    az("group", "deployment", "wait", *at, "--exists", "--timeout", "9", "--interval", "1")
+    assert az("group", "deployment", "show", *at)["id"] == made["id"]
+    assert [d["name"] for d in az("group", "deployment", "list", *within)] == ["old"]
+    assert az("group", "deployment", "export", *at)["resources"][0]["name"] == "worker"
+    operations = [o["operationId"] for o in az("group", "deployment", "operation", "list", *within, "--name", "old")]
+    shown = az("group", "deployment", "operation", "show", *at, "--operation-ids", *operations)
+    assert [o["operationId"] for o in shown] == operations
+    az("group", "deployment", "delete", *at)
+    assert az("group", "deployment", "list", *within) == []
+    file.write_text(json.dumps(many(unique(), 40), indent=2))
+    az("group", "deployment", "create", *at, "--template-file", str(file), "--no-wait")
+    az("group", "deployment", "cancel", *at)
+    assert az("group", "deployment", "show", *at)["properties"]["provisioningState"] == "Canceled"
+
+
 def test_mistakes_are_told_with_the_lines_of_the_file(az, group, tmp_path):
     file = tmp_path / "wrong.json"
     text = json.dumps(template([], parameters={"p": {"type": "string", "allowedValues": ["a"]}}),

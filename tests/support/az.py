@@ -46,7 +46,8 @@ class Az:
     def run(self, arguments):
         if self.server is None:
             env = {name: value for name, value in self.env.items() if name != "PYTHONPATH"}
-            self.server = subprocess.Popen([self.interpreter, "-P", SERVER], env=env, text=True,
+            self.server = subprocess.Popen([*self.instance.inside, self.interpreter, "-P", SERVER],
+                                           env=env, text=True,
                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         print(json.dumps(arguments), file=self.server.stdin, flush=True)
         return json.loads(self.server.stdout.readline())
@@ -72,7 +73,7 @@ class Az:
         """As the README has it: az asks the instance for everything else."""
         it = self.instance
         self("cloud", "register", "-n", "portolan", "--endpoint-resource-manager", it.management,
-             "--suffix-acr-login-server-endpoint", f".cr.{it.domain}:{it.port}")
+             "--suffix-acr-login-server-endpoint", f".cr.{it.domain}{it.at_port}")
         self("cloud", "set", "-n", "portolan")
         return self
 
@@ -89,9 +90,9 @@ class Az:
                           "activeDirectoryResourceId": it.management,
                           "activeDirectoryGraphResourceId": f"{graph}/",
                           "microsoftGraphResourceId": f"{graph}/"},
-            "suffixes": {"acrLoginServerEndpoint": f".cr.{it.domain}:{it.port}",
-                         "storageEndpoint": f"{it.domain}:{it.port}",
-                         "keyvaultDns": f".vault.{it.domain}:{it.port}"}}))
+            "suffixes": {"acrLoginServerEndpoint": f".cr.{it.domain}{it.at_port}",
+                         "storageEndpoint": f"{it.domain}{it.at_port}",
+                         "keyvaultDns": f".vault.{it.domain}{it.at_port}"}}))
         self("cloud", "set", "-n", "portolan")
         return self
 

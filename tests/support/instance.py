@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from urllib.parse import urlsplit
 
 import requests
 
@@ -26,7 +27,9 @@ class OperationFailed(AssertionError):
 
 
 class Instance:
-    def __init__(self, state=None):
+    def __init__(self, state=None, inside=()):
+        """inside: what a command begins with that puts it where the instance is to be (a namespace)."""
+        self.inside = list(inside)
         # Short, because Unix socket paths below it are limited to 107 bytes.
         self.base = state or tempfile.mkdtemp(prefix="pt-", dir="/tmp")
         os.chmod(self.base, 0o755)
@@ -37,11 +40,11 @@ class Instance:
 
     # --- life ------------------------------------------------------------------------------------
 
-    def up(self, *options, has_rates=False):
+    def up(self, *options, has_rates=False, port=0):
         """has_rates: registries keep the request rates of their tier, as they do unless told otherwise.
         Tests and benchmarks ask for more than those."""
         unlimited = () if has_rates else ("--set", "tier-rates=false")
-        self.dev("up", "--port", "0", *unlimited, *options)
+        self.dev("up", "--port", str(port), *unlimited, *options)
         text = self.dev("env").stdout
         for line in text.splitlines():
             name, _, value = line.removeprefix("export ").partition("=")
@@ -52,7 +55,8 @@ class Instance:
         self.ca = self.env["PORTOLAN_CA_FILE"]
         self.subscription = self.env["AZURE_SUBSCRIPTION_ID"]
         self.tenant = self.env["AZURE_TENANT_ID"]
-        self.port = self.management.rsplit(":", 1)[1]
+        self.port = str(urlsplit(self.management).port or 443)
+        self.at_port = "" if self.port == "443" else f":{self.port}"  # after a host's name
         return self
 
     def down(self):
@@ -63,7 +67,7 @@ class Instance:
         assert not reports, "\n".join(reports[:20])
 
     def dev(self, command, *options):
-        done = subprocess.run([DEV, command, "--state", self.state, *options], text=True,
+        done = subprocess.run([*self.inside, DEV, command, "--state", self.state, *options], text=True,
                               capture_output=True, timeout=600)
         if done.returncode:
             raise AssertionError(f"dev {command}: {done.stderr[-3000:]}\n{self.log_tail()}")

@@ -48,6 +48,14 @@ class Wires:
             self.etc(space, dns)
         return space
 
+    def alone(self, name):
+        """A namespace with nothing but a loopback."""
+        space = f"pt-{self.tag}-{name}"
+        ip("netns", "add", space)
+        self.spaces.append(space)
+        ip("-n", space, "link", "set", "lo", "up")
+        return space
+
     @staticmethod
     def etc(space, dns):
         """What `ip netns exec` lays over /etc: names come from that server alone."""
