@@ -1,16 +1,20 @@
 """Random management against a model: clients change resources of their own below a shared registry and in
-groups of their own, while the control plane is killed and the database restarted. A write whose answer was
-lost has happened or not: which of the two is read, and nothing else is accepted. In the end model and
-service agree: each resource, what is listed, the counters of the quotas, and what the region was told.
+groups of their own, all of them one resource that they share, and one the registry's tier, while the
+control plane is killed and the database restarted. They create, change, tag, lock, move, list and delete. A
+write whose answer was lost has happened or not: which of the two is read, and nothing else is accepted. In
+the end model and service agree: each resource, what is listed, the counters of the quotas, and what the
+region was told.
 
 PORTOLAN_SOAK=OPERATIONS[:SEEDS] makes the run longer; `./dev soak management` does."""
 
+import collections
 import concurrent.futures
 import json
 import os
 import random
 import signal
 import threading
+import time
 
 import pytest
 import requests
@@ -18,9 +22,12 @@ import requests
 from support.instance import API, GROUPS_API, eventually
 
 CLIENTS = 6
-OPERATIONS, SEEDS = (int(n) for n in (os.environ.get("PORTOLAN_SOAK", "1500:1") + ":1").split(":")[:2])
+OPERATIONS, SEEDS = (int(n) for n in (os.environ.get("PORTOLAN_SOAK", "4000:1") + ":1").split(":")[:2])
 IDENTITY_API, LOCKS_API = "2023-01-31", "2020-05-01"
 WEBHOOKS_MAX = 10  # of a Standard registry; the clients want more
+LEVELS = (None, "CanNotDelete", "ReadOnly")
+LOCK = "providers/Microsoft.Authorization/locks/keep"
+TAGS = "providers/Microsoft.Resources/tags/default"
 LOST = (500, 502, 503, 504)  # 500 is not accepted: see call()
 
 
@@ -36,12 +43,17 @@ class Thing:
     def __init__(self, kind, path, api):
         self.kind, self.path, self.api = kind, path, api
         self.state = None  # members by path; None: it is not there
-        self.is_locked = False
+        self.lock = None  # its own, by level
 
     def is_shown_by(self, reply, state):
         if state is None:
             return reply.status_code == 404
-        return reply.status_code == 200 and all(at(reply.json(), k) == v for k, v in state.items())
+        return reply.status_code == 200 and shows(reply.json(), state)
+
+
+def shows(body, state):
+    """Whether a resource is as the model says; no tags are none at all."""
+    return all((at(body, k) or None) == (v or None) for k, v in state.items())
 
 
 def body_of(state):
@@ -63,6 +75,7 @@ class Client:
         self.session.verify, self.session.trust_env = world.instance.ca, False
         below, mine = world.registry.id, f"c{number}"
         self.group = Thing("group", world.instance.group_id(f"random-{world.seed}-{number}"), GROUPS_API)
+        self.annex = world.instance.group_id(f"annex-{world.seed}-{number}")  # nobody deletes it
         self.maps = [Thing("map", f"{below}/scopeMaps/{mine}-map{i}", API) for i in range(3)]
         self.tokens = [Thing("token", f"{below}/tokens/{mine}-token{i}", API) for i in range(3)]
         self.hooks = [Thing("hook", f"{below}/webhooks/{mine}hook{i}", API) for i in range(3)]
@@ -70,6 +83,7 @@ class Client:
                                  f"userAssignedIdentities/{mine}-id{i}", IDENTITY_API)
                            for i in range(3)]
         self.count = self.lost = self.refused = 0
+        self.tried = collections.Counter()
 
     @property
     def things(self):
@@ -152,7 +166,19 @@ class Client:
 
     def holder(self, thing):
         """What a client must find around it before it can be written."""
-        return self.group if thing.kind == "identity" else None
+        return self.group if thing.path.startswith(f"{self.group.path}/") else None
+
+    def level(self, thing):
+        """The stronger lock of its own and its group's."""
+        above = self.holder(thing)
+        return max(thing.lock, above.lock if above else None, key=LEVELS.index)
+
+    def is_refused(self, reply, thing):
+        """Of a lock. Only what is there is sure to be found locked."""
+        if reply.status_code != 409 or "ScopeLocked" not in reply.text:
+            return False
+        self.refused += 1
+        return self.level(thing) is not None
 
     def users(self, thing):
         return [t for t in self.tokens if thing.kind == "map" and t.state
@@ -167,15 +193,17 @@ class Client:
             thing.state = self.settle(thing, now)
             return
         above = self.holder(thing)
-        if above is not None and above.state is None or method == "PATCH" and thing.state is None:
-            assert reply.status_code == 404, (thing.path, reply.text)
+        if self.level(thing) == "ReadOnly" and (thing.state is not None or method == "PUT"):
+            assert self.is_refused(reply, thing), (thing.path, thing.lock, reply.status_code, reply.text)
+        elif above is not None and above.state is None or method == "PATCH" and thing.state is None:
+            assert reply.status_code == 404 or self.is_refused(reply, thing), (thing.path, reply.text)
         elif reply.status_code not in (200, 201):
             self.refused += 1
             full = thing.kind == "hook" and thing.state is None and reply.status_code in (400, 403, 409)
             assert full and "uota" in reply.text, (thing.path, thing.state, reply.status_code, reply.text)
         else:
             thing.state = now
-            assert all(at(reply.json(), k) == v for k, v in now.items()), (now, reply.text)
+            assert shows(reply.json(), now), (now, reply.text)
 
     def put(self, thing):
         self.wish(thing, "PUT", self.state_for(thing))
@@ -189,9 +217,13 @@ class Client:
         reply = self.call("DELETE", thing.path, api=thing.api)
         if reply is None:
             thing.state = self.settle(thing, None)
-        elif thing.is_locked or self.users(thing):
+        elif self.level(thing) and thing.state:
+            assert self.is_refused(reply, thing), (thing.path, thing.lock, reply.status_code, reply.text)
+        elif self.users(thing):
             assert reply.status_code in (400, 409), (thing.path, reply.status_code, reply.text)
             self.refused += 1
+        elif self.is_refused(reply, thing):
+            pass
         else:
             absent = (404,) if thing.kind == "group" else (204, 404)
             wanted = (200, 202, 204) if thing.state else absent
@@ -199,10 +231,14 @@ class Client:
             thing.state = None
             eventually(lambda: self.gone(thing), timeout=120)
 
+    def inside(self):
+        """The identities that are in the group, and not moved out of it."""
+        return [i for i in self.identities if self.holder(i)]
+
     def remove_group(self, thing):
-        """With everything in it, unless something there is locked."""
+        """With everything in it, unless it or something there is locked."""
         del thing
-        locked = any(i.is_locked for i in self.identities)
+        locked = self.group.lock or any(i.lock for i in self.inside())
         reply = self.call("DELETE", self.group.path, api=GROUPS_API)
         if reply is None:
             self.group.state = self.settle(self.group, None)
@@ -216,30 +252,109 @@ class Client:
             eventually(lambda: self.gone(self.group), timeout=120)
             self.group.state = None
         if self.group.state is None:
-            for identity in self.identities:
-                assert not identity.is_locked
+            assert not locked
+            for identity in self.inside():
                 identity.state = None
             self.put(self.group)
 
     def lock(self, thing):
-        """Puts a lock on an identity, or takes it away."""
-        if thing.kind != "identity" or not thing.state:
+        """Puts a lock on something, another one, or takes it away."""
+        if not thing.state:
             return
-        lock = Thing("lock", f"{thing.path}/providers/Microsoft.Authorization/locks/keep", LOCKS_API)
-        lock.state = {"properties.level": "CanNotDelete"} if thing.is_locked else None
-        wanted = None if thing.is_locked else {"properties.level": "CanNotDelete"}
+        lock = Thing("lock", f"{thing.path}/{LOCK}", LOCKS_API)
+        lock.state = thing.lock and {"properties.level": thing.lock}
+        level = self.random.choice([None, None, *LEVELS])
+        wanted = level and {"properties.level": level}
         reply = self.call("PUT" if wanted else "DELETE", lock.path, wanted and body_of(wanted), LOCKS_API)
         if reply is None:
             wanted = self.settle(lock, wanted)
         else:
             assert reply.status_code in (200, 201, 204), reply.text
-        thing.is_locked = wanted is not None
+        thing.lock = wanted and wanted["properties.level"]
+
+    def tag(self, thing):
+        """Changes the tags by themselves."""
+        if thing.kind not in ("group", "identity"):
+            return
+        old, new = (thing.state or {}).get("tags") or {}, self.state_for(thing)["tags"]
+        operation = self.random.choice(["Merge", "Replace", "Delete"])
+        now = {"Merge": {**old, **new}, "Replace": new,
+               "Delete": {k: v for k, v in old.items() if new.get(k) != v}}[operation]
+        reply = self.call("PATCH", f"{thing.path}/{TAGS}",
+                          {"operation": operation, "properties": {"tags": new}}, GROUPS_API)
+        wanted = thing.state and {**thing.state, "tags": now}
+        if reply is None:
+            thing.state = self.settle(thing, wanted)
+        elif thing.state is None:
+            assert reply.status_code == 404 or self.is_refused(reply, thing), reply.text
+        elif self.level(thing) == "ReadOnly":
+            assert self.is_refused(reply, thing), reply.text
+        else:
+            assert reply.status_code == 200, reply.text
+            thing.state = wanted
+
+    def move(self, thing):
+        """An identity goes to the other group. It is there and not here, or here and not there."""
+        if thing.kind != "identity":
+            return
+        groups = [self.group.path, self.annex]
+        source, target = groups if self.holder(thing) else groups[::-1]
+        moved = Thing(thing.kind, target + thing.path[len(source):], thing.api)
+        reply = self.call("POST", f"{source}/moveResources",
+                          {"resources": [thing.path], "targetResourceGroup": target}, GROUPS_API)
+        if reply is None:
+            is_moved = thing.state is not None and moved.is_shown_by(self.read(moved), thing.state)
+        elif thing.state is None or self.group.state is None:
+            is_moved = False
+            assert reply.status_code in (400, 404, 409), reply.text
+        elif self.level(thing) or target == self.group.path and self.group.lock == "ReadOnly":
+            is_moved = False
+            assert reply.status_code == 409 and "ScopeLocked" in reply.text, reply.text
+            self.refused += 1
+        else:
+            is_moved = True
+            assert reply.status_code == 204, (thing.path, reply.status_code, reply.text)
+        other = Thing(thing.kind, thing.path if is_moved else moved.path, thing.api)
+        self.check(other)
+        if is_moved:
+            thing.path = moved.path
+        self.check(thing)
+
+    def share(self, thing):
+        """Writes what all clients write, and remembers when: who was last is decided in the end."""
+        del thing
+        mark, began = f"c{self.number}-{self.count}", time.monotonic()
+        reply = self.call("PUT", self.world.shared.path, {"properties": {
+            "description": mark, "actions": ["repositories/shared/content/read"]}})
+        assert reply is None or reply.status_code in (200, 201), reply.text
+        self.world.writes[mark] = (began, time.monotonic() if reply is not None else None)
+
+    def change_tier(self, thing):
+        """Up, or down where what is there still fits."""
+        del thing
+        if self.number:
+            return
+        wanted, registry = self.random.choice(["Standard", "Premium"]), self.world.registry.id
+        reply = self.call("PATCH", registry, {"sku": {"name": wanted}})
+        if reply is not None and reply.status_code not in (200, 201, 202):
+            self.refused += 1
+            assert reply.status_code in (400, 403, 409) and "ebhook" in reply.text, reply.text
+            assert (self.world.sku, wanted) == ("Premium", "Standard"), reply.text
+            wanted = self.world.sku
+        now = eventually(lambda: self.settled(registry), timeout=120)
+        assert now == wanted or reply is None and now == self.world.sku, (now, wanted)
+        self.world.sku = now
+
+    def settled(self, registry):
+        reply = self.call("GET", registry)
+        state = reply is not None and at(reply.json(), "properties.provisioningState")
+        return state == "Succeeded" and at(reply.json(), "sku.name")
 
     def act(self, thing):
         """Actions change nothing here, but answer as the model says."""
         if thing.kind == "hook":
             reply = self.call("POST", f"{thing.path}/getCallbackConfig")
-            if reply is not None:
+            if reply is not None and not self.is_refused(reply, thing):
                 assert reply.status_code == (200 if thing.state else 404), reply.text
         elif thing.kind == "token" and thing.state:
             reply = self.call("POST", f"{self.world.registry.id}/generateCredentials",
@@ -250,7 +365,8 @@ class Client:
         """A list holds what the model says, of what is this client's."""
         if thing.kind in ("group", "identity") and self.group.state is None:
             return
-        collection = self.group.path + "/resources" if thing.kind in ("group", "identity") else \
+        group = self.annex if thing.kind == "identity" and not self.holder(thing) else self.group.path
+        collection = group + "/resources" if thing.kind in ("group", "identity") else \
             thing.path.rsplit("/", 1)[0]
         api = GROUPS_API if thing.kind in ("group", "identity") else API
         reply = self.call("GET", collection, api=api)
@@ -258,20 +374,26 @@ class Client:
             return
         listed = {row["id"]: row for row in reply.json()["value"]}
         for other in self.things:
-            if other.kind == thing.kind and other.kind != "group":
+            if other.kind == thing.kind != "group" and self.holder(other) is self.holder(thing):
                 assert (other.path in listed) == (other.state is not None), (other.path, other.state)
 
     def step(self):
         thing = self.random.choice(self.things)
-        actions = [self.put] * 5 + [self.patch] * 3 + [self.check] * 2 + [
-            self.lock, self.act, self.list_mine] + [self.remove] * 2
+        actions = [self.put] * 5 + [self.patch] * 3 + [self.check] * 2 + [self.remove] * 2 + [
+            self.lock, self.act, self.list_mine, self.tag, self.move, self.share, self.change_tier]
         if thing.kind == "group":
-            actions = [self.put, self.patch, self.check, self.list_mine] * 3 + [self.remove_group]
+            actions = [self.put, self.patch, self.check, self.list_mine, self.tag] * 3 + [
+                self.lock, self.remove_group]
         # A client that finds its group gone makes it anew, or sees that nothing can be made in it.
-        self.random.choice(actions)(thing)
+        action, before = self.random.choice(actions), self.count
+        action(thing)
+        self.tried[action.__name__] += self.count > before
 
     def run(self, share):
         self.put(self.group)
+        annex = Thing("group", self.annex, GROUPS_API)
+        while annex.state is None:
+            self.put(annex)
         while self.count < share and not self.world.is_over.is_set():
             self.step()
         return self
@@ -282,7 +404,10 @@ class World:
 
     def __init__(self, instance, seed):
         self.instance, self.seed = instance, seed
-        self.registry = instance.make_registry(instance.make_group(), sku="Standard")
+        self.sku = "Standard"
+        self.registry = instance.make_registry(instance.make_group(), sku=self.sku)
+        self.shared = Thing("shared", f"{self.registry.id}/scopeMaps/shared", API)
+        self.writes = {}  # what was written: from when to when; None: its answer was lost
         self.token = instance.token(fresh=True)
         self.clients = [Client(self, n) for n in range(CLIENTS)]
         self.is_over = threading.Event()
@@ -339,11 +464,12 @@ class World:
 
     def check_lists(self):
         for kind, collection in (("map", "scopeMaps"), ("token", "tokens"), ("hook", "webhooks")):
-            rows = {i: r for i, r in self.listed(collection).items() if not r["name"].startswith("_")}
+            rows = {i: r for i, r in self.listed(collection).items()
+                    if not r["name"].startswith("_") and i != self.shared.path}
             assert sorted(rows) == sorted(t.path for t in self.all(kind)), kind
             for thing in self.all(kind):
                 row = rows[thing.path]
-                assert all(at(row, k) == v for k, v in thing.state.items()), (thing.state, row)
+                assert shows(row, thing.state), (thing.state, row)
                 assert at(row, "properties.provisioningState") == "Succeeded", row
         return True
 
@@ -353,7 +479,8 @@ class World:
             where r.key = lower('{self.registry.id}') group by u.kind"""))
         for kind, name in (("map", "scopemaps"), ("token", "tokens"), ("hook", "webhooks")):
             used = rows.get(f"microsoft.containerregistry/registries/{name}", 0)
-            assert int(used) == len(self.all(kind)), (kind, rows)
+            shared = 1 if kind == "map" and self.writes else 0
+            assert int(used) == len(self.all(kind)) + shared, (kind, rows)
         usage = self.instance.arm("GET", f"{self.registry.id}/listUsages").json()["value"]
         assert next(u for u in usage if u["name"] == "Webhooks")["currentValue"] == len(self.all("hook"))
         return True
@@ -384,10 +511,24 @@ class World:
                 {"read": "pull", "write": "push"}[right]]}], (token.path, target.state)
         return True
 
+    def check_shared(self):
+        """What all wrote is what one wrote last: nobody began after that one's answer."""
+        reply = self.clients[0].read(self.shared)
+        began, ended = self.writes[at(reply.json(), "properties.description")]
+        later = [w for w in self.writes.values() if w[1] is not None and ended is not None and w[0] > ended]
+        assert began and not later, (reply.text, later)
+
     def check_limit(self):
-        """As many webhooks as the tier allows, and not one more."""
+        """As many webhooks as the tier allows, and not one more; and no smaller tier while there are more."""
         made = len(self.all("hook"))
         client = self.clients[0]
+        if self.sku == "Premium":
+            reply = client.call("PATCH", self.registry.id, {"sku": {"name": "Standard"}})
+            assert (reply.status_code in (200, 201, 202)) == (made <= WEBHOOKS_MAX), reply.text
+            eventually(lambda: client.settled(self.registry.id), timeout=120)
+        if made > WEBHOOKS_MAX:
+            assert self.sku == "Premium"
+            return
         for n in range(WEBHOOKS_MAX + 1 - made):
             extra = Thing("hook", f"{self.registry.id}/webhooks/extrahook{n}", API)
             client.put(extra)
@@ -404,11 +545,14 @@ def test_random_management(own_instance, seed, tell):
     eventually(world.check_lists, timeout=120)
     eventually(world.check_counters, timeout=30)
     eventually(world.check_region, timeout=90)
+    world.check_shared()
     world.check_limit()
     requests_made = sum(c.count for c in world.clients)
     lost = sum(c.lost for c in world.clients)
     assert world.faults > 0
+    tried = sum((c.tried for c in world.clients), collections.Counter())
     tell(f"{requests_made} requests, {lost} answers lost, "
-         f"{sum(c.refused for c in world.clients)} refused, {world.faults} faults")
+         f"{sum(c.refused for c in world.clients)} refused, {world.faults} faults; "
+         + " ".join(f"{name} {count}" for name, count in sorted(tried.items())))
 
 
