@@ -2,7 +2,7 @@
  * a process without traffic holds none. A connection is looked at before it is handed out, so a
  * restarted server is noticed before a statement is spent on it.
  *
- * A new connection costs the server some 10 ms of a processor until it knows the tables and statements
+ * A new connection costs the server 5 to 10 ms of a processor until it knows the tables and statements
  * that its first user needs. Were twenty opened at once whenever twenty writes came after a rest, nothing
  * else would be answered meanwhile. So patient threads (common/base/thread.h) open one after the other, and
  * share what is open until then; they leave the last connection to those who are not, which come first. */
