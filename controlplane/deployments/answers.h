@@ -26,6 +26,9 @@ struct json_object;
     SCOPED_ENDPOINT(name, deployment_versions, "Microsoft.Resources/deployments/" what, handler,   \
                     __VA_ARGS__)
 
+#define STACK_ENDPOINT(name, handler, what, ...)                                                   \
+    SCOPED_ENDPOINT(name, stack_versions, STACK_RIGHT(what), handler, __VA_ARGS__)
+
 struct progress {
     const char *operation_id, *state;
     int64_t began_us, ended_us; /* ended 0: it goes on */

@@ -55,16 +55,6 @@ void run_free(struct run *r)
         arena_free(r->arena);
 }
 
-const char *run_owner(const struct run *r)
-{
-    return r->owner;
-}
-
-bool run_is_nested(const struct run *r)
-{
-    return r->row->parent_uid != NULL;
-}
-
 /* Opening -------------------------------------------------------------------------------------- */
 
 struct history {

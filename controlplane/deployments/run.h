@@ -26,8 +26,6 @@ enum run_verdict {
 struct run *run_new(struct control *control, const struct http_app *app, struct arena *arena,
                     struct deployment *row, const char *owner);
 void run_free(struct run *r);
-const char *run_owner(const struct run *r);
-bool run_is_nested(const struct run *r);
 enum run_verdict run_step(struct run *r, int64_t *ret_delay_ms, struct error *err);
 
 #endif

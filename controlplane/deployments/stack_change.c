@@ -514,24 +514,8 @@ static int run_delete(struct call *c, struct error *err)
     return 0;
 }
 
-const struct endpoint stack_put_one = {
-    .versions = stack_versions,
-    .right = STACK_RIGHT("write"),
-    .description = "Deploys a template as a stack",
-    .run = run_put,
-};
-
-const struct endpoint stack_validate = {
-    .versions = stack_versions,
-    .right = STACK_RIGHT("validate/action"),
-    .is_question = true,
-    .description = "Checks a stack's template against the installation",
-    .run = run_validate,
-};
-
-const struct endpoint stack_delete = {
-    .versions = stack_versions,
-    .right = STACK_RIGHT("delete"),
-    .description = "Deletes a stack, and what it manages when asked to",
-    .run = run_delete,
-};
+STACK_ENDPOINT(stack_put_one, run_put, "write", "Deploys a template as a stack");
+STACK_ENDPOINT(stack_validate, run_validate, "validate/action",
+               "Checks a stack's template against the installation", .is_question = true);
+STACK_ENDPOINT(stack_delete, run_delete, "delete",
+               "Deletes a stack, and what it manages when asked to");

@@ -256,9 +256,6 @@ static int run_list(struct call *c, struct error *err)
     return 0;
 }
 
-#define STACK_ENDPOINT(name, handler, what, ...)                                                   \
-    SCOPED_ENDPOINT(name, stack_versions, STACK_RIGHT(what), handler, __VA_ARGS__)
-
 STACK_ENDPOINT(stack_show_one, run_show, "read", "A deployment stack", .is_item = true);
 STACK_ENDPOINT(stack_export, run_export, "exportTemplate/action", "The template of a deployment stack",
                .is_question = true);

@@ -225,12 +225,6 @@ static bool some_role_allows(const struct principal_view *view, allows_fn *allow
     return false;
 }
 
-bool access_view_allows(const struct principal_view *view, const char *action,
-                        const char *scope_key)
-{
-    return some_role_allows(view, role_allows, action, scope_key);
-}
-
 static bool is_same_tenant(const struct principal_view *view, const struct caller *caller)
 {
     return view->exists && text_eq_nocase(view->principal.tenant_id, caller->tenant_id);

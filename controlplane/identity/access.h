@@ -38,9 +38,6 @@ struct principal_view {
 MUST_CHECK int access_view(struct control *control, struct arena *a, const char *object_id,
                            const struct principal_view **ret, struct error *err);
 
-/* Pure; scope is an ARM id in any case. */
-bool access_view_allows(const struct principal_view *view, const char *action,
-                        const char *scope_key);
 /* The scope in lower case without trailing slashes. */
 char *access_scope_key(struct arena *a, const char *scope);
 

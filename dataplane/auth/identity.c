@@ -14,7 +14,6 @@
 #include "dataplane/store/snapshot.h"
 
 #define TOKEN_ISSUER   "Azure Container Registry"
-#define ID_CLAIM_BYTES 16
 #define KEYS_MAX       64
 /* Of the claims: the token travels in a header, and edges take heads of 15 KiB. */
 #define CLAIMS_MAX_BYTES ((size_t)8 * 1024)
@@ -31,11 +30,6 @@ static struct scope anonymous_items[] = {
     { SCOPE_REPOSITORY, "*", ACT_PULL | ACT_METADATA_READ },
 };
 static const struct scopes anonymous_scopes = { anonymous_items, ARRAY_LEN(anonymous_items) };
-
-bool identity_equal(const struct identity *x, const struct identity *y)
-{
-    return x->kind == y->kind && text_eq(x->name, y->name);
-}
 
 static bool is_current(const struct snapshot *s, const struct password *p)
 {

@@ -53,7 +53,6 @@ struct permissions {
     int64_t until_s;               /* when its password ends; INT64_MAX when it does not */
 };
 
-bool identity_equal(const struct identity *x, const struct identity *y);
 /* What *ret points at lasts as long as the arena and the snapshot. */
 MUST_CHECK int identity_permissions(const struct authority *who, struct arena *a,
                                     const struct identity *id, struct permissions *ret,

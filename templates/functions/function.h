@@ -32,7 +32,6 @@ struct call {
 #define FN_DEFAULTS   (1u << 2) /* only in parameter defaults */
 #define FN_SCOPE      (1u << 3) /* not in user functions */
 #define FN_STRUCTURAL (1u << 4) /* takes values whose inside is deferred */
-#define FN_LAMBDA     (1u << 5) /* its last arguments are lambda(…) */
 #define FN_INPUTS     (1u << 6) /* only in expressions that stand for parameter values */
 
 struct function {

@@ -212,17 +212,6 @@ int file_check_parameters(struct template_file *f, struct error *err)
     return 0;
 }
 
-int file_check_variables(struct template_file *f, struct error *err)
-{
-    for (size_t i = 0; i < f->variable_count; i++) {
-        const struct value *v;
-        struct binding *b = &f->variables[i];
-        if (file_variable_value(f, b->name, b->name_len, &v, err) < 0)
-            return file_blame(f, "variable", b->name, b->decl->at, err);
-    }
-    return 0;
-}
-
 int file_blame(struct template_file *f, const char *kind, const char *name, uint32_t at,
                struct error *err)
 {

@@ -74,8 +74,6 @@ MUST_CHECK int file_variable_value(struct template_file *f, const char *name, si
 MUST_CHECK int file_give_parameters(struct template_file *f, const struct value *given,
                                     struct error *err);
 MUST_CHECK int file_check_parameters(struct template_file *f, struct error *err);
-/* Evaluates all variables, so that a mistake in one that nobody uses is found (lint). */
-MUST_CHECK int file_check_variables(struct template_file *f, struct error *err);
 
 /* Members of o that `known` (NULL-terminated) does not list are an error that names type and path. */
 MUST_CHECK int file_check_members(struct template_file *f, const struct value *o,
