@@ -19,7 +19,7 @@
 #include "controlplane/store/published.h"
 #include "controlplane/store/published_many.h"
 #include "controlplane/store/resources.h"
-#include "controlplane/types/type.h"
+#include "controlplane/types/registry_rules.h"
 
 #define SUBNET_RULES "networkRuleSet.virtualNetworkRules"
 
@@ -54,14 +54,6 @@ static int load_ground(struct pg_conn *conn, struct arena *a, void *ctx, struct 
     return 0;
 }
 
-/* Both spellings of the member. */
-static const char *subnet_of(const struct json_object *rule)
-{
-    const char *id = json_text(rule, "virtualNetworkSubnetResourceId");
-
-    return id ? id : json_text(rule, "id");
-}
-
 static int by_text(const void *x, const void *y)
 {
     return strcmp(*(const char *const *)x, *(const char *const *)y);
@@ -69,17 +61,7 @@ static int by_text(const void *x, const void *y)
 
 static void name_subnets(struct arena *a, struct origins *o)
 {
-    const struct json_object *rules = json_at(o->registry->body, "properties." SUBNET_RULES);
-
-    o->named = arena_array(a, json_count(rules) + 1, sizeof(*o->named));
-    o->named_count = 0;
-    for (size_t i = 0; i < json_count(rules); i++) {
-        const char *id = subnet_of(json_item(rules, i));
-
-        if (id)
-            o->named[o->named_count++] = text_lower(a, id);
-    }
-    qsort(o->named, o->named_count, sizeof(*o->named), by_text);
+    o->named = registry_named_subnets(a, o->registry->body, &o->named_count);
 }
 
 static void add_origin(struct json_object *list, const char *id, const char *identity)

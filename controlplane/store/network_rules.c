@@ -1,4 +1,5 @@
-/* Reads over the network views of migration 0006. */
+/* What network rules rest on: the network views of migration 0006, and who names which subnet. '0' follows
+ * '/' in the order of bytes. */
 #include "controlplane/store/network_rules.h"
 
 #include "common/base/arena.h"
@@ -12,7 +13,7 @@
 
 #define BODY_MAX ((size_t)16 * 1024 * 1024)
 
-enum { S_LINKS, S_WRITTEN, S_SUBNETS, S_SERVICES, S_NAMING, S_WAKE, S_NOTIFY };
+enum { S_LINKS, S_WRITTEN, S_SUBNETS, S_SERVICES, S_NAMING, S_NAMED_PUT, S_WAKE, S_NOTIFY };
 
 const struct pg_stmt network_rules_statements[] = {
     [S_LINKS] = { "rules_links",
@@ -38,20 +39,22 @@ const struct pg_stmt network_rules_statements[] = {
                      " and r.type_key like 'microsoft.containerregistry/registries%' order by 1",
                      "text[]" },
     [S_NAMING] = { "rules_naming",
-                   "select uid::text, key, subscription_id::text, location from resources r"
-                   " where type_key = 'microsoft.containerregistry/registries'"
-                   " and state <> 'Deleting' and exists (select from jsonb_array_elements("
-                   "coalesce(body #> '{properties,networkRuleSet,virtualNetworkRules}', '[]')) v,"
-                   " lower(coalesce(v ->> 'virtualNetworkSubnetResourceId', v ->> 'id')) named"
-                   " where named = $1 or starts_with(named, $1 || '/'))"
-                   " and key > $2 order by key limit $3",
+                   "select uid::text, key, subscription_id::text, location from resources"
+                   " where uid = any (array(select registry_uid from rule_subnets"
+                   " where subnet_key = $1 union all select registry_uid from rule_subnets"
+                   " where subnet_key >= $1 || '/' and subnet_key < $1 || '0'))"
+                   " and state <> 'Deleting' and key > $2 order by key limit $3",
                    "text text int8" },
+    [S_NAMED_PUT] = { "rules_named_put",
+                      "with gone as (delete from rule_subnets where registry_uid = $1"
+                      " and subnet_key <> all ($2))"
+                      " insert into rule_subnets (subnet_key, registry_uid) select k, $1"
+                      " from unnest($2) k on conflict do nothing",
+                      "uuid text[]" },
     [S_WAKE] = { "rules_wake",
                  "update resources set not_before = now()"
-                 " where type_key = 'microsoft.containerregistry/registries'"
-                 " and state in ('Succeeded', 'Updating') and not_before > now()"
-                 " and jsonb_array_length(coalesce("
-                 "body #> '{properties,networkRuleSet,virtualNetworkRules}', '[]')) > 0",
+                 " where uid = any (array(select registry_uid from rule_subnets))"
+                 " and state in ('Succeeded', 'Updating') and not_before > now()",
                  "" },
     [S_NOTIFY] = { "rules_notify", "select pg_notify('portolan_work', '')::text", "" },
     { 0 },
@@ -136,6 +139,13 @@ int rules_naming(struct pg_conn *conn, struct arena *a, const char *key, const c
         return -1;
     resource_read_places(a, res, ret, ret_count);
     return 0;
+}
+
+int rules_named_put(struct pg_conn *conn, struct arena *a, const char *registry_uid,
+                    const char *const *ids, size_t count, struct error *err)
+{
+    return PG_QUEUE(conn, a, &network_rules_statements[S_NAMED_PUT], NULL, err, pg_text(registry_uid),
+                    pg_texts(ids, count));
 }
 
 int rules_wake(struct pg_conn *conn, struct arena *a, struct error *err)

@@ -43,6 +43,10 @@ MUST_CHECK int rules_services(struct pg_conn *conn, struct arena *a, const char 
 MUST_CHECK int rules_naming(struct pg_conn *conn, struct arena *a, const char *key,
                             const char *after_key, int64_t limit, struct resource **ret,
                             size_t *ret_count, struct error *err);
+/* Makes these the subnets that the registry's rules name (ids in lower case), which is what rules_naming()
+ * and rules_wake() go by. Inside the transaction that changes the rules. */
+MUST_CHECK int rules_named_put(struct pg_conn *conn, struct arena *a, const char *registry_uid,
+                               const char *const *ids, size_t count, struct error *err);
 /* Registries with rules for subnets are due at once. */
 MUST_CHECK int rules_wake(struct pg_conn *conn, struct arena *a, struct error *err);
 

@@ -29,8 +29,11 @@ MUST_CHECK int registry_validate(struct arena *a, const void *was, const void *n
                                  struct error *err);
 void registry_stamp(struct arena *a, const struct json_object *was, struct json_object *now,
                     const char *time);
-/* The subnets of new rules are there and have the service endpoint: registry_subnets.c. */
+/* The subnets of new rules are there and have the service endpoint; which ones the rules name is noted:
+ * registry_subnets.c. */
 MUST_CHECK int registry_check_subnets(const struct admission *admission, struct error *err);
+/* The subnets that the rules of a registry's body name, in either spelling: lower case, in order. */
+const char **registry_named_subnets(struct arena *a, const struct json_object *body, size_t *ret_count);
 MUST_CHECK int registry_admit(const struct admission *admission, struct error *err);
 int registry_name_taken(const struct resource *resource, struct error *err);
 
