@@ -156,3 +156,34 @@ bool extension_filter(struct call *c, const char *term, const char **ret_value)
         *ret_value = at ? quoted(c, at + strlen(term)) : NULL;
     return at != NULL;
 }
+
+int extension_after(struct call *c, const char **ret_scope, const char **ret_name, struct error *err)
+{
+    const char *token = http_query_nocase(c->req, "$skipToken");
+    char **parts = NULL;
+    size_t len = 0;
+
+    if (!token || !token[0])
+        return 0;
+    token = strlen(token) <= 2 * ARM_ID_MAX_BYTES
+                ? (const char *)text_unbase64(c->arena, token, strlen(token), &len)
+                : NULL;
+    if (!token || strlen(token) != len || !text_is_utf8(token, len) ||
+        text_split(c->arena, token, '\n', &parts) != 2)
+        return fail(err, &E_INVALID_SKIP_TOKEN, "The $skipToken is not one of this service's.");
+    *ret_scope = parts[0];
+    *ret_name = parts[1];
+    return 0;
+}
+
+void extension_next(struct call *c, const char *scope, const char *name, struct json_object *body)
+{
+    const char *filter = http_query_nocase(c->req, "$filter");
+    const char *token = arena_printf(c->arena, "%s\n%s", scope, name);
+
+    json_set_text(body, "nextLink",
+                  arena_printf(c->arena, "%s%s%s&$skipToken=%s", call_url(c, c->req->path),
+                               filter ? "&$filter=" : "",
+                               filter ? text_percent_encode(c->arena, filter) : "",
+                               text_base64url(c->arena, token, strlen(token))));
+}

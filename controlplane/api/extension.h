@@ -42,6 +42,11 @@ char *extension_id(struct call *c, const char *scope, const char *type, const ch
 /* "atScope()", "assignedTo('x')", "principalId eq 'x'", "roleName eq 'x'" …, joined by `and`: true
  * when the term is there; *ret_value is what stands in quotes, or NULL. */
 bool extension_filter(struct call *c, const char *term, const char **ret_value);
+/* Pages go by key of the scope, then by that of the name: where the one that was asked for begins (nothing
+ * is set for the first), and the link to the one behind a last row with these keys. */
+MUST_CHECK int extension_after(struct call *c, const char **ret_scope, const char **ret_name,
+                               struct error *err);
+void extension_next(struct call *c, const char *scope, const char *name, struct json_object *body);
 
 /* locks.c. Refuses with ScopeLocked when a lock stands in the way of a change, or a delete, at the id,
  * and when a deployment stack denies the action. */

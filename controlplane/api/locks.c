@@ -19,6 +19,7 @@
 
 #define NAME_MAX_CHARS  260
 #define NOTES_MAX_BYTES 512
+#define PAGE_MAX        200
 
 static const struct error_code E_SCOPE_LOCKED = { "ScopeLocked", 409 };
 static const struct error_code E_DENIED = { "DenyAssignmentAuthorizationFailed", 403 };
@@ -31,6 +32,7 @@ struct work {
     struct call *call;
     struct extension at;
     struct lock_row row;
+    struct lock_filter filter;
     struct lock_row *rows;
     size_t count;
     const char *scope, *action, *locked_key;
@@ -188,8 +190,7 @@ static int list(struct pg_conn *conn, struct arena *a, void *ctx, struct error *
 {
     struct work *w = ctx;
 
-    return lock_row_list(conn, a, w->call->caller.tenant_id, w->at.key,
-                         !extension_filter(w->call, "atScope()", NULL), &w->rows, &w->count, err);
+    return lock_row_list(conn, a, &w->filter, &w->rows, &w->count, err);
 }
 
 static int run_list(struct call *c, struct error *err)
@@ -198,13 +199,21 @@ static int run_list(struct call *c, struct error *err)
     struct json_object *body, *value;
 
     if (extension_open(c, true, &w.at, err) ||
-        pg_with(c->control->db, c->arena, list, &w, err))
+        extension_after(c, &w.filter.after_scope, &w.filter.after_name, err))
+        return -1;
+    w.filter.tenant_id = c->caller.tenant_id;
+    w.filter.scope_key = w.at.key;
+    w.filter.is_below = !extension_filter(c, "atScope()", NULL);
+    w.filter.limit = PAGE_MAX + 1;
+    if (pg_with(c->control->db, c->arena, list, &w, err))
         return -1;
     body = json_own(c->arena, json_new_object());
     value = json_new_array();
-    for (size_t i = 0; i < w.count; i++)
+    for (size_t i = 0; i < w.count && i < PAGE_MAX; i++)
         json_add(value, json_get(show(c, &w.rows[i])));
     json_set(body, "value", value);
+    if (w.count > PAGE_MAX)
+        extension_next(c, w.rows[PAGE_MAX - 1].scope_key, w.rows[PAGE_MAX - 1].name_key, body);
     reply_json(c, 200, body);
     return 0;
 }

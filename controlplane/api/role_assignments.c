@@ -302,9 +302,6 @@ static int read_filter(struct work *w, struct error *err)
 {
     struct call *c = w->call;
     const char *filter = http_query_nocase(c->req, "$filter"), *value = NULL;
-    const char *token = http_query_nocase(c->req, "$skipToken");
-    char **parts = NULL;
-    size_t len = 0;
 
     w->filter = (struct grant_filter){ .tenant_id = c->caller.tenant_id,
                                        .scope_key = w->at.key,
@@ -320,16 +317,10 @@ static int read_filter(struct work *w, struct error *err)
     if (value && !uuid_is_valid(value))
         return fail(err, &E_INVALID_FILTER, "'%.60s' is not the id of a principal.", value);
     w->filter.principal_id = value;
-    if (!token || !token[0])
-        return 0;
-    token = strlen(token) <= 2 * ARM_ID_MAX_BYTES
-                ? (const char *)text_unbase64(c->arena, token, strlen(token), &len)
-                : NULL;
-    if (!token || strlen(token) != len || !text_is_utf8(token, len) ||
-        text_split(c->arena, token, '\n', &parts) != 2 || !uuid_is_valid(parts[1]))
+    if (extension_after(c, &w->filter.after_scope, &w->filter.after_id, err))
+        return -1;
+    if (w->filter.after_id && !uuid_is_valid(w->filter.after_id))
         return fail(err, &E_INVALID_SKIP_TOKEN, "The $skipToken is not one of this service's.");
-    w->filter.after_scope = parts[0];
-    w->filter.after_id = parts[1];
     return 0;
 }
 
@@ -338,18 +329,6 @@ static int list(struct pg_conn *conn, struct arena *a, void *ctx, struct error *
     struct work *w = ctx;
 
     return grant_row_list(conn, a, &w->filter, &w->rows, &w->count, err);
-}
-
-static void add_next_link(struct call *c, const struct grant_row *last, struct json_object *body)
-{
-    const char *filter = http_query_nocase(c->req, "$filter");
-    const char *token = arena_printf(c->arena, "%s\n%s", last->scope_key, last->id);
-
-    json_set_text(body, "nextLink",
-                  arena_printf(c->arena, "%s%s%s&$skipToken=%s", call_url(c, c->req->path),
-                               filter ? "&$filter=" : "",
-                               filter ? text_percent_encode(c->arena, filter) : "",
-                               text_base64url(c->arena, token, strlen(token))));
 }
 
 static int run_list(struct call *c, struct error *err)
@@ -366,7 +345,7 @@ static int run_list(struct call *c, struct error *err)
         json_add(value, json_get(show(c, &w.rows[i])));
     json_set(body, "value", value);
     if (w.count > PAGE_MAX)
-        add_next_link(c, &w.rows[PAGE_MAX - 1], body);
+        extension_next(c, w.rows[PAGE_MAX - 1].scope_key, w.rows[PAGE_MAX - 1].id, body);
     reply_json(c, 200, body);
     return 0;
 }

@@ -119,8 +119,9 @@ const struct pg_stmt authorization_statements[] = {
     [LOCK_LIST] = { "lock_list",
                     "select " LOCK_COLUMNS " from locks where tenant_id = $1"
                     " and (" ABOVE("$2") " or ($3 and " BELOW("$2") "))"
-                    " order by scope_key, name_key limit " LIST_MAX,
-                    "uuid text bool" },
+                    " and ($4::text is null or (scope_key, name_key) > ($4, $5))"
+                    " order by scope_key, name_key limit $6",
+                    "uuid text bool text text int8" },
     [LOCK_BLOCKING] = { "lock_blocking",
                         "select (select scope from locks where tenant_id = $1"
                         " and (level = 'ReadOnly' or $3)"
@@ -360,13 +361,13 @@ int lock_row_delete(struct pg_conn *conn, struct arena *a, const char *tenant_id
     return affected(r);
 }
 
-int lock_row_list(struct pg_conn *conn, struct arena *a, const char *tenant_id,
-                  const char *scope_key, bool is_below, struct lock_row **ret, size_t *ret_count,
-                  struct error *err)
+int lock_row_list(struct pg_conn *conn, struct arena *a, const struct lock_filter *f,
+                  struct lock_row **ret, size_t *ret_count, struct error *err)
 {
     struct pg_result *r = NULL;
-    if (PG_RUN(conn, a, &authorization_statements[LOCK_LIST], &r, err, pg_text(tenant_id),
-               pg_text(scope_key), pg_bool(is_below)))
+    if (PG_RUN(conn, a, &authorization_statements[LOCK_LIST], &r, err, pg_text(f->tenant_id),
+               pg_text(f->scope_key), pg_bool(f->is_below), pg_text(f->after_scope),
+               pg_text(f->after_name), pg_int(f->limit)))
         return wrap(err, "list locks");
     *ret_count = pg_rows(r);
     *ret = arena_array(a, *ret_count + 1, sizeof(**ret));

@@ -98,10 +98,14 @@ MUST_CHECK int lock_row_put(struct pg_conn *conn, struct arena *a, const char *t
                             const struct lock_row *row, struct error *err);
 MUST_CHECK int lock_row_delete(struct pg_conn *conn, struct arena *a, const char *tenant_id,
                                const char *scope_key, const char *name_key, struct error *err);
-/* At the scope and above, and with is_below also below. */
-MUST_CHECK int lock_row_list(struct pg_conn *conn, struct arena *a, const char *tenant_id,
-                             const char *scope_key, bool is_below, struct lock_row **ret,
-                             size_t *ret_count, struct error *err);
+struct lock_filter {
+    const char *tenant_id, *scope_key;
+    bool is_below;                        /* not only at the scope and above */
+    const char *after_scope, *after_name; /* keys of the last one known; NULL: from the first */
+    int64_t limit;
+};
+MUST_CHECK int lock_row_list(struct pg_conn *conn, struct arena *a, const struct lock_filter *filter,
+                             struct lock_row **ret, size_t *ret_count, struct error *err);
 /* The scope whose lock stands in the way of a change: at or above scope_key, of a delete also below
  * it. *ret_denials: some deployment stack denies something (store/stacks.h). 1/0/-1. */
 MUST_CHECK int lock_row_blocking(struct pg_conn *conn, struct arena *a, const char *tenant_id,

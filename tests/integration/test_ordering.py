@@ -136,3 +136,34 @@ def test_pages_while_rows_come_and_go(instance, group):
         pages += 1
     assert pages > 8 and len(seen) == len(set(seen))
     assert [x for x in seen if len(x) == 7 and x.startswith("stay")] == stay
+
+
+def test_pages_of_locks_while_some_come_and_go(instance):
+    """More than a page holds, at a group and at what is in it; others are set and taken away meanwhile."""
+    group = instance.make_group()
+    base = f"{instance.group_id(group)}/providers/Microsoft.Authorization/locks"
+
+    def put(name):
+        reply = instance.arm("PUT", f"{base}/{name}", {"properties": {"level": "CanNotDelete"}}, api=LOCKS_API)
+        assert reply.status_code == 201, reply.text
+    stay = [f"stay{i:03}" for i in range(210)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, stay + ["stay000b", "stay209b"]))
+    url, seen, sizes = base, [], []
+    while url:
+        reply = instance.arm("GET", url, api=None if "?" in url else LOCKS_API)
+        assert reply.status_code == 200, reply.text
+        seen += [x["name"] for x in reply.json()["value"]]
+        sizes.append(len(reply.json()["value"]))
+        url = reply.json().get("nextLink")
+        for name in ("stay000b", "stay209b"):
+            instance.delete(f"{base}/{name}", api=LOCKS_API)
+        put(f"stay{len(sizes):03}c")
+    assert len(sizes) == 2 and sizes[0] == 200
+    assert len(seen) == len(set(seen)) and [x for x in seen if x in stay] == stay
+    bad = instance.arm("GET", base, api=LOCKS_API, **{"$skipToken": "nonsense"})
+    assert code(bad, 400) == "InvalidSkipToken"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: instance.delete(f"{base}/{name}", api=LOCKS_API),
+                      stay + ["stay001c", "stay002c"]))
+    instance.delete(instance.group_id(group), api=GROUPS_API)
