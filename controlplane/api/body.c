@@ -375,7 +375,7 @@ int body_desired(struct arena *a, const struct body_change *change, struct json_
         return -1;
     if (type->validate && type->validate(a, was, now, err))
         return -1;
-    if (check_gates(a, change, type->sku ? type->sku(now) : change->parent_sku, body, err))
+    if (check_gates(a, change, type->sku ? type->sku(body) : change->parent_sku, body, err))
         return -1;
     if (type->stamp)
         type->stamp(a, change->was, body, change->time);

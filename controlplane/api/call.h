@@ -62,8 +62,9 @@ struct call {
         struct pg_result *rows;
     } ahead;                 /* what load_ahead() asked for */
     bool counts_alone;       /* near a quota */
+    struct pg_result *hastens; /* affects no row: nothing is to be hastened; NULL: nobody asked */
     struct resource *was;    /* as loaded; NULL: not there */
-    struct resource *parent; /* of children */
+    struct resource *parent; /* of children; of its JSON, the body */
     enum sku parent_sku;     /* that children are gated by */
     void *was_decoded;
     struct resource *row; /* as it will be written, then shown */

@@ -131,14 +131,11 @@ static int decide_location(struct call *c, const char *asked, bool is_required, 
 static int check_parent_sku(struct call *c, struct error *err)
 {
     const struct resource_type *parent = c->type->parent;
-    void *decoded = NULL;
 
     c->parent_sku = SKU_NONE;
     if (!parent || !parent->sku)
         return 0;
-    if (body_decode(c->arena, parent, c->parent->body, &decoded, err))
-        return -1;
-    c->parent_sku = parent->sku(decoded);
+    c->parent_sku = parent->sku(c->parent->body);
     if (c->parent_sku < c->type->gate)
         return fail_at(err, &E_SKU_NOT_SUPPORTED, "sku.name",
                        "The SKU %s is not supported. '%s' needs the SKU %s.",
@@ -238,6 +235,7 @@ struct write {
     bool has_work; /* something is left to do after the transaction */
     bool is_brief; /* by this request itself */
     bool is_raced;
+    bool is_repeated; /* what the first attempt expected was not so, or others were in its way */
 };
 
 static bool is_lro(const struct call *c)
@@ -308,6 +306,37 @@ static int check_quota(struct write *w, const struct pg_result *usage, struct er
                 strrchr(c->type->name, '/') + 1, sku_text(c->parent_sku));
 }
 
+/* What nearly every write below a parent finds is what it was decided from: it says so along with the rest,
+ * in one trip that needs no answer before its end. The attempt after one that was wrong looks first, and
+ * knows what to tell. */
+static bool may_expect(const struct write *w, int64_t limit)
+{
+    const struct call *c = w->call;
+
+    if (w->is_repeated || !c->type->parent || c->type->moves_parent || c->is_unchanged)
+        return false;
+    if (c->was)
+        return !w->has_work && !c->was->is_system && c->was->state != STATE_DELETING;
+    return limit == TIER_UNLIMITED || !c->counts_alone;
+}
+
+static int expect(struct pg_conn *conn, struct write *w, struct resource_hold *hold, int64_t limit,
+                  struct error *err)
+{
+    const struct call *c = w->call;
+
+    hold->parent.uid = c->parent->uid;
+    hold->parent.generation = c->parent->generation;
+    if (c->was) {
+        hold->self.uid = c->was->uid;
+        hold->self.generation = c->was->generation;
+    } else if (limit != TIER_UNLIMITED &&
+               resource_room_expected(conn, c->arena, c->parent->uid, c->row->type_key, limit, err)) {
+        return -1;
+    }
+    return resource_hold_expected(conn, c->arena, hold, err);
+}
+
 /* Holds what the write stands on and checks it: *ret is the row as it is now. */
 static int hold(struct pg_conn *conn, struct write *w, struct resource_held *ret,
                 struct error *err)
@@ -324,6 +353,11 @@ static int hold(struct pg_conn *conn, struct write *w, struct resource_held *ret
     if (c->type->scope != SCOPE_SUBSCRIPTION)
         hold.group_key = text_lower(c->arena, arm_id_group(c->arena, &c->id));
     c->counts_alone = c->counts_alone || limit <= NEAR_LIMIT;
+    if (may_expect(w, limit)) {
+        w->is_repeated = true;
+        *ret = (struct resource_held){ .is_there = c->was != NULL };
+        return expect(conn, w, &hold, limit, err);
+    }
     if (!c->was && limit != TIER_UNLIMITED &&
         resource_room_ask(conn, c->arena, c->parent->uid, c->row->type_key, c->counts_alone,
                           &usage, err))
@@ -350,6 +384,7 @@ int write_admit(struct pg_conn *conn, struct call *c, enum change change,
         .resource = resource,
         .parent = c->parent,
         .decoded = change == CHANGE_DELETE ? NULL : c->decoded,
+        .hastens = &c->hastens,
     };
 
     return c->type->admit ? c->type->admit(&admission, err) : 0;
@@ -374,7 +409,7 @@ static int put_row(struct pg_conn *conn, struct write *w, struct error *err)
     }
     if (c->is_unchanged)
         return 0;
-    if (resource_update(conn, c->arena, c->row, w->has_work, err))
+    if (resource_update_held(conn, c->arena, c->row, w->has_work, NULL, err))
         return -1;
     return write_admit(conn, c, CHANGE_UPDATE, c->row, err);
 }
@@ -436,6 +471,7 @@ static int write_row(struct pg_conn *conn, struct arena *a, void *ctx, struct er
     (void)a;
     w->is_raced = false;
     c->operation_id = NULL;
+    c->hastens = NULL;
     if (hold(conn, w, &now, err))
         return -1;
     if (w->is_raced)
@@ -472,7 +508,8 @@ enum stage_result commit_write(struct call *c, struct error *err)
         if (w.is_raced)
             return STAGE_AGAIN;
         /* What was never made yet has nothing to hurry. */
-        if (c->type->hasten && c->was && c->was->observed_generation > 0 && !c->is_unchanged)
+        if (c->type->hasten && c->was && c->was->observed_generation > 0 && !c->is_unchanged &&
+            (!c->hastens || pg_affected(c->hastens) > 0))
             hasten_update(c, w.is_brief);
         return STAGE_NEXT;
     }

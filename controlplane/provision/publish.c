@@ -172,9 +172,9 @@ struct json_object *publish_settings(struct control *control, struct arena *a,
     json_set_text(s, "loginServer", registry_login_server(a, control, r));
     json_set_text(s, "sku", desired->sku_name);
     json_set_int(s, "storageLimitBytes",
-                 tier_limit(TIER_STORAGE_BYTES, registry_type.sku(desired)));
+                 tier_limit(TIER_STORAGE_BYTES, registry_type.sku(r->body)));
     if (control->settings->tier_rates)
-        set_rates(s, registry_type.sku(desired));
+        set_rates(s, registry_type.sku(r->body));
     json_set_bool(s, "adminUserEnabled", desired->is_admin_enabled);
     json_set_bool(s, "anonymousPullEnabled", desired->is_anonymous_pull);
     json_set_text(s, "publicNetworkAccess", desired->public_network_access);

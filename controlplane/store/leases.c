@@ -104,8 +104,9 @@ const struct pg_stmt lease_statements[] = {
                  "text text" },
     [S_WAKE_LATER] = { "lease_wake_later",
                        "insert into wakes (resource_uid, due_at)"
-                       " values ($1, now() + $2 * interval '1 ms')",
-                       "uuid int8" },
+                       " select $1, now() + $2 * interval '1 ms'"
+                       " where exists (select 1 from resource_links where to_uid = $3)",
+                       "uuid int8 uuid" },
     [S_WAKE_DUE] = { "lease_wake_due",
                      "with due as (delete from wakes where due_at <= now() returning resource_uid)"
                      " update resources set not_before = now() where not_before > now()"
@@ -280,11 +281,11 @@ int lease_wake(struct pg_conn *conn, struct arena *a, const char *type_key, cons
     return 0;
 }
 
-int lease_wake_later(struct pg_conn *conn, struct arena *a, const char *uid, int64_t delay_ms,
-                     struct error *err)
+int lease_wake_later(struct pg_conn *conn, struct arena *a, const char *uid, const char *named,
+                     int64_t delay_ms, struct pg_result **ret, struct error *err)
 {
-    return PG_QUEUE(conn, a, &lease_statements[S_WAKE_LATER], NULL, err, pg_text(uid),
-                    pg_int(delay_ms));
+    return PG_QUEUE(conn, a, &lease_statements[S_WAKE_LATER], ret, err, pg_text(uid),
+                    pg_int(delay_ms), pg_text(named));
 }
 
 int lease_wake_due(struct pg_conn *conn, struct arena *a, struct error *err)

@@ -18,6 +18,7 @@ struct arena;
 struct error;
 struct json_object;
 struct pg_conn;
+struct pg_result;
 struct resource;
 
 #define LEASE_MS 10000      /* length of a claim; heartbeats extend it */
@@ -65,10 +66,13 @@ MUST_CHECK int lease_remove(struct pg_conn *conn, struct arena *a, const char *o
 MUST_CHECK int lease_wake(struct pg_conn *conn, struct arena *a, const char *type_key,
                           const char *scope_key, int64_t *ret_count, struct error *err);
 
-/* Makes one row due once delay_ms have passed, without touching it now: for transactions that hold it
- * shared, as all that write below it do. lease_wake_due() moves what has become due. */
+/* Makes one row due once delay_ms have passed, if another resource names `named`, without touching it now:
+ * for transactions that hold it shared, as all that write below it do. lease_wake_due() moves what has
+ * become due. Queued (pg_queue): *ret affects a row if somebody names it. Whoever comes to name it holds it
+ * shared until then, so who holds `named` alone is told of all. */
 MUST_CHECK int lease_wake_later(struct pg_conn *conn, struct arena *a, const char *uid,
-                                int64_t delay_ms, struct error *err);
+                                const char *named, int64_t delay_ms, struct pg_result **ret,
+                                struct error *err);
 MUST_CHECK int lease_wake_due(struct pg_conn *conn, struct arena *a, struct error *err);
 
 /* Claims a chore of the whole installation until the transaction ends. 1 ours, 0 somebody else is

@@ -17,6 +17,7 @@ enum {
     USAGE_ALONE,
     USAGE_SHARED,
     USAGE_ROOM,
+    USAGE_ROOM_EXPECTED,
     COUNT_LIKE,
     UNLINK,
     LINK,
@@ -45,6 +46,11 @@ const struct pg_stmt related_statements[] = {
                      "select coalesce(sum(used), 0)::int8, current_setting('max_connections')::int8 "
                      "from usage_counters where owner_uid = $1 and kind = $2",
                      "uuid text" },
+    [USAGE_ROOM_EXPECTED] = { "resource_usage_room_expected",
+                              "select as_expected(coalesce(sum(used), 0) "
+                              "+ current_setting('max_connections')::int8 < $3) "
+                              "from usage_counters where owner_uid = $1 and kind = $2",
+                              "uuid text int8" },
     [COUNT_LIKE] = { "resource_count_like",
                      "select count(*) from resources where parent_uid = $1 and type_key = $2 "
                      "and status @> $3",
@@ -127,6 +133,17 @@ int resource_room_ask(struct pg_conn *conn, struct arena *a, const char *parent_
     if (PG_QUEUE(conn, a, hold, NULL, err, pg_text(parent_uid), pg_text(type_key)) ||
         PG_QUEUE(conn, a, &related_statements[USAGE_ROOM], ret, err, pg_text(parent_uid),
                  pg_text(type_key)))
+        return wrap(err, "read usage");
+    return 0;
+}
+
+int resource_room_expected(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                           const char *type_key, int64_t limit, struct error *err)
+{
+    if (PG_QUEUE(conn, a, &related_statements[USAGE_SHARED], NULL, err, pg_text(parent_uid),
+                 pg_text(type_key)) ||
+        PG_QUEUE(conn, a, &related_statements[USAGE_ROOM_EXPECTED], NULL, err, pg_text(parent_uid),
+                 pg_text(type_key), pg_int(limit)))
         return wrap(err, "read usage");
     return 0;
 }

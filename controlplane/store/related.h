@@ -35,6 +35,10 @@ MUST_CHECK int resource_room_ask(struct pg_conn *conn, struct arena *a, const ch
                                  const char *type_key, bool is_alone, struct pg_result **ret,
                                  struct error *err);
 enum room resource_room_told(const struct pg_result *r, int64_t limit, bool is_alone);
+/* Both at once, where the limit is expected to be far: a transaction that finds it near fails as one that
+ * lost a race, and pg_transact() repeats it. */
+MUST_CHECK int resource_room_expected(struct pg_conn *conn, struct arena *a, const char *parent_uid,
+                                      const char *type_key, int64_t limit, struct error *err);
 /* How many children of a type have these members in their status. */
 MUST_CHECK int resource_count_like(struct pg_pool *db, struct arena *a, const char *parent_uid,
                                    const char *type_key, const struct json_object *like,

@@ -14,6 +14,14 @@
 
 #define JSON_COLUMN_MAX_BYTES (8u << 20)
 
+/* RESOURCE_COLUMNS of what a write stands on, which is asked for its body: no other JSON is sent, and
+ * parsed. */
+#define PARENT_COLUMNS                                                                             \
+    "r.uid, r.key, r.id, r.type_key, r.name, r.subscription_id, r.group_key, r.parent_uid, "       \
+    "r.location, r.global_name, '{}', r.body, '{}', '{}', r.state, r.generation, "                 \
+    "r.observed_generation, r.attempts, null, r.created_at, r.updated_at, r.xmin::text, "          \
+    "r.is_system, '{}'"
+
 /* The rows a write stands on, locked in this order. A key that is null has no row. What holds a parent need
  * not hold its group: the group goes after all that is in it, and that one after what is below it.
  *
@@ -36,6 +44,7 @@ enum {
     HOLD,
     HOLD_BELOW,
     HOLD_BELOW_ALONE,
+    HOLD_EXPECTED,
     CHILDREN,
     COUNT_BELOW,
     COUNT_IN_GROUP,
@@ -49,7 +58,7 @@ const struct pg_stmt resources_statements[] = {
     /* One by one: of a list, whose length it guesses, the server may read the table as a whole. */
     [BY_KEYS] = { "resource_by_keys",
                   "select " RESOURCE_COLUMNS " from resources r where r.key = $1 "
-                  "union all select " RESOURCE_COLUMNS " from resources r where r.key = $2",
+                  "union all select " PARENT_COLUMNS " from resources r where r.key = $2",
                   "text text" },
     [BY_KEY_LOCKED] = { "resource_by_key_locked",
                         "select " RESOURCE_COLUMNS " from resources r where r.key = $1 for update",
@@ -65,6 +74,17 @@ const struct pg_stmt resources_statements[] = {
     [HOLD_BELOW] = { "resource_hold_below", HOLD_ROWS("", " for key share"), "text text text" },
     [HOLD_BELOW_ALONE] = { "resource_hold_below_alone", HOLD_ROWS("", " for update"),
                            "text text text" },
+    [HOLD_EXPECTED] = { "resource_hold_expected",
+                        "with p as (select uid, state, generation from resources where key = $2 "
+                        "for key share), "
+                        "s as (select uid, state, generation, is_system from resources where key = $3 "
+                        "for update) select as_expected("
+                        "(select state <> 'Deleting' from resources where key = $1) "
+                        "and (select uid = $4 and generation = $5 and state <> 'Deleting' from p) "
+                        "and case when $6 is null then not exists (select from s) "
+                        "else (select uid = $6 and generation = $7 and state <> 'Deleting' "
+                        "and not is_system from s) end)",
+                        "text text text uuid int8 uuid int8" },
     [CHILDREN] = { "resource_children",
                    "select " RESOURCE_COLUMNS " from resources r where r.parent_uid = $1 "
                    "and ($2::text is null or r.type_key = $2) order by r.type_key, r.key limit $3",
@@ -245,6 +265,17 @@ int resource_hold(struct pg_conn *conn, struct arena *a, struct resource_hold *h
         if (!state_parse(pg_get_text(r, i, 3), &one->state))
             return fail_cause(err, &E_INTERNAL, "resource %s has an unknown state", one->uid);
     }
+    return 0;
+}
+
+int resource_hold_expected(struct pg_conn *conn, struct arena *a, const struct resource_hold *hold,
+                           struct error *err)
+{
+    if (PG_QUEUE(conn, a, &resources_statements[HOLD_EXPECTED], NULL, err, pg_text(hold->group_key),
+                 pg_text(hold->parent_key), pg_text(hold->key), pg_text(hold->parent.uid),
+                 pg_int(hold->parent.generation), pg_text(hold->self.uid),
+                 pg_int(hold->self.generation)))
+        return wrap(err, "hold a resource");
     return 0;
 }
 

@@ -100,7 +100,8 @@ MUST_CHECK int resource_peek(struct pg_conn *conn, struct arena *a, const char *
                              struct resource **ret, struct error *err);
 MUST_CHECK int resource_parse(struct arena *a, struct resource *r, struct error *err);
 /* resource_by_key in two halves, for what is asked along with something else: the question for a row and
- * another one, or NULL, is queued (pg_queue), and each answer read once it is there. */
+ * its parent, or NULL, is queued (pg_queue), and each answer read once it is there. Of the parent's JSON
+ * there is the body alone. */
 MUST_CHECK int resource_ask(struct pg_conn *conn, struct arena *a, const char *key,
                             const char *parent_key, struct pg_result **ret, struct error *err);
 MUST_CHECK int resource_told(const struct pg_result *r, struct arena *a, const char *key,
@@ -123,6 +124,11 @@ struct resource_hold {
 };
 MUST_CHECK int resource_hold(struct pg_conn *conn, struct arena *a, struct resource_hold *hold,
                              struct error *err);
+/* The same below a parent, queued (pg_queue): uid and generation of parent and self (without a uid: that it
+ * is not there) are told instead of asked, and neither they nor the group may be about to go. Where that is
+ * not so the transaction fails as one that lost a race, and pg_transact() repeats it. */
+MUST_CHECK int resource_hold_expected(struct pg_conn *conn, struct arena *a,
+                                      const struct resource_hold *hold, struct error *err);
 /* Takes the row FOR SHARE: a parent or group that must not vanish while a child is written. */
 MUST_CHECK int resource_share(struct pg_conn *conn, struct arena *a, const char *key,
                               struct resource **ret, struct error *err);
@@ -168,6 +174,10 @@ MUST_CHECK int resource_insert(struct pg_conn *conn, struct arena *a, const stru
 /* Writes tags, body, system_data; generation + 1; EVENT_PUT. The row is locked by the caller. */
 MUST_CHECK int resource_update(struct pg_conn *conn, struct arena *a, const struct resource *r,
                                bool has_steps, struct error *err);
+/* The same for who has seen, holding the row, that it is not about to go: queued (see pg_queue), and *ret
+ * affects one row. */
+MUST_CHECK int resource_update_held(struct pg_conn *conn, struct arena *a, const struct resource *r,
+                                    bool has_steps, struct pg_result **ret, struct error *err);
 /* EVENT_DELETE and generation + 1. 1 moved, 0 when it was already Deleting. */
 MUST_CHECK int resource_start_delete(struct pg_conn *conn, struct arena *a, const char *uid,
                                      struct error *err);

@@ -34,13 +34,12 @@ const struct pg_stmt resources_write_statements[] = {
                  "uuid text text text text uuid text uuid text text jsonb jsonb jsonb jsonb text "
                  "int8 bool int8" },
     [UPDATE] = { "resource_update",
-                 "update resources r set tags = $2, body = $3, system_data = $4, state = t.new, "
-                 "generation = generation + 1, "
+                 "update resources r set tags = $2, body = $3, system_data = $4, "
+                 "state = ($6)[array_position($5, r.state)], generation = generation + 1, "
                  "observed_generation = case when $7 then observed_generation "
                  "                           else generation + 1 end, "
                  RESOURCE_DUE_AT("now() + $8 * interval '1 ms'") " "
-                 "from unnest($5::text[], $6::text[]) as t (old, new) "
-                 "where r.uid = $1 and r.state = t.old",
+                 "where r.uid = $1 and r.state = any ($5)",
                  "uuid jsonb jsonb jsonb text[] text[] bool int8" },
     [DELETE_ONE] = { "resource_start_delete",
                      "update resources r set state = t.new, generation = generation + 1, " RESOURCE_DUE " "
@@ -128,17 +127,28 @@ int resource_insert(struct pg_conn *conn, struct arena *a, const struct resource
     return 0;
 }
 
+int resource_update_held(struct pg_conn *conn, struct arena *a, const struct resource *r,
+                         bool has_steps, struct pg_result **ret, struct error *err)
+{
+    struct moves moves;
+
+    moves_of(EVENT_PUT, !has_steps, &moves);
+    if (PG_QUEUE(conn, a, &resources_write_statements[UPDATE], ret, err, pg_text(r->uid),
+                 json_arg(a, r->tags), json_arg(a, r->body), json_arg(a, r->system_data),
+                 pg_texts(moves.from, moves.count), pg_texts(moves.to, moves.count),
+                 pg_bool(has_steps), pg_int(r->due_in_ms)))
+        return wrap(err, "update resource");
+    return 0;
+}
+
 int resource_update(struct pg_conn *conn, struct arena *a, const struct resource *r, bool has_steps,
                     struct error *err)
 {
     struct pg_result *result = NULL;
-    struct moves moves;
 
-    moves_of(EVENT_PUT, !has_steps, &moves);
-    if (PG_RUN(conn, a, &resources_write_statements[UPDATE], &result, err, pg_text(r->uid),
-               json_arg(a, r->tags), json_arg(a, r->body), json_arg(a, r->system_data),
-               pg_texts(moves.from, moves.count), pg_texts(moves.to, moves.count),
-               pg_bool(has_steps), pg_int(r->due_in_ms)))
+    if (resource_update_held(conn, a, r, has_steps, &result, err))
+        return -1;
+    if (pg_land(conn, err))
         return wrap(err, "update resource");
     if (pg_affected(result) != 1)
         return fail(err, &E_CONFLICT, "The resource '%s' is being deleted.", r->name);

@@ -173,12 +173,12 @@ static const struct rbac_row data_plane[] = {
     { 0 },
 };
 
-static enum sku registry_sku(const void *decoded)
+static enum sku registry_sku(const struct json_object *body)
 {
-    const struct registry *r = decoded;
+    const char *name = json_text(body, "sku.name");
 
     for (int sku = SKU_BASIC; sku < SKU_MAX; sku++) {
-        if (text_eq(r->sku_name, sku_text((enum sku)sku)))
+        if (text_eq(name, sku_text((enum sku)sku)))
             return (enum sku)sku;
     }
     return SKU_NONE;

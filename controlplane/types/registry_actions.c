@@ -233,7 +233,7 @@ static int64_t usage_of(const struct tier_row *row, const struct registry *regis
 
 static int list_usages(struct action_run *run, struct error *err)
 {
-    enum sku sku = registry_type.sku(run->decoded);
+    enum sku sku = registry_type.sku(run->resource->body);
     struct json_object *list = json_new_array();
     struct resource_tally *tally = NULL;
     size_t count = 0;

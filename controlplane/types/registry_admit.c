@@ -114,15 +114,6 @@ static int check_conflicts(const struct admission *ad, struct error *err)
     return 0;
 }
 
-static enum sku sku_of(const struct resource *registry)
-{
-    const struct registry decoded = {
-        .sku_name = (char *)(uintptr_t)json_text(registry->body, "sku.name"),
-    };
-
-    return registry_type.sku(&decoded);
-}
-
 static bool is_data_endpoint(const struct resource *registry)
 {
     return json_bool(registry->body, "properties.dataEndpointEnabled", false);
@@ -139,8 +130,8 @@ int registry_admit(const struct admission *ad, struct error *err)
                    : 0;
     if (ad->change != CHANGE_UPDATE)
         return 0;
-    was = sku_of(ad->was);
-    now = sku_of(ad->resource);
+    was = registry_type.sku(ad->was->body);
+    now = registry_type.sku(ad->resource->body);
     if (now < was && check_downgrade(ad, was, now, err))
         return -1;
     if (check_conflicts(ad, err) || registry_check_subnets(ad, err))

@@ -85,14 +85,14 @@ static int scope_map_validate(struct arena *a, const void *was, const void *now_
     return 0;
 }
 
-/* The request publishes the map itself; the registry's pass does where that was not to be, because a
- * database or the process failed in between. */
+/* The request publishes the map itself, if a token has it; the registry's pass does where that was not to be,
+ * because a database or the process failed in between. */
 static int scope_map_admit(const struct admission *admission, struct error *err)
 {
     if (admission->change != CHANGE_UPDATE)
         return 0;
     return lease_wake_later(admission->conn, admission->arena, admission->parent->uid,
-                            REQUEST_MAY_TAKE_MS, err);
+                            admission->resource->uid, REQUEST_MAY_TAKE_MS, admission->hastens, err);
 }
 
 static int scope_map_hasten(struct step_run *run, struct error *err)

@@ -19,6 +19,7 @@ struct error;
 struct json_object;
 struct operation;
 struct pg_conn;
+struct pg_result;
 struct resource;
 struct caller;
 struct control; /* the running control plane: controlplane/control.h */
@@ -129,8 +130,10 @@ struct admission {
     const struct caller *caller;
     const struct resource *was;      /* NULL on create */
     const struct resource *resource; /* as it will be; of a delete: as it is */
-    const struct resource *parent;   /* NULL at the top, and of a delete */
+    const struct resource *parent;   /* NULL at the top, and of a delete; of its JSON, the body */
     const void *decoded;             /* NULL of a delete */
+    /* Where a type puts the answer of a statement that affects rows only if there is something to hasten. */
+    struct pg_result **hastens;
 };
 
 /* A word that the $filter of a type's list knows, and the member it means. */
@@ -216,8 +219,8 @@ struct resource_type {
     int (*brief)(struct step_run *run, struct error *err);
     /* The same for a delete: what must be taken away at once. run->decoded is NULL. */
     int (*revoke)(struct step_run *run, struct error *err);
-    /* The SKU of the decoded struct, for gates; NULL: SKU_NONE (children: the parent's). */
-    enum sku (*sku)(const void *decoded);
+    /* The SKU of a body, for gates; NULL: SKU_NONE (children: the parent's). */
+    enum sku (*sku)(const struct json_object *body);
     /* Last touch on what a GET shows (computed read-only members such as loginServer); `shown` is
      * body with status laid over it and defaults. May be NULL. */
     void (*show)(struct arena *a, struct control *control, const struct resource *resource,

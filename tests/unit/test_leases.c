@@ -14,6 +14,7 @@
 #include "common/pg/migrate.h"
 #include "common/pg/pg.h"
 #include "controlplane/store/placements.h"
+#include "controlplane/store/related.h"
 #include "controlplane/store/resources.h"
 #include "controlplane/store/statements.h"
 #include "tests/support/postgres.h"
@@ -392,12 +393,14 @@ static void test_pass_beside_who_creates_below(void **state)
 {
     struct fixture *f = *state;
     char *uid = add(f, TYPE_KEY, "Creating", 0), *owner = uuid(f);
+    const char *named = add(f, TYPE_KEY, "Succeeded", 60000);
     const char *key = arena_printf(f->a, "/subscriptions/" SUBSCRIPTION "/%s", uid);
     struct resource_hold holds[] = { { .parent_key = key }, { .group_key = key } };
     struct pg_result *result;
     struct pg_conn *other;
 
     must(pg_acquire(f->pool, &other, &f->err), &f->err);
+    must(resource_links_replace(f->conn, f->a, uid, &named, 1, &f->err), &f->err);
     for (size_t i = 0; i < ARRAY_LEN(holds); i++) {
         struct pg_tx tx = { 0 };
         struct resource *r;
@@ -410,7 +413,7 @@ static void test_pass_beside_who_creates_below(void **state)
         assert_non_null(r);
         assert_int_equal(lease_extend(f->conn, f->a, owner, uid, &f->err), 1);
         assert_int_equal(finish(f, SETTLE, owner, r), 1);
-        must(lease_wake_later(f->conn, f->a, uid, 0, &f->err), &f->err);
+        must(lease_wake_later(f->conn, f->a, uid, named, 0, &result, &f->err), &f->err);
         must(pg_land(f->conn, &f->err), &f->err);
         must(lease_wake_due(f->conn, f->a, &f->err), &f->err);
         must(pg_land(f->conn, &f->err), &f->err);
@@ -447,6 +450,24 @@ static void test_wake_by_scope(void **state)
          &f->err);
     assert_int_equal(count, 1);
     assert_true(look(f, two).due_ms <= 0);
+}
+
+/* Only for the sake of somebody who names the row that changed. */
+static void test_wake_for_who_names(void **state)
+{
+    struct fixture *f = *state;
+    char *parent = add(f, TYPE_KEY, "Succeeded", 60000);
+    char *named = add(f, TYPE_KEY, "Succeeded", 60000), *other = add(f, TYPE_KEY, "Succeeded", 60000);
+    struct pg_result *r = NULL;
+
+    must(resource_links_replace(f->conn, f->a, parent, (const char *const[]){ other }, 1, &f->err), &f->err);
+    for (int i = 0; i < 2; i++) {
+        must(lease_wake_later(f->conn, f->a, parent, i == 0 ? named : other, 0, &r, &f->err), &f->err);
+        must(pg_land(f->conn, &f->err), &f->err);
+        assert_int_equal(pg_affected(r), i);
+        must(lease_wake_due(f->conn, f->a, &f->err), &f->err);
+        assert_int_equal(look(f, parent).due_ms <= 0, i);
+    }
 }
 
 static void test_lost_lease_changes_nothing(void **state)
@@ -675,6 +696,7 @@ int main(void)
         TEST(test_wake_during_pass),
         TEST(test_pass_beside_who_creates_below),
         TEST(test_wake_by_scope),
+        TEST(test_wake_for_who_names),
         TEST(test_lost_lease_changes_nothing),
         TEST(test_postpone),
         TEST(test_give_up_and_recover),

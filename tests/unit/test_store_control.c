@@ -502,6 +502,108 @@ static void test_hold(void **state)
     assert_string_equal(h.free, "group ");
 }
 
+/* How often a transaction runs until what it says it stands on is so, or it looks first; and what somebody
+ * else may have then. */
+struct expecting {
+    struct fixture *f;
+    struct resource_hold hold;
+    int64_t limit; /* of children, where it is not of a hold */
+    int runs;
+    const char *free;
+};
+
+static int expect_once(struct pg_conn *conn, struct arena *a, void *ctx, struct error *err)
+{
+    struct expecting *x = ctx;
+    struct pg_result *r = NULL;
+
+    if (x->runs++ > 0)
+        return 0;
+    if (x->limit ? resource_room_expected(conn, a, x->hold.parent.uid, "test/things/parts", x->limit, err)
+                 : resource_hold_expected(conn, a, &x->hold, err))
+        return -1;
+    if (pg_land(conn, err) || PG_RUN0(x->f->conn, a, &unheld, &r, err))
+        return -1;
+    for (size_t i = 0; i < pg_rows(r); i++)
+        x->free = arena_printf(x->f->a, "%s%s ", x->free, pg_get_text(r, i, 0));
+    return 0;
+}
+
+static bool is_as_expected(struct expecting x)
+{
+    struct error err;
+
+    x.free = "";
+    must(pg_transact(pool, x.f->a, expect_once, &x, &err), &err);
+    if (x.runs == 1 && !x.limit)
+        assert_string_equal(x.free, "group ");
+    return x.runs == 1;
+}
+
+static void mark(struct fixture *f, const char *text, const struct resource *r)
+{
+    struct pg_stmt stmt = { arena_printf(f->a, "t_mark_%s", text),
+                            arena_printf(f->a, "update resources set %s where uid = $1", text), "uuid" };
+    struct error err;
+
+    must(PG_RUN(f->conn, f->a, &stmt, NULL, &err, pg_text(r->uid)), &err);
+}
+
+static void test_hold_expected(void **state)
+{
+    struct fixture *f = *state;
+    struct resource *group = insert(f, GROUPS_TYPE, "g", "group", "{}", false);
+    struct resource *parent = insert(f, TYPE, "g", "parent", "{}", false);
+    struct resource *self = make(f, "test/things/parts", "g", "self", "{}");
+    struct expecting add = {
+        .f = f,
+        .hold = { .group_key = group->key, .parent_key = parent->key, .key = self->key,
+                  .parent = { .uid = parent->uid, .generation = 1 } },
+    };
+    struct expecting change = add;
+    struct error err;
+
+    change.hold.self = (struct resource_held){ .uid = self->uid, .generation = 1 };
+    assert_true(is_as_expected(add));
+    assert_false(is_as_expected(change));
+    must(put_in(f, self, false, &err), &err);
+    assert_false(is_as_expected(add));
+    assert_true(is_as_expected(change));
+    change.hold.self.uid = parent->uid;
+    assert_false(is_as_expected(change));
+    change.hold.self.uid = self->uid;
+    for (int i = 0; i < 3; i++) {
+        const struct resource *row = i == 0 ? group : i == 1 ? parent : self;
+
+        mark(f, "state = 'Deleting'", row);
+        assert_false(is_as_expected(change));
+        mark(f, "state = 'Succeeded'", row);
+        assert_true(is_as_expected(change));
+        mark(f, "generation = 2", row);
+        assert_int_equal(is_as_expected(change), row == group);
+        mark(f, "generation = 1", row);
+    }
+    mark(f, "is_system = true", self);
+    assert_false(is_as_expected(change));
+    mark(f, "is_system = false", self);
+    change.hold.group_key = "/gone";
+    assert_false(is_as_expected(change));
+    change.hold.group_key = group->key;
+    change.hold.parent_key = "/gone";
+    assert_false(is_as_expected(change));
+}
+
+static void test_room_expected(void **state)
+{
+    struct fixture *f = *state;
+    struct resource *parent = insert_family(f, "roomy", 3);
+    struct expecting far = { .f = f, .hold.parent.uid = parent->uid, .limit = 100000 }, near = far;
+
+    near.limit = 100; /* closer than the connections that may add one each */
+    assert_true(is_as_expected(far));
+    assert_false(is_as_expected(near));
+}
+
 static void test_updates_leave_indexes(void **state)
 {
     struct fixture *f = *state;
@@ -672,7 +774,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_round_trip), CASE(test_taken),      CASE(test_states),        CASE(test_list),
         CASE(test_group),      CASE(test_room),       CASE(test_slots),   CASE(test_hold),
-        CASE(test_updates_leave_indexes),
+        CASE(test_hold_expected), CASE(test_room_expected), CASE(test_updates_leave_indexes),
         CASE(test_children),   CASE(test_secrets),       CASE(test_operations),
         CASE(test_subscriptions), CASE(test_writers),
     };
