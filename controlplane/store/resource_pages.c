@@ -13,6 +13,7 @@
 #include "controlplane/store/statements.h"
 
 #define GROUPS_TYPE    "microsoft.resources/resourcegroups"
+#define INTERFACE_TYPE "microsoft.network/networkinterfaces"
 #define REFERENCE      "r.uid, r.key, r.xmin::text as version"
 #define WITH_TYPE      REFERENCE ", r.type_key" /* where it is not the one that was asked for */
 #define ROWS_LOOKED_AT "500"
@@ -24,8 +25,10 @@
     "and $4::text is null"
 #define IN_GROUP        "r.subscription_id = $3 and r.group_key = $4 and r.type_key = $5"
 #define IN_SUBSCRIPTION "r.subscription_id = $3 and r.type_key = $5 and $4::text is null"
-/* Neither groups themselves nor children, as the partial indexes say it. */
-#define IS_ON_TOP "r.parent_uid is null and r.type_key <> '" GROUPS_TYPE "'"
+/* Neither groups themselves nor children, as the partial indexes say it. An interface goes with the
+ * endpoint that it was made for, but stands in the group beside it. */
+#define IS_ON_TOP                                                                                  \
+    "(r.parent_uid is null or r.type_key = '" INTERFACE_TYPE "') and r.type_key <> '" GROUPS_TYPE "'"
 #define ON_TOP    "r.subscription_id = $3 and " IS_ON_TOP " and $4::text is null and $5::text is null"
 #define ON_TOP_OF_GROUP                                                                            \
     "r.subscription_id = $3 and r.group_key = $4 and " IS_ON_TOP " and $5::text is null"

@@ -204,6 +204,11 @@ def test_the_interface_of_an_endpoint(instance, net, premium):
         "registry_data_eastus": ("10.0.0.4",
                                  [f"{premium.name}.eastus.data.cr.{instance.domain}"])}
     assert net.refused(f"networkInterfaces/{name}", method="DELETE")["code"] == "BadRequest"
+    # It stands in its group beside the endpoint.
+    for conditions in ({}, {"$filter": f"name eq '{name}'"}):
+        listed = instance.arm("GET", f"{instance.group_id(net.group)}/resources", api=GROUPS_API,
+                              **conditions).json()["value"]
+        assert nic["id"].lower() in [r["id"].lower() for r in listed], conditions
     subnet = net.get("virtualNetworks/vn/subnets/apps")["properties"]
     assert subnet["privateEndpoints"] == [{"id": made["id"]}]
     assert len(subnet["ipConfigurations"]) == 2
