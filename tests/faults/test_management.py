@@ -451,13 +451,7 @@ class World:
     # --- in the end ------------------------------------------------------------------------------
 
     def listed(self, collection):
-        rows, url = {}, f"{self.registry.id}/{collection}"
-        while url:
-            reply = self.instance.arm("GET", url)
-            assert reply.status_code == 200, reply.text
-            rows.update((row["id"], row) for row in reply.json()["value"])
-            url = reply.json().get("nextLink")
-        return rows
+        return {row["id"]: row for row in self.instance.items(f"{self.registry.id}/{collection}")}
 
     def all(self, kind):
         return [t for c in self.clients for t in c.things if t.kind == kind and t.state is not None]

@@ -270,22 +270,17 @@ def test_lists_and_filters(instance, group):
     names = sorted(instance.make_registry(group, wait=False).name for _ in range(3))
     at_group = instance.arm("GET", f"{instance.group_id(group)}/{PROVIDER}/registries").json()
     assert sorted(r["name"] for r in at_group["value"]) == names
-    at_sub = instance.arm(
-        "GET", f"/subscriptions/{instance.subscription}/{PROVIDER}/registries").json()
-    assert set(names) <= {r["name"] for r in at_sub["value"]}
-    found = instance.arm(
-        "GET", f"/subscriptions/{instance.subscription}/resources", api="2021-04-01",
-        **{"$filter": "resourceType eq 'Microsoft.ContainerRegistry/registries'"}).json()["value"]
+    at_sub = instance.items(f"/subscriptions/{instance.subscription}/{PROVIDER}/registries")
+    assert set(names) <= {r["name"] for r in at_sub}
+    found = instance.items(
+        f"/subscriptions/{instance.subscription}/resources", api="2021-04-01",
+        **{"$filter": "resourceType eq 'Microsoft.ContainerRegistry/registries'"})
     mine = [r for r in found if r["name"] in names]
     assert len(mine) == 3 and "properties" not in mine[0]
-    seen, url = [], f"{instance.group_id(group)}/resources?$top=2"
-    while url:
-        page = instance.arm("GET", url, api="2021-04-01" if "api-version" not in url else None)
-        assert page.status_code == 200, page.text
-        assert len(page.json()["value"]) <= 2
-        seen += [r["name"] for r in page.json()["value"]]
-        url = page.json().get("nextLink")
-    assert sorted(seen) == names
+    pages = list(instance.pages(f"{instance.group_id(group)}/resources", api="2021-04-01",
+                                **{"$top": "2"}))
+    assert [len(page) for page in pages] == [2, 1]
+    assert sorted(r["name"] for page in pages for r in page) == names
     bad = instance.arm("GET", f"/subscriptions/{instance.subscription}/resources", api="2021-04-01",
                        **{"$filter": "body eq 'x' or 1=1"})
     assert bad.status_code == 400

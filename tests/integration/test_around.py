@@ -133,15 +133,9 @@ def test_tag_names(instance, home):
 # --- the activity log -----------------------------------------------------------------------------
 
 def log(instance, filter_, token=None, **params):
-    out, url = [], f"/subscriptions/{instance.subscription}/providers/Microsoft.Insights" \
-        "/eventtypes/management/values"
     params["$filter"] = filter_
-    while url:
-        reply = instance.arm("GET", url, api="2015-04-01" if params else None, token=token, **params)
-        assert reply.status_code == 200, reply.text
-        out += reply.json()["value"]
-        url, params = reply.json().get("nextLink"), {}
-    return out
+    return instance.items(f"/subscriptions/{instance.subscription}/providers/Microsoft.Insights"
+                          "/eventtypes/management/values", api="2015-04-01", token=token, **params)
 
 
 def names(events):

@@ -485,12 +485,7 @@ def fill_history(instance, scope, like, count):
 
 
 def names_of(instance, rg):
-    names, url = [], f"{rg.path}/"
-    while url:
-        page = instance.arm("GET", url, api=V if url.startswith("/") else None).json()
-        names += [d["name"] for d in page["value"]]
-        url = page.get("nextLink")
-    return names
+    return [d["name"] for d in instance.items(f"{rg.path}/", api=V)]
 
 
 def test_history_is_pruned_unless_it_is_locked(instance, rg, group):

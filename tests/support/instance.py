@@ -179,6 +179,19 @@ class Instance:
         send.update(headers or {})
         return self.session.request(method, url, params=params, data=data, headers=send, timeout=60)
 
+    def pages(self, path, api=API, token=None, **params):
+        """The items of each page of a list; the next page is asked for when the last one has been dealt
+        with."""
+        url = path
+        while url:
+            reply = self.arm("GET", url, api=api, token=token, **params)
+            assert reply.status_code == 200, reply.text
+            yield reply.json()["value"]
+            url, params = reply.json().get("nextLink"), {}
+
+    def items(self, path, api=API, token=None, **params):
+        return [item for page in self.pages(path, api, token, **params) for item in page]
+
     def finish(self, reply, timeout=60):
         """Follows a long-running operation to its end; returns the last poll."""
         url = reply.headers.get("Azure-AsyncOperation")

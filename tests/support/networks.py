@@ -42,9 +42,7 @@ class Networks:
         return reply.json()
 
     def list(self, path):
-        reply = self.call("GET", path)
-        assert reply.status_code == 200, reply.text
-        return reply.json()["value"]
+        return self.instance.items(self.id(path), api=self.api(path))
 
     def delete(self, path):
         return self.instance.delete(self.id(path), api=self.api(path))
