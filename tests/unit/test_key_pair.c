@@ -152,7 +152,7 @@ static void refuse_changed(struct arena *a, const char *text, const char *const 
         struct json_object *jwk = parsed(a, text);
         char *value = arena_strdup(a, json_text(jwk, *members));
 
-        value[2] = value[2] == 'A' ? 'B' : 'A';
+        value[0] = value[0] == 'A' ? 'B' : 'A';
         json_set_text(jwk, *members, value);
         assert_int_equal(key_pair_of_jwk(a, jwk, &key, &err), -1);
         assert_ptr_equal(err.code, &E_INVALID);
