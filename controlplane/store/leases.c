@@ -219,7 +219,7 @@ int lease_settle_unclaimed(struct pg_conn *conn, struct arena *a, const struct r
         return -1;
     if (pg_affected(res) == 0)
         return 0;
-    return operation_close(conn, a, r->uid, r->generation, "Succeeded", NULL, NULL, err) ? -1 : 1;
+    return operation_settle(conn, a, r->uid, r->generation, "Succeeded", NULL, err) ? -1 : 1;
 }
 
 int lease_postpone(struct pg_conn *conn, struct arena *a, const char *owner,

@@ -18,7 +18,7 @@ from rig.load import MIB, Image, Sampler
 from rig.servers import DataPlane, Edge
 
 # What compares the process's knowledge with the published one, twice a second while requests come.
-FRESHNESS = "select r.generation ||"
+FRESHNESS = "select r.generation, r.grants_version"
 HOT_TRIES = 4
 
 

@@ -2,14 +2,14 @@
 they are, and take nothing that is; PUT takes back what it leaves out, PATCH keeps it; null means the default."""
 
 import copy
-import os
 import re
 import uuid
 
 import pytest
 
-from support.everything import KINDS, TYPES, Everything
+from support.everything import KINDS, Everything
 from support.instance import GROUPS_API
+from support.tables import is_shown, sections, versions as published
 
 MADE = [kind for kind in KINDS if kind.made_by is None and not kind.settle]
 # What goes with other members, so that it is not changed on its own: a rule of its type stands in the way.
@@ -28,14 +28,7 @@ class Member:
         self.values, self.gate, self.since = values, gate, since
 
     def is_shown(self, version):
-        """As the published versions have it: previews show what is as old as they are, stable ones what a
-        stable one had."""
-        if not self.since:
-            return True
-        first, _, stable = self.since.partition("/")
-        if version.endswith("-preview") or not first.endswith("-preview"):
-            return version[:10] >= first[:10]
-        return bool(stable) and version >= stable
+        return is_shown(self.since, version)
 
     @property
     def is_settable(self):
@@ -57,13 +50,10 @@ class Member:
 def tables():
     """{type: (versions, [member])}"""
     found = {}
-    with open(TYPES, encoding="utf-8") as f:
-        for section in re.split(r"^## ", f.read(), flags=re.M)[1:]:
-            name = section.split("\n", 1)[0]
-            versions = re.search(r"^Versions: (.+)$", section, re.M)[1].split()
-            rows = re.findall(r"^\| (`[^`]+`) \|(.*)\|$", section, re.M)
-            found[name] = versions, [Member(path, *[c.strip() for c in rest.split("|")])
-                                     for path, rest in rows if rest.count("|") == 5]
+    for name, section in sections().items():
+        rows = re.findall(r"^\| (`[^`]+`) \|(.*)\|$", section, re.M)
+        found[name] = published()[name], [Member(path, *[c.strip() for c in rest.split("|")])
+                                          for path, rest in rows if rest.count("|") == 5]
     return found
 
 
@@ -92,7 +82,6 @@ def ids(kind):
 
 @pytest.fixture(scope="module")
 def everything(instance):
-    assert os.path.exists(TYPES)
     it = Everything(instance, instance.make_group(), uuid.uuid4().hex[:10]).make()
     yield it
     instance.arm("DELETE", instance.group_id(it.group), api=GROUPS_API)

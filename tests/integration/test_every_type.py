@@ -43,7 +43,9 @@ def test_every_type_has_a_case():
 
 # --- locks ----------------------------------------------------------------------------------------
 
-TASKS, OF_TASKS = "2019-06-01-preview", ("scheduleRun", "listBuildSourceUploadUrl")
+# Actions with versions of their own.
+VERSIONS = {"scheduleRun": "2019-06-01-preview", "listBuildSourceUploadUrl": "2019-06-01-preview",
+            "listAssociatedResources": "2021-09-30-preview"}
 
 
 def refusals(instance, everything, kind, level):
@@ -58,7 +60,7 @@ def refusals(instance, everything, kind, level):
         yield "PATCH", everything.call("PATCH", kind, everything.filled(kind.patch))
     for type_, action in actions():
         if type_ == kind.type:
-            api = TASKS if action in OF_TASKS else everything.api(kind)
+            api = VERSIONS.get(action) or everything.api(kind)
             yield action, instance.arm("POST", f"{everything.id(kind)}/{action}", {}, api=api)
 
 
