@@ -152,12 +152,14 @@ class Network(Bench):
             return
         self.start_database()
         plane = CountedPlane(self.base, self.postgres, "counted", options=self.want.set)
-        self.image = image_of((2048,))
+        self.image = image_of((2048, 1024 * 1024))
         self.image.put_into(plane)
         times = 40 if self.want.quick else 400
         asked = {"GET manifest": ("GET", self.image.manifest_path),
                  "HEAD manifest": ("HEAD", self.image.manifest_path),
-                 "HEAD blob": ("HEAD", self.image.blob_paths[0])}
+                 "HEAD blob": ("HEAD", self.image.blob_paths[0]),
+                 "GET 2 KiB blob": ("GET", self.image.blob_paths[0]),
+                 "GET 1 MiB blob": ("GET", self.image.blob_paths[1])}
         # The least of several counts: the data plane's own work comes now and then as well.
         found = {name: [float("inf"), float("inf")] for name in asked}
         for at in (0, 1) * (1 if self.want.quick else 2):
