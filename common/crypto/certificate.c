@@ -10,11 +10,7 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/crypto/foreign_internal.h"
-
-static void bio_freep(BIO **b)
-{
-    BIO_free(*b);
-}
+#include "common/crypto/openssl_cleanup.h"
 
 static void x509_freep(X509 **x)
 {

@@ -19,6 +19,7 @@
 #include "common/base/text.h"
 #include "common/crypto/foreign_internal.h"
 #include "common/crypto/jwk_internal.h"
+#include "common/crypto/openssl_cleanup.h"
 #include "common/crypto/token.h"
 #include "common/json/json.h"
 
@@ -27,34 +28,9 @@
 #define SIGNATURE_MAX 1024
 #define P256_LEN 32
 
-static void pkey_freep(EVP_PKEY **p)
-{
-    EVP_PKEY_free(*p);
-}
-
-static void pkey_ctx_freep(EVP_PKEY_CTX **c)
-{
-    EVP_PKEY_CTX_free(*c);
-}
-
 static void md_ctx_freep(EVP_MD_CTX **c)
 {
     EVP_MD_CTX_free(*c);
-}
-
-static void bio_freep(BIO **b)
-{
-    BIO_free(*b);
-}
-
-static void sig_freep(ECDSA_SIG **s)
-{
-    ECDSA_SIG_free(*s);
-}
-
-static void bn_freep(BIGNUM **n)
-{
-    BN_free(*n);
 }
 
 bool foreign_pkey_is_sound(EVP_PKEY *key)
@@ -161,8 +137,8 @@ static EVP_PKEY *read_key(const char *pem)
 /* RFC 7518 section 3.4: r and s, 32 bytes each, become DER. */
 static bool der_of(struct arena *a, const struct parts *p, const uint8_t **ret, size_t *ret_len)
 {
-    _cleanup_(sig_freep) ECDSA_SIG *sig = ECDSA_SIG_new();
-    _cleanup_(bn_freep) BIGNUM *r = NULL, *s = NULL;
+    _cleanup_(ecdsa_sig_freep) ECDSA_SIG *sig = ECDSA_SIG_new();
+    _cleanup_(bignum_freep) BIGNUM *r = NULL, *s = NULL;
     uint8_t *der, *at;
     int len;
 

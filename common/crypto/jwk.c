@@ -12,16 +12,12 @@
 #include "common/base/cleanup.h"
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
+#include "common/crypto/openssl_cleanup.h"
 #include "common/json/json.h"
 
 #define NUMBER_MAX 1024 /* bytes: RSA 8192 */
 #define COORDINATE_MAX 66 /* of P-521 */
 #define EXPONENT_BITS_MAX 64
-
-static void pkey_ctx_freep(EVP_PKEY_CTX **c)
-{
-    EVP_PKEY_CTX_free(*c);
-}
 
 static void bld_freep(OSSL_PARAM_BLD **b)
 {

@@ -15,6 +15,7 @@
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/jwk_internal.h"
+#include "common/crypto/openssl_cleanup.h"
 #include "common/json/json.h"
 
 #define PEM_MAX        16384
@@ -55,31 +56,6 @@ static const struct algorithm {
     { "ES512", "SHA512", 64, 0 },
     { "ES256K", "SHA256", 32, 0 },
 };
-
-static void pkey_freep(EVP_PKEY **p)
-{
-    EVP_PKEY_free(*p);
-}
-
-static void ctx_freep(EVP_PKEY_CTX **ctx)
-{
-    EVP_PKEY_CTX_free(*ctx);
-}
-
-static void bio_freep(BIO **b)
-{
-    BIO_free(*b);
-}
-
-static void bignum_freep(BIGNUM **n)
-{
-    BN_free(*n);
-}
-
-static void sig_freep(ECDSA_SIG **sig)
-{
-    ECDSA_SIG_free(*sig);
-}
 
 static int no_passphrase(char *buf, int size, int rwflag, void *ctx)
 {
@@ -180,7 +156,7 @@ static EVP_PKEY *read_jwk(struct arena *a, const struct json_object *jwk)
 
 static bool is_whole(EVP_PKEY *pkey)
 {
-    _cleanup_(ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+    _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
 
     return ctx && EVP_PKEY_check(ctx) == 1;
 }
@@ -291,7 +267,7 @@ static int transform(struct arena *a, const struct key_pair *key, const char *al
                      struct key_bytes in, bool is_encrypt, struct key_bytes *ret, struct error *err)
 {
     const struct algorithm *x = find(key, algorithm, false, err);
-    _cleanup_(ctx_freep) EVP_PKEY_CTX *ctx =
+    _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx =
         x ? EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL) : NULL;
     size_t len = SIGNATURE_MAX;
     uint8_t *out;
@@ -325,7 +301,7 @@ int key_pair_decrypt(struct arena *a, const struct key_pair *key, const char *al
 static bool raw_of_der(const uint8_t *der, size_t len, size_t bytes, uint8_t *ret)
 {
     const uint8_t *at = der;
-    _cleanup_(sig_freep) ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, (long)len);
+    _cleanup_(ecdsa_sig_freep) ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, (long)len);
     int n = (int)bytes;
 
     return sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), ret, n) == n &&
@@ -334,7 +310,7 @@ static bool raw_of_der(const uint8_t *der, size_t len, size_t bytes, uint8_t *re
 
 static size_t der_of_raw(const uint8_t *raw, size_t bytes, uint8_t ret[SIGNATURE_MAX])
 {
-    _cleanup_(sig_freep) ECDSA_SIG *sig = ECDSA_SIG_new();
+    _cleanup_(ecdsa_sig_freep) ECDSA_SIG *sig = ECDSA_SIG_new();
     _cleanup_(bignum_freep) BIGNUM *r = BN_bin2bn(raw, (int)bytes, NULL);
     _cleanup_(bignum_freep) BIGNUM *s = BN_bin2bn(raw + bytes, (int)bytes, NULL);
     uint8_t *at = ret;
@@ -364,7 +340,7 @@ int key_pair_sign(struct arena *a, const struct key_pair *key, const char *algor
 
     if (!x || check_digest(x, digest, err))
         return -1;
-    _cleanup_(ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
+    _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
     if (!ctx || EVP_PKEY_sign_init(ctx) != 1 || !set_padding(ctx, x) ||
         EVP_PKEY_sign(ctx, out, &len, digest.data, digest.len) != 1)
         return fail_cause(err, &E_INTERNAL, "signing with %s failed", x->name);
@@ -393,7 +369,7 @@ int key_pair_verify(struct arena *a, const struct key_pair *key, const char *alg
         signature.len = der_of_raw(signature.data, key->curve->bytes, der);
         signature.data = der;
     }
-    _cleanup_(ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
+    _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
     if (!ctx || EVP_PKEY_verify_init(ctx) != 1 || !set_padding(ctx, x))
         return fail_cause(err, &E_INTERNAL, "no %s here", x->name);
     verdict = EVP_PKEY_verify(ctx, signature.data, signature.len, digest.data, digest.len);

@@ -12,26 +12,12 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
+#include "common/crypto/openssl_cleanup.h"
 #include "common/crypto/token_internal.h"
 #include "common/json/json.h"
 
 #define PEM_MAX     8192
 #define POINT_BYTES (1 + 2 * P256_BYTES) /* 04 ‖ x ‖ y */
-
-static void pkey_freep(EVP_PKEY **p)
-{
-    EVP_PKEY_free(*p);
-}
-
-static void bio_freep(BIO **b)
-{
-    BIO_free(*b);
-}
-
-static void pkey_ctx_freep(EVP_PKEY_CTX **c)
-{
-    EVP_PKEY_CTX_free(*c);
-}
 
 /* OpenSSL would ask for the pass phrase of an encrypted PEM on the terminal. */
 static int no_passphrase(char *buf, int size, int rwflag, void *ctx)

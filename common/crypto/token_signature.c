@@ -10,15 +10,11 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/crypto/digest.h"
+#include "common/crypto/openssl_cleanup.h"
 
 #define DER_SEQUENCE 0x30
 #define DER_INTEGER  0x02
 #define DER_MAX      80 /* two integers of at most 33 bytes, and their heads */
-
-static void ctx_freep(EVP_PKEY_CTX **ctx)
-{
-    EVP_PKEY_CTX_free(*ctx);
-}
 
 /* The bytes that a token's signature covers: header, dot, claims. */
 static void digest_of_input(const char *input, size_t len, struct digest *ret)
@@ -91,7 +87,7 @@ static bool sign_raw(EVP_PKEY_CTX *signer, const struct digest *d, uint8_t ret[2
 {
     uint8_t der[DER_MAX];
     size_t len = sizeof(der);
-    _cleanup_(ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_dup(signer);
+    _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_dup(signer);
 
     return ctx && EVP_PKEY_sign(ctx, der, &len, d->bytes, SHA256_LEN) == 1 &&
            raw_of_der(der, len, ret);
@@ -134,6 +130,6 @@ bool token_signature_is_valid(struct arena *a, const struct token_key *key, cons
     if (!raw || raw_len != 2 * P256_BYTES)
         return false;
     digest_of_input(token, (size_t)(dot - token), &d);
-    _cleanup_(ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_dup(key->verifier);
+    _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_dup(key->verifier);
     return ctx && EVP_PKEY_verify(ctx, der, der_of_raw(raw, der), d.bytes, SHA256_LEN) == 1;
 }
