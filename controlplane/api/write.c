@@ -441,7 +441,7 @@ int write_close(struct pg_conn *conn, struct call *c, const char *uid, struct er
 {
     if (!c->operation_id)
         return 0;
-    return operation_close(conn, c->arena, uid, INT64_MAX, "Succeeded", NULL, NULL, err);
+    return operation_close(conn, c->arena, uid, INT64_MAX, "Succeeded", err);
 }
 
 /* Tells of it: the operation, the activity log, the reconcile loops. */
@@ -452,7 +452,7 @@ static int tell(struct pg_conn *conn, struct write *w, struct error *err)
     const char *status = state_name(w->has_work ? c->row->state : STATE_SUCCEEDED);
 
     if (w->is_lro && !w->has_work && c->was &&
-        operation_close(conn, c->arena, c->row->uid, INT64_MAX, status, NULL, NULL, err))
+        operation_close(conn, c->arena, c->row->uid, INT64_MAX, status, err))
         return -1;
     if (w->is_lro && operation_open(conn, c->arena, &c->caller, c->row, c->verb->method, status,
                                     c->correlation_id, &c->operation_id, err))

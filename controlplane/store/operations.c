@@ -51,10 +51,10 @@ const struct pg_stmt operations_statements[] = {
               "select " COLUMNS " from operations where id = $1",
               "uuid" },
     [CLOSE] = { "operation_close",
-                "update operations set status = $3, result = $4, error = $5, ended_at = now() "
+                "update operations set status = $3, ended_at = now() "
                 "where resource_uid = $1 and generation <= $2 and ended_at is null "
                 "and verb in ('PUT', 'PATCH', 'DELETE')",
-                "uuid int8 text jsonb jsonb" },
+                "uuid int8 text" },
     [OPEN_ACTIONS] = { "operation_open_actions",
                        "select " COLUMNS " from operations where ended_at is null "
                        "and verb not in ('PUT', 'PATCH', 'DELETE') order by started_at limit $1",
@@ -187,13 +187,10 @@ int operation_settle(struct pg_conn *conn, struct arena *a, const char *resource
 }
 
 int operation_close(struct pg_conn *conn, struct arena *a, const char *resource_uid,
-                    int64_t generation, const char *status, struct json_object *result,
-                    struct json_object *error, struct error *err)
+                    int64_t generation, const char *status, struct error *err)
 {
     if (PG_QUEUE(conn, a, &operations_statements[CLOSE], NULL, err, pg_text(resource_uid),
-                 pg_int(generation), pg_text(status),
-                 pg_text(result ? json_print(a, result) : NULL),
-                 pg_text(error ? json_print(a, error) : NULL)))
+                 pg_int(generation), pg_text(status)))
         return wrap(err, "close operations");
     return 0;
 }

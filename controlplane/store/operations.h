@@ -43,8 +43,7 @@ MUST_CHECK int operation_get(struct pg_conn *conn, struct arena *a, const char *
                              struct operation **ret, struct error *err); /* 1/0/-1 */
 /* Closes every open operation of the resource whose generation is at most `generation`. */
 MUST_CHECK int operation_close(struct pg_conn *conn, struct arena *a, const char *resource_uid,
-                               int64_t generation, const char *status, struct json_object *result,
-                               struct json_object *error, struct error *err);
+                               int64_t generation, const char *status, struct error *err);
 /* The same once the work is over, with an entry of the activity log for each. */
 MUST_CHECK int operation_settle(struct pg_conn *conn, struct arena *a, const char *resource_uid,
                                 int64_t generation, const char *status, struct json_object *error,

@@ -655,7 +655,7 @@ static void test_operations(void **state)
     must(operation_open(f->conn, f->a, &caller, r, "PUT", "Updating", NULL, &second, &err), &err);
     must(event_add(f->conn, f->a, &caller, r, &event, &err), &err);
     /* Settling generation 1 says nothing of generation 2. */
-    must(operation_close(f->conn, f->a, r->uid, 1, "Succeeded", NULL, NULL, &err), &err);
+    must(operation_close(f->conn, f->a, r->uid, 1, "Succeeded", &err), &err);
     assert_int_equal(operation_get(f->conn, f->a, first, &op, &err), 1);
     assert_string_equal(op->status, "Succeeded");
     assert_true(op->ended_us >= op->started_us && op->started_us > 0);
@@ -663,8 +663,8 @@ static void test_operations(void **state)
     assert_string_equal(op->status, "Updating");
     assert_int_equal(op->ended_us, 0);
     assert_int_equal(op->generation, 2);
-    must(operation_close(f->conn, f->a, r->uid, 2, "Failed", NULL,
-                         json(f->a, "{\"code\":\"C\",\"message\":\"m\"}"), &err),
+    must(operation_settle(f->conn, f->a, r->uid, 2, "Failed",
+                          json(f->a, "{\"code\":\"C\",\"message\":\"m\"}"), &err),
          &err);
     assert_int_equal(operation_get(f->conn, f->a, second, &op, &err), 1);
     assert_string_equal(json_text(op->error, "code"), "C");
