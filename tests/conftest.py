@@ -1,4 +1,5 @@
-"""Fixtures shared by all Python tests: one instance for the whole run, a group for each test."""
+"""Fixtures shared by all Python tests: one instance for the whole run, a group for each test, and one
+for each file."""
 
 import uuid
 
@@ -50,6 +51,14 @@ def own_instance():
 
 @pytest.fixture
 def group(instance):
+    name = instance.make_group()
+    yield name
+    instance.arm("DELETE", instance.group_id(name), api=GROUPS_API)
+
+
+@pytest.fixture(scope="module")
+def home(instance):
+    """A group that the tests of a file share."""
     name = instance.make_group()
     yield name
     instance.arm("DELETE", instance.group_id(name), api=GROUPS_API)

@@ -2,6 +2,7 @@
 peered with the first, a public client and one that only pretends, each in a namespace of its own.
 What each may do stands in a table. Everything made here is removed, also after a failure."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -581,6 +582,20 @@ except ConnectionError:
 """
 
 
+@contextlib.contextmanager
+def idle_pair(world, client, *ends):
+    """Connections to two registries, each at an address, that wait for nothing."""
+    both = [idle(world, client, registry, at) for registry, at in ends]
+    try:
+        assert all(" 401" in one.stdout.readline() for one in both)
+        yield both
+    finally:
+        for one in both:
+            one.kill()
+            one.wait()
+            one.stdout.close()
+
+
 def idle(world, client, registry, at):
     """client None: this machine."""
     it = world.it
@@ -597,19 +612,11 @@ def test_53_open_connections_are_cut(world, links, pending, end):
     it.finish(world.judge(registry, "Approved"))
     eventually(lambda: world.verdict("a", registry, pending) == "in")
 
-    mine = idle(world, "a", registry, pending)
-    others = idle(world, "a", world.linked, links["mine"])
-    try:
-        assert " 401" in mine.stdout.readline() and " 401" in others.stdout.readline()
+    with idle_pair(world, "a", (registry, pending), (world.linked, links["mine"])) as (mine, others):
         reply = ENDS[end](world)
         assert reply.status_code in (200, 201, 202), reply.text
         assert mine.wait(timeout=30) == 0 and mine.stdout.read() == "closed\n"
         assert others.poll() is None
-    finally:
-        for one in (mine, others):
-            one.kill()
-            one.wait()
-            one.stdout.close()
 
 
 def test_53_a_registry_that_is_deleted_takes_its_link_along(world, links):
@@ -620,17 +627,10 @@ def test_53_a_registry_that_is_deleted_takes_its_link_along(world, links):
     endpoint = world.make_endpoint("orphan", "a", registry)
     door = world.addresses(endpoint)[registry.host.split(":")[0]]
     eventually(lambda: world.verdict("a", registry, door) == "in")
-    mine, others = (idle(world, "a", r, at) for r, at in ((registry, door), (world.linked, links["mine"])))
-    try:
-        assert " 401" in mine.stdout.readline() and " 401" in others.stdout.readline()
+    with idle_pair(world, "a", (registry, door), (world.linked, links["mine"])) as (mine, others):
         it.delete(registry.id)
         assert mine.wait(timeout=30) == 0 and mine.stdout.read() == "closed\n"
         assert others.poll() is None
-    finally:
-        for one in (mine, others):
-            one.kill()
-            one.wait()
-            one.stdout.close()
     again = it.make_registry(world.group, registry.name, sku="Premium", **CLOSED)
     eventually(lambda: world.verdict("public", again, EDGE) == "out")
     assert world.verdict("a", again, door) == "out"
@@ -816,17 +816,10 @@ def test_an_address_stands_for_a_network_without_a_namespace(world):
         change(world.plain, rules(action="Allow"))  # rules for subnets exclude links
         world.make_endpoint("fourth", "c", world.plain)
         eventually(lambda: verdict(world.plain) == "401")
-        ends, stays = (idle(world, None, r, "127.0.0.9") for r in (world.plain, world.linked))
-        try:
-            assert " 401" in ends.stdout.readline() and " 401" in stays.stdout.readline()
+        with idle_pair(world, None, (world.plain, "127.0.0.9"), (world.linked, "127.0.0.9")) as (ends, stays):
             it.delete(world.network_id("privateEndpoints", "fourth"), api=NETWORK_API)
             assert ends.wait(timeout=30) == 0 and ends.stdout.read() == "closed\n"
             assert stays.poll() is None
-        finally:
-            for one in (ends, stays):
-                one.kill()
-                one.wait()
-                one.stdout.close()
     finally:
         it.dev("detach", "--network", path)
 

@@ -20,13 +20,6 @@ READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
 
 
-@pytest.fixture(scope="module")
-def home(instance):
-    name = instance.make_group()
-    yield name
-    instance.arm("DELETE", instance.group_id(name), api=GROUPS_API)
-
-
 def tags(instance, scope, method="GET", body=None, **options):
     reply = instance.arm(method, f"{scope}/{TAGS}", body, api=GROUPS_API, **options)
     assert reply.status_code == 200, reply.text

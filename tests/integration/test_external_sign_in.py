@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from support import sdk
-from support.directory import Directory
+from support.directory import Directory, trust_issuers
 from support.instance import Instance
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -63,14 +63,7 @@ class Provider:
              str(port), "portolan", self.secret, f"{instance.login}/external"],
             text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self.process.stdout.readline() == "ready\n"
-        ca = os.path.join(instance.base, "provider.pem")
-        with open(ca, "wb") as f:
-            f.write(pem)
-        os.chmod(ca, 0o644)
-        with open(os.path.join(instance.state, "config"), "a") as f:
-            f.write(f"federation-allow = 127.0.0.0/8 ::1/128\nfederation-ca-file = {ca}\n")
-        instance.stop("controlplane")
-        instance.start("controlplane")
+        trust_issuers(instance, pem)
         self.both = str(folder / "both.pem")
         with open(instance.ca, "rb") as f, open(self.both, "wb") as out:
             out.write(f.read() + pem)

@@ -7,7 +7,6 @@ import hashlib
 import html
 import http.server
 import json
-import os
 import re
 import ssl
 import threading
@@ -22,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from support.certificates import assertion, certificate, new_key, register
-from support.directory import Directory, assign
+from support.directory import Directory, assign, trust_issuers
 from support.instance import GROUPS_API
 
 TOOL = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
@@ -174,18 +173,6 @@ def issuer(own_instance, tmp_path):
     server.shutdown()
 
 
-def trust(instance, pem):
-    """Asks issuers on the loopback, which is no public address, and believes this authority of theirs."""
-    ca = os.path.join(instance.base, "issuer.pem")
-    with open(ca, "wb") as f:
-        f.write(pem)
-    os.chmod(ca, 0o644)
-    with open(os.path.join(instance.state, "config"), "a") as f:
-        f.write(f"federation-allow = 127.0.0.0/8 ::1/128\nfederation-ca-file = {ca}\n")
-    instance.stop("controlplane")
-    instance.start("controlplane")
-
-
 def exchange(instance, app_id, url, key, **over):
     """Signs in with a token of the issuer."""
     body = {"iss": url, "sub": "repo:a/b", "aud": "api://exchange", "exp": int(time.time()) + 300, **over}
@@ -220,7 +207,7 @@ def test_federated_token(own_instance, issuer):
         return exchange(own_instance, app_id, url, with_key, **over)
     # The loopback is no public address.
     assert sign_in().status_code == 401
-    trust(own_instance, pem)
+    trust_issuers(own_instance, pem)
     for app_id, object_id in ((app.app_id, app.object_id), (shown["clientId"], shown["principalId"])):
         done = sign_in(app_id)
         assert done.status_code == 200, done.text

@@ -29,14 +29,6 @@ def message(reply):
 
 
 @pytest.fixture(scope="module")
-def home(instance):
-    """A group that this file's registries share."""
-    name = instance.make_group()
-    yield name
-    instance.arm("DELETE", instance.group_id(name), api=GROUPS_API)
-
-
-@pytest.fixture(scope="module")
 def premium(instance, home):
     return instance.make_registry(home, sku="Premium", dataEndpointEnabled=True)
 

@@ -10,20 +10,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from support.directory import Directory, assign
-from support.instance import GROUPS_API, eventually
+from support.instance import eventually
 from support.vault import Vault, own_object_id
 
 pytestmark = pytest.mark.sanitized
 
 CRYPTO_USER = "12338af0-0e69-4776-bea7-57ae8d297424"
 DAY = 86400
-
-
-@pytest.fixture(scope="module")
-def home(instance):
-    name = instance.make_group()
-    yield name
-    instance.arm("DELETE", instance.group_id(name), api=GROUPS_API)
 
 
 @pytest.fixture(scope="module")

@@ -22,13 +22,6 @@ CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 
 
 @pytest.fixture(scope="module")
-def home(instance):
-    name = instance.make_group()
-    yield name
-    instance.arm("DELETE", instance.group_id(name), api=GROUPS_API)
-
-
-@pytest.fixture(scope="module")
 def vault(instance, home):
     return Vault(instance, home).make()
 
