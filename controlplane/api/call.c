@@ -148,6 +148,22 @@ int call_api_version(struct call *c, const char *const *versions, struct error *
     return 0;
 }
 
+int call_skip_token(struct call *c, const char **ret, struct error *err)
+{
+    const char *token = http_query_nocase(c->req, "$skipToken");
+    const char *text = NULL;
+    size_t len = 0;
+
+    if (!token || !token[0])
+        return 0;
+    if (strlen(token) <= 2 * ARM_ID_MAX_BYTES)
+        text = (const char *)text_unbase64(c->arena, token, strlen(token), &len);
+    if (!text || strlen(text) != len || !text_is_utf8(text, len))
+        return fail(err, &E_INVALID_SKIP_TOKEN, "The $skipToken is not one of this service's.");
+    *ret = text;
+    return 0;
+}
+
 /* Takes one of what the identity, or with NULL all of them together, has in the subscription; tells what is
  * left. True when there was none. */
 static bool is_too_many(struct call *c, const char *identity, const char *global)

@@ -101,6 +101,9 @@ MUST_CHECK int call_authenticate(struct call *c, struct error *err);
 /* Of a body, if there is one. */
 MUST_CHECK int call_media_type(struct call *c, struct error *err);
 MUST_CHECK int call_api_version(struct call *c, const char *const *versions, struct error *err);
+/* The text that a $skipToken stands for, which is not trusted to be one of ours; *ret stays as it is when the
+ * request has none. */
+MUST_CHECK int call_skip_token(struct call *c, const char **ret, struct error *err);
 /* Fills c->subscription and counts the request there; E_SUBSCRIPTION_NOT_FOUND also for another
  * tenant's, E_THROTTLED. */
 MUST_CHECK int call_subscription(struct call *c, const char *id, struct error *err);

@@ -159,17 +159,14 @@ bool extension_filter(struct call *c, const char *term, const char **ret_value)
 
 int extension_after(struct call *c, const char **ret_scope, const char **ret_name, struct error *err)
 {
-    const char *token = http_query_nocase(c->req, "$skipToken");
+    const char *token = NULL;
     char **parts = NULL;
-    size_t len = 0;
 
-    if (!token || !token[0])
+    if (call_skip_token(c, &token, err))
+        return -1;
+    if (!token)
         return 0;
-    token = strlen(token) <= 2 * ARM_ID_MAX_BYTES
-                ? (const char *)text_unbase64(c->arena, token, strlen(token), &len)
-                : NULL;
-    if (!token || strlen(token) != len || !text_is_utf8(token, len) ||
-        text_split(c->arena, token, '\n', &parts) != 2)
+    if (text_split(c->arena, token, '\n', &parts) != 2)
         return fail(err, &E_INVALID_SKIP_TOKEN, "The $skipToken is not one of this service's.");
     *ret_scope = parts[0];
     *ret_name = parts[1];

@@ -50,22 +50,13 @@ static int query(struct pg_conn *conn, struct arena *a, void *ctx, struct error 
 static int read_paging(struct call *c, struct page *page, struct error *err)
 {
     const char *top = http_query_nocase(c->req, "$top");
-    const char *token = http_query_nocase(c->req, "$skipToken");
     uint64_t size = PAGE_MAX;
-    size_t len = 0;
 
     if (top && (!text_parse_u64(top, &size) || size == 0))
         return fail(err, &E_INVALID_TOP, "Invalid $top '%.40s' specified in the query string.",
                     top);
     page->filter.limit = (int64_t)(size > PAGE_MAX ? PAGE_MAX : size);
-    if (!token || !token[0])
-        return 0;
-    if (strlen(token) <= 2 * ARM_ID_MAX_BYTES)
-        page->filter.after_key = (const char *)text_unbase64(c->arena, token, strlen(token), &len);
-    if (!page->filter.after_key || strlen(page->filter.after_key) != len ||
-        !text_is_utf8(page->filter.after_key, len))
-        return fail(err, &E_INVALID_SKIP_TOKEN, "The $skipToken is not one of this service's.");
-    return 0;
+    return call_skip_token(c, &page->filter.after_key, err);
 }
 
 /* 1 to show, 0 to leave out. */
